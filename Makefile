@@ -1,0 +1,47 @@
+# The front door. Every target sets up .venv first; nothing but Python 3.11, pip and make is needed.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo devnet test lint simulate bench clean
+
+help:            ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## create .venv from the hash-locked requirements
+
+# Debian's python3 may lack ensurepip: then the pip outside installs into the environment.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: set PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@if [ -x $(BIN)/pip ]; then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+	$$pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	$$pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup      ## four real validators carry a treasury bill from proposal to redemption
+	@$(BIN)/python -m devnet.demo $(ARGS)
+
+devnet: setup    ## start four validators and keep them up until Ctrl-C
+	@$(BIN)/mohur devnet up $(ARGS)
+
+test: setup      ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup      ## ruff, flake8-async, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/flake8 --select ASYNC --ignore ASYNC109 --exclude .venv,build .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+simulate: setup  ## random consensus schedules from seeds
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
+bench: setup     ## measure: make bench ARGS="batch|signed|latency --json"
+	@$(BIN)/python -m bench $(ARGS)
+
+clean:           ## remove .venv and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

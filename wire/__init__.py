@@ -1,0 +1,1 @@
+"""What crosses a socket: blocks, frames and messages between nodes, and queries from gateway to node."""
