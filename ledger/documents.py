@@ -1,0 +1,265 @@
+"""The records of the document tables: one frozen Struct per record, encoded as one msgpack array.
+
+An index is a position in a table and never changes; NONE stands where a record refers to nothing. Times are
+integer milliseconds of ledger time (header time plus the chain's clock offset) unless a name says otherwise;
+days are whole ledger days since 1970-01-01 at UTC+05:00 (`ledger.calendar`).
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+NONE = -1  # in documents; the columnar tables have their own (rows.NONE)
+
+
+class Rule(IntEnum):
+    """How a policy counts institutions; an institution counts once its threshold of officers has signed."""
+
+    ALL_OF = 1  # every institution named
+    ANY_ONE_OF = 2  # one of them
+    TWO_DIFFERENT_OF = 3  # two of them
+    TWO_THIRDS_VOTING = 4  # more than two thirds of the institutions marked voting; the names are unused
+
+
+class Stage(IntEnum):
+    """Where a VASP stands. The order of the numbers is the order of the lifecycle up to LICENSED."""
+
+    APPLIED = 1
+    NOC = 2
+    LICENCE_APPLIED = 3
+    LICENSED = 4
+    REJECTED = 5
+    SUSPENDED = 6
+    REVOKED = 7
+
+
+class InstrumentKind(IntEnum):
+    CASH = 1
+    TBILL = 2
+
+
+class InstrumentStatus(IntEnum):
+    ACTIVE = 1
+    MATURED_UNPAID = 2
+    REDEEMED = 3
+
+
+class Register(IntEnum):
+    """Where the register of record is: this ledger, or a depository that immobilised the paper."""
+
+    NATIVE = 1
+    IMMOBILISED = 2
+
+
+class OfferStatus(IntEnum):
+    OPEN = 1
+    CLOSED = 2
+
+
+class ProposalStatus(IntEnum):
+    OPEN = 1
+    EXECUTED = 2
+    FAILED = 3
+    REJECTED = 4
+    WITHDRAWN = 5
+    EXPIRED = 6
+
+
+class Target(IntEnum):
+    """What a freeze or a lift acts on."""
+
+    ACCOUNT = 1
+    HOLDING = 2
+    INSTRUMENT = 3
+    VASP = 4
+    MARKET = 5
+
+
+class Document(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What every record shares: it is an array, it is never changed in place, it has no surplus fields."""
+
+
+class Parameter(Document, frozen=True):
+    """One parameter whose value the chain holds; `ledger.parameters` knows its type and bounds."""
+
+    name: str
+    value: int | str | tuple[str, ...]
+
+
+class Institution(Document, frozen=True):
+    """An institution; `officers` are signer indices in enrolment order, `treasury` its account or NONE."""
+
+    name: str
+    title: str
+    voting: bool
+    threshold: int
+    officers: tuple[int, ...]
+    treasury: int
+    ca_root: bytes
+
+
+class Node(Document, frozen=True):
+    """A node of the network; `power` 0 means that it does not vote. `offences` counts its proven ones."""
+
+    name: str
+    institution: int
+    public_key: bytes
+    power: int
+    role: str
+    offences: int
+
+
+class Policy(Document, frozen=True):
+    """Who must approve `act` (the name of a kind); `institutions` are indices."""
+
+    act: str
+    rule: Rule
+    institutions: tuple[int, ...]
+
+
+class Approval(Document, frozen=True):
+    """One officer's signature under a proposal, or under its rejection or withdrawal."""
+
+    officer: int
+    institution: int
+    height: int
+    time_ms: int
+    reason: int
+
+
+class Proposal(Document, frozen=True):
+    """A governed act on its way: `payload` is the encoding of the act's payload.
+
+    `maker` is the first signer. A FAILED proposal keeps the refusal of its effect (code, field, value,
+    rule); an EXECUTED one the indices that its effect created.
+    """
+
+    kind: int
+    act: str
+    payload: bytes
+    maker: int
+    institution: int
+    created_height: int
+    created_ms: int
+    expires_ms: int
+    status: ProposalStatus
+    approvals: tuple[Approval, ...]
+    objections: tuple[Approval, ...]
+    decided_height: int
+    decided_ms: int
+    code: int
+    field: str
+    value: str
+    rule: str
+    created: tuple[int, ...]
+
+
+class Vasp(Document, frozen=True):
+    """A virtual asset service provider and where its admission stands; a time of 0 means not yet.
+
+    `returns_to` is the stage to which a suspended VASP is reinstated, and equals `stage` otherwise.
+    """
+
+    name: str
+    title: str
+    signer: int
+    stage: Stage
+    returns_to: Stage
+    noc_ms: int
+    goaml_ms: int
+    goaml_reference: str
+    subsidiary_ms: int
+    subsidiary_name: str
+    subsidiary_number: str
+    applied_ms: int
+    applied_categories: tuple[str, ...]
+    licensed_ms: int
+    categories: tuple[str, ...]
+    accounts: int
+    frozen: bool
+
+
+class Programme(Document, frozen=True):
+    """A borrowing programme; use of its cap is computed, never stored (`ledger.programmes`)."""
+
+    name: str
+    cap_cents: int
+    created_ms: int
+
+
+class Fixing(Document, frozen=True):
+    """An exchange rate attested by the central bank: PKR per USD times 10**4, as of a ledger time."""
+
+    rate_e4: int
+    as_of_ms: int
+    attested_ms: int
+
+
+class Instrument(Document, frozen=True):
+    """What a holding holds. Balances and `supply` count minor units (cash) or units (securities).
+
+    For cash `code` is the currency, for a security its ISIN. `face_minor` is the face of one unit in the
+    minor unit of the cash instrument `cash`. `yield_e6` is the yearly yield times 10**6, `price_e4` the
+    price per 100 times 10**4. Empty `jurisdictions` (ISO 3166 numeric) or `classes` admit any.
+    `treasury_holding` is the issuer's holding of it, `treasury_cash` of its cash, `pool_cash` the cash
+    holding of its redemption pool. `maturity_ms` 0 means never.
+    """
+
+    kind: InstrumentKind
+    code: str
+    status: InstrumentStatus
+    supply: int
+    frozen: bool
+    jurisdictions: tuple[int, ...]
+    classes: tuple[int, ...]
+    cash: int
+    programme: int
+    face_minor: int
+    issue_day: int
+    maturity_day: int
+    maturity_ms: int
+    yield_e6: int
+    price_e4: int
+    terms_hash: bytes
+    register: Register
+    reference: str
+    treasury_holding: int
+    treasury_cash: int
+    pool_cash: int
+    redeemed_ms: int
+
+
+class Offer(Document, frozen=True):
+    """A sale by the issuer at a fixed price; empty `vasps` admits every VASP with the right to take."""
+
+    instrument: int
+    price_e4: int
+    units: int
+    taken: int
+    cancelled: int
+    opens_ms: int
+    closes_ms: int
+    vasps: tuple[int, ...]
+    status: OfferStatus
+
+
+class FundingDebit(Document, frozen=True):
+    """The payment-system debit that funded one issue of cash; `destroyed` is what was reversed of it."""
+
+    hash: bytes
+    instrument: int
+    holding: int
+    amount: int
+    destroyed: int
+    time_ms: int
+
+
+class Chain(Document, frozen=True):
+    """The one record of the chain itself: what it is, its clock, and whether the market stands still."""
+
+    name: str
+    development: bool
+    genesis_ms: int
+    treasury_institution: int
+    clock_offset_ms: int
+    market_frozen: bool
