@@ -1,0 +1,115 @@
+"""The block log: each height's block, commit certificate and results, and an index of transaction ids.
+
+A block and its certificate become durable together, before anything of the block is executed; so this log is
+what recovery replays. Heights are stored without gaps.
+"""
+
+from pathlib import Path
+
+from primitives.codec import CodecError, decode, encode
+from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
+from storage.errors import StorageCorrupt, StorageError
+
+RESULTS_BYTES_MAX = 64 * 1024 * 1024
+
+
+def _height_place(key: bytes) -> str:
+    return f"height {int.from_bytes(key[:8], 'big')}"
+
+
+def _transaction_place(key: bytes) -> str:
+    return f"transaction {key.hex()}"
+
+
+BLOCKS = Table("blocks", _height_place)
+CERTIFICATES = Table("certificates", _height_place)
+RESULTS = Table("results", _height_place)
+TRANSACTIONS = Table("transactions", _transaction_place)
+
+
+class BlockStore:
+    """The blocks environment. Each method is one transaction and may be called from a worker thread."""
+
+    def __init__(
+        self, path: Path, readonly: bool = False, *, map_bytes: int = MAP_BYTES, faults: Faults | None = None
+    ) -> None:
+        tables = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS)
+        self._environment = Environment(
+            path, "blocks", tables, readonly=readonly, map_bytes=map_bytes, faults=faults
+        )
+
+    def append(self, height: int, block: bytes, certificate: bytes) -> None:
+        """Make a decided block and its commit certificate durable.
+
+        Raises StorageError unless `height` follows the last one (an empty log takes any height from 1).
+        """
+        with self._environment.write() as writer:
+            last = _height_of(writer.last_key(BLOCKS))
+            if height < 1 or (last and height != last + 1):
+                raise StorageError(f"blocks: height {height} does not follow height {last}")
+            writer.put(BLOCKS, _key(height), block)
+            writer.put(CERTIFICATES, _key(height), certificate)
+
+    def put_results(self, height: int, results: bytes, transaction_ids: list[bytes]) -> None:
+        """Store what executing the block of `height` returned, and where its transactions are found."""
+        with self._environment.write() as writer:
+            if writer.get(BLOCKS, _key(height)) is None:
+                raise StorageError(f"blocks: results of height {height}, whose block is not stored")
+            writer.put(RESULTS, _key(height), results)
+            for position, transaction_id in enumerate(transaction_ids):
+                writer.put(TRANSACTIONS, transaction_id, encode([height, position]))
+
+    def block(self, height: int) -> bytes | None:
+        return self._get(BLOCKS, _key(height))
+
+    def certificate(self, height: int) -> bytes | None:
+        return self._get(CERTIFICATES, _key(height))
+
+    def results(self, height: int) -> bytes | None:
+        return self._get(RESULTS, _key(height))
+
+    def height(self) -> int:
+        """The last height stored, 0 when there is none."""
+        with self._environment.read() as reader:
+            return _height_of(reader.last_key(BLOCKS))
+
+    def results_height(self) -> int:
+        """The last height whose results are stored, 0 when there is none."""
+        with self._environment.read() as reader:
+            return _height_of(reader.last_key(RESULTS))
+
+    def base(self) -> int:
+        """The first height stored, 0 when there is none."""
+        with self._environment.read() as reader:
+            return _height_of(reader.first_key(BLOCKS))
+
+    def find_transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """The height and position at which a transaction was included, or None."""
+        with self._environment.read() as reader:
+            return _find_transaction(reader, transaction_id)
+
+    def close(self) -> None:
+        self._environment.close()
+
+    def _get(self, table: Table, key: bytes) -> bytes | None:
+        with self._environment.read() as reader:
+            return reader.get(table, key)
+
+
+def _find_transaction(reader: Reader, transaction_id: bytes) -> tuple[int, int] | None:
+    stored = reader.get(TRANSACTIONS, transaction_id)
+    if stored is None:
+        return None
+    try:
+        height, position = decode(stored, 32)
+    except (CodecError, ValueError, TypeError) as error:
+        raise StorageCorrupt("blocks", _transaction_place(transaction_id), str(error)) from error
+    return height, position
+
+
+def _key(height: int) -> bytes:
+    return height.to_bytes(8, "big")
+
+
+def _height_of(key: bytes | None) -> int:
+    return 0 if key is None else int.from_bytes(key, "big")
