@@ -1,0 +1,258 @@
+"""The genesis of a chain: what it says, its hash, every problem it has, and the state it creates.
+
+The hash is over the canonical encoding of the checked genesis, never over the file that an operator wrote;
+every signature on the chain carries it (DESIGN 3).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from ledger.documents import Document, Rule
+from ledger.parameters import Value, fault
+from primitives.codec import builtins, encode
+from primitives.hashing import GENESIS, tagged_hash
+from primitives.signatures import enrolment_fault
+
+if TYPE_CHECKING:
+    pass
+
+DEVELOPMENT = "development"
+PRODUCTION = "production"
+CLASSES = (DEVELOPMENT, PRODUCTION)
+VALIDATOR = "validator"
+OBSERVER = "observer"
+ROLES = (VALIDATOR, OBSERVER)
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # of chains, institutions and nodes: they stand in URIs
+INSTITUTIONS_MAX = 64
+OFFICERS_MAX = 64
+NODES_MAX = 128
+TITLE_CHARACTERS_MAX = 128
+CA_ROOT_BYTES_MAX = 8_192
+POWER_MAX = 2**31 - 1
+TIME_MS_MAX = 2**32 * 1_000 - 1  # sequences and expiries hold seconds in 32 bits
+THRESHOLD_MIN = 2  # two pairs of eyes on every power
+
+
+class GenesisInstitution(Document, frozen=True):
+    """An institution, its officers' public keys, and the root certificate (DER) of its node certificates."""
+
+    name: str
+    title: str
+    voting: bool
+    threshold: int
+    officers: tuple[bytes, ...]
+    ca_root: bytes
+
+
+class GenesisNode(Document, frozen=True):
+    """A node; `role` is validator or observer, `power` 0 for observers."""
+
+    name: str
+    institution: str
+    public_key: bytes
+    power: int
+    role: str
+
+
+class GenesisPolicy(Document, frozen=True):
+    """Who must approve the act of this name; institutions by name."""
+
+    act: str
+    rule: Rule
+    institutions: tuple[str, ...]
+
+
+class Genesis(Document, frozen=True):
+    """Everything that all nodes of a chain agree on before its first block.
+
+    `parameters` holds only what differs from the defaults; `treasury` is the institution that issues.
+    """
+
+    chain: str
+    chain_class: str
+    time_ms: int
+    institutions: tuple[GenesisInstitution, ...]
+    nodes: tuple[GenesisNode, ...]
+    policies: tuple[GenesisPolicy, ...]
+    parameters: tuple[tuple[str, Value], ...]
+    treasury: str
+
+
+_ISSUE = (Rule.ALL_OF, ("mof", "sbp", "pvara"))
+_PVARA = (Rule.ALL_OF, ("pvara",))
+_SBP = (Rule.ALL_OF, ("sbp",))
+_MOF = (Rule.ALL_OF, ("mof",))
+_FREEZERS = ("pvara", "sbp", "fmu")
+_NETWORK: tuple[Rule, tuple[str, ...]] = (Rule.TWO_THIRDS_VOTING, ())
+
+# Who approves each governed act unless a genesis says otherwise; also the list of all governed acts.
+DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
+    "vasp_register": _PVARA,
+    "vasp_noc": _PVARA,
+    "vasp_reject": _PVARA,
+    "vasp_goaml": (Rule.ALL_OF, ("fmu",)),
+    "vasp_subsidiary": (Rule.ALL_OF, ("secp",)),
+    "vasp_license": _PVARA,
+    "vasp_suspend": _PVARA,
+    "vasp_reinstate": _PVARA,
+    "vasp_revoke": _PVARA,
+    "programme_create": _ISSUE,
+    "fixing_attest": _SBP,
+    "cash_define": _SBP,
+    "cash_issue": _SBP,
+    "cash_destroy": _SBP,
+    "tbill_issue": _ISSUE,
+    "offer_open": _MOF,
+    "redemption_fund": _MOF,
+    "freeze": (Rule.ANY_ONE_OF, _FREEZERS),
+    "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
+    "parameter_set": _NETWORK,
+    "validator_update": _NETWORK,
+}
+
+
+def default_policies() -> tuple[GenesisPolicy, ...]:
+    """The policies of a network of mof, sbp, pvara, secp and fmu."""
+    return tuple(GenesisPolicy(act, rule, names) for act, (rule, names) in DEFAULT_POLICIES.items())
+
+
+def genesis_hash(genesis: Genesis) -> bytes:
+    """The identity of the chain, 32 bytes."""
+    return tagged_hash(GENESIS, encode(builtins(genesis)))
+
+
+def problems(genesis: Genesis) -> list[str]:
+    """Everything that is wrong with `genesis`, each as one sentence that begins with the field's name."""
+    return [
+        *_chain_problems(genesis),
+        *_institution_problems(genesis),
+        *_node_problems(genesis),
+        *_key_problems(genesis),
+        *_policy_problems(genesis),
+        *_parameter_problems(genesis),
+    ]
+
+
+def _chain_problems(genesis: Genesis) -> Iterable[str]:
+    if not NAME.fullmatch(genesis.chain):
+        yield f"chain: {genesis.chain!r} does not match {NAME.pattern}"
+    if genesis.chain_class not in CLASSES:
+        yield f"chain_class: {genesis.chain_class!r} is neither {DEVELOPMENT} nor {PRODUCTION}"
+    if not 0 < genesis.time_ms <= TIME_MS_MAX:
+        yield f"time_ms: {genesis.time_ms} is not from 1 to {TIME_MS_MAX}"
+    if genesis.treasury not in _institution_names(genesis):
+        yield f"treasury: {genesis.treasury!r} is not an institution"
+
+
+def _institution_problems(genesis: Genesis) -> Iterable[str]:
+    if not 1 <= len(genesis.institutions) <= INSTITUTIONS_MAX:
+        yield f"institutions: {len(genesis.institutions)}, must be 1 to {INSTITUTIONS_MAX}"
+    for name in _twice(_institution_names(genesis)):
+        yield f"institutions: {name!r} stands twice"
+    if not any(institution.voting for institution in genesis.institutions):
+        yield "institutions: none is marked voting, so the network could never be changed"
+    for institution in genesis.institutions:
+        where = f"institutions.{institution.name}"
+        officers = len(institution.officers)
+        if not NAME.fullmatch(institution.name):
+            yield f"{where}.name: {institution.name!r} does not match {NAME.pattern}"
+        if not 1 <= len(institution.title) <= TITLE_CHARACTERS_MAX:
+            yield f"{where}.title: must have 1 to {TITLE_CHARACTERS_MAX} characters"
+        if officers > OFFICERS_MAX:
+            yield f"{where}.officers: {officers}, at most {OFFICERS_MAX}"
+        if not THRESHOLD_MIN <= institution.threshold <= officers:
+            yield (
+                f"{where}.threshold: {institution.threshold} is not from {THRESHOLD_MIN}"
+                f" to its {officers} officers"
+            )
+        if not 1 <= len(institution.ca_root) <= CA_ROOT_BYTES_MAX:
+            yield f"{where}.ca_root: {len(institution.ca_root)} bytes, must be 1 to {CA_ROOT_BYTES_MAX}"
+
+
+def _node_problems(genesis: Genesis) -> Iterable[str]:
+    if not 1 <= len(genesis.nodes) <= NODES_MAX:
+        yield f"nodes: {len(genesis.nodes)}, must be 1 to {NODES_MAX}"
+    for name in _twice([node.name for node in genesis.nodes]):
+        yield f"nodes: {name!r} stands twice"
+    if not any(node.power > 0 for node in genesis.nodes):
+        yield "nodes: none has power, so no block could ever be decided"
+    for node in genesis.nodes:
+        where = f"nodes.{node.name}"
+        if not NAME.fullmatch(node.name):
+            yield f"{where}.name: {node.name!r} does not match {NAME.pattern}"
+        if node.institution not in _institution_names(genesis):
+            yield f"{where}.institution: {node.institution!r} is not an institution"
+        if node.role not in ROLES:
+            yield f"{where}.role: {node.role!r} is neither {VALIDATOR} nor {OBSERVER}"
+        if not 0 <= node.power <= POWER_MAX:
+            yield f"{where}.power: {node.power} is not from 0 to {POWER_MAX}"
+        if node.role == VALIDATOR and node.power == 0:
+            yield f"{where}.power: a validator has power of at least 1"
+        if node.role == OBSERVER and node.power != 0:
+            yield f"{where}.power: {node.power}, an observer has none"
+
+
+def _key_problems(genesis: Genesis) -> Iterable[str]:
+    """A key is enrolled once, ever: no officer is also another one, or a node."""
+    owners = [
+        (f"institutions.{institution.name}.officers[{number}]", key)
+        for institution in genesis.institutions
+        for number, key in enumerate(institution.officers)
+    ] + [(f"nodes.{node.name}.public_key", node.public_key) for node in genesis.nodes]
+    seen: dict[bytes, str] = {}
+    for where, key in owners:
+        odd = enrolment_fault(key)
+        if odd is not None:
+            yield f"{where}: {odd}"
+        if key in seen:
+            yield f"{where}: the key is already that of {seen[key]}"
+        seen.setdefault(key, where)
+
+
+def _policy_problems(genesis: Genesis) -> Iterable[str]:
+    acts = [policy.act for policy in genesis.policies]
+    for act in _twice(acts):
+        yield f"policies: {act!r} stands twice"
+    for act in DEFAULT_POLICIES:
+        if act not in acts:
+            yield f"policies: {act!r} has none"
+    for policy in genesis.policies:
+        where = f"policies.{policy.act}"
+        named = len(policy.institutions)
+        if policy.act not in DEFAULT_POLICIES:
+            yield f"{where}: there is no such act"
+        for name in policy.institutions:
+            if name not in _institution_names(genesis):
+                yield f"{where}.institutions: {name!r} is not an institution"
+        for name in _twice(policy.institutions):
+            yield f"{where}.institutions: {name!r} stands twice"
+        match policy.rule:
+            case Rule.ALL_OF | Rule.ANY_ONE_OF:
+                if named < 1:
+                    yield f"{where}.institutions: names none"
+            case Rule.TWO_DIFFERENT_OF:
+                if named < 2:
+                    yield f"{where}.institutions: names {named}, the rule needs two"
+            case Rule.TWO_THIRDS_VOTING:
+                if named:
+                    yield f"{where}.institutions: the rule counts the voting institutions and names none"
+
+
+def _parameter_problems(genesis: Genesis) -> Iterable[str]:
+    for name in _twice([name for name, _ in genesis.parameters]):
+        yield f"parameters: {name!r} stands twice"
+    for name, value in genesis.parameters:
+        wrong = fault(name, value)
+        if wrong is not None:
+            yield f"parameters.{name}: {wrong}"
+
+
+def _institution_names(genesis: Genesis) -> list[str]:
+    return [institution.name for institution in genesis.institutions]
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
