@@ -210,4 +210,3 @@ Effect = (
     | Commit
     | ReportEvidence
 )
-

@@ -6,7 +6,7 @@ integer from -2**63 to 2**64-1, bytes, UTF-8 text, or a sequence of values. `dec
 "Serialization: type to format conversion", made mandatory: the shortest format is the only one).
 """
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgpack
 import msgspec
@@ -39,7 +39,9 @@ def decode(data: bytes, size_max: int) -> Any:
     if len(data) > size_max:
         raise CodecError(f"encoding is {len(data)} bytes, the limit is {size_max}")
     try:
-        value = msgpack.unpackb(data, raw=False, use_list=False, strict_map_key=True, ext_hook=_refuse_extension)
+        value = msgpack.unpackb(
+            data, raw=False, use_list=False, strict_map_key=True, ext_hook=_refuse_extension
+        )
         _check(value, 0)
         again: bytes = msgpack.packb(value, use_bin_type=True)
     except CodecError:
@@ -55,7 +57,8 @@ def convert(value: Any, schema: type[T]) -> T:
     """`value`, as `decode` returned it, checked against and turned into `schema` (a msgspec.Struct declared
     with array_like=True, or any type msgspec knows). Raises CodecError that names the field and the rule."""
     try:
-        return msgspec.convert(value, schema, strict=True)
+        # Without builtin_types, text where bytes belong would be taken as base64: a second encoding.
+        return msgspec.convert(value, schema, strict=True, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise CodecError(_name_fields(str(error), schema)) from error
 
@@ -93,7 +96,7 @@ def _refuse_extension(code: int, data: bytes) -> Any:
 
 
 def _name_fields(message: str, schema: Any) -> str:
-    """msgspec says `$[2]`: say the field's name instead, where the schema has one."""
+    """msgspec says `$[2][0]`: say the fields' names instead, where the schema has them."""
     text, marker, path = message.partition(" - at `$")
     if not marker:
         return message
@@ -102,11 +105,29 @@ def _name_fields(message: str, schema: Any) -> str:
     current = schema
     while path.startswith("["):
         index, _, path = path[1:].partition("]")
+        current = _plain_type(current)
         fields = getattr(current, "__struct_fields__", None)
         if fields is not None and index.isdigit() and int(index) < len(fields):
             names.append(fields[int(index)])
-            current = getattr(current, "__annotations__", {}).get(fields[int(index)])
+            current = get_type_hints(current, include_extras=True)[fields[int(index)]]
         else:
             names.append(index)
-            current = None
+            current = _item_type(current, index)
     return f"{'.'.join(names)}: {text}" if names else message
+
+
+def _plain_type(declared: Any) -> Any:
+    """`declared` without the constraints of Annotated."""
+    while get_origin(declared) is Annotated:
+        declared = get_args(declared)[0]
+    return declared
+
+
+def _item_type(declared: Any, index: str) -> Any:
+    """The declared type of one item of a tuple or list type, or None where it is not known."""
+    items = get_args(declared)
+    if get_origin(declared) not in (tuple, list) or not items:
+        return None
+    if len(items) == 1 or items[1] is Ellipsis:
+        return items[0]
+    return items[int(index)] if index.isdigit() and int(index) < len(items) else None
