@@ -1,0 +1,151 @@
+"""Private keys on disk: encrypted, for their owner alone, and every refusal names the file and the rule."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from config.keys import (
+    KeyFileError,
+    load_key,
+    load_public_key,
+    new_key,
+    parse_public_key,
+    read_passphrase,
+    save_key,
+)
+from primitives.signatures import public_key_of, sign, verify
+
+PASSPHRASE = b"correct horse battery"
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "officer.pem"
+    new_key(path, PASSPHRASE)
+    return path
+
+
+def test_a_saved_key_signs_after_it_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "officer.pem"
+    public_key = new_key(path, PASSPHRASE)
+    assert verify(public_key, b"act", sign(load_key(path, PASSPHRASE), b"act"))
+
+
+def test_the_public_key_is_read_without_a_passphrase(key_file: Path) -> None:
+    expected = public_key_of(load_key(key_file, PASSPHRASE))
+    assert load_public_key(key_file) == expected
+    assert load_public_key(key_file.with_suffix(".pub")) == expected
+
+
+def test_the_file_is_encrypted_pkcs8_that_only_its_owner_may_read(key_file: Path) -> None:
+    assert key_file.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    assert key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_file_that_others_may_read_is_refused(key_file: Path) -> None:
+    key_file.chmod(0o640)
+    with pytest.raises(KeyFileError, match=r"officer\.pem: mode 0640 lets others read it: must be 0600"):
+        load_key(key_file, PASSPHRASE)
+
+
+def test_a_wrong_passphrase_is_refused(key_file: Path) -> None:
+    with pytest.raises(KeyFileError, match="cannot be decrypted: wrong passphrase or a damaged file"):
+        load_key(key_file, b"another passphrase")
+
+
+def test_an_unencrypted_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plain.pem"
+    path.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="is not encrypted"):
+        load_key(path, PASSPHRASE)
+
+
+def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p256.pem"
+    path.write_bytes(
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(PASSPHRASE),
+        )
+    )
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="must be an Ed25519 key"):
+        load_key(path, PASSPHRASE)
+
+
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match=r"absent\.pem: cannot be read: No such file"):
+        load_key(tmp_path / "absent.pem", PASSPHRASE)
+
+
+def test_a_key_is_never_overwritten(key_file: Path) -> None:
+    before = key_file.read_bytes()
+    with pytest.raises(KeyFileError, match="exists already"):
+        new_key(key_file, PASSPHRASE)
+    assert key_file.read_bytes() == before
+
+
+def test_a_short_passphrase_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="passphrase of 5 bytes, must be 12 to"):
+        save_key(tmp_path / "a.pem", Ed25519PrivateKey.generate(), b"short")
+    assert not (tmp_path / "a.pem").exists()
+
+
+def test_a_scrypt_file_of_openssl_is_read(key_file: Path, tmp_path: Path) -> None:
+    stronger = tmp_path / "stronger.pem"
+    command = ["openssl", "pkcs8", "-topk8", "-scrypt", "-in", str(key_file), "-out", str(stronger)]
+    secret = PASSPHRASE.decode()
+    made = subprocess.run(
+        [*command, "-passin", f"pass:{secret}", "-passout", f"pass:{secret}"],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip("this machine's openssl has no scrypt")
+    stronger.chmod(0o600)
+    assert public_key_of(load_key(stronger, PASSPHRASE)) == load_public_key(key_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("zz", "must be 64 hex digits"),
+        ("00" * 31, "must be 64 hex digits"),
+        ("00" * 32, "small order"),
+        ("ff" * 32, "not canonical"),
+    ],
+)
+def test_a_public_key_that_may_not_be_enrolled_is_refused(text: str, rule: str) -> None:
+    with pytest.raises(KeyFileError, match=rule):
+        parse_public_key(text, "officers[0]")
+
+
+def test_the_passphrase_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "passphrase"
+    path.write_bytes(PASSPHRASE + b"\nsecond line\n")
+    path.chmod(0o600)
+    assert read_passphrase(path, {}) == PASSPHRASE
+
+
+def test_a_passphrase_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "passphrase"
+    path.write_bytes(PASSPHRASE)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match="mode 0644"):
+        read_passphrase(path, {})
+
+
+def test_without_a_file_the_passphrase_is_the_environments() -> None:
+    assert read_passphrase(None, {"MOHUR_PASSPHRASE": "correct horse battery"}) == PASSPHRASE
+    with pytest.raises(KeyFileError, match="MOHUR_PASSPHRASE"):
+        read_passphrase(None, {})
