@@ -43,7 +43,7 @@ class ChannelLimits:
 
 LIMITS = {
     Channel.VOTES: ChannelLimits(64 * 1024, 4096, 4 * 1024 * 1024),
-    Channel.BLOCKS: ChannelLimits(BLOCK_BYTES_CAP + 64 * 1024, 16, 4 * BLOCK_BYTES_CAP),
+    Channel.BLOCKS: ChannelLimits(BLOCK_BYTES_CAP + 64 * 1024, 16, 2 * BLOCK_BYTES_CAP),
     Channel.SYNC: ChannelLimits(BLOCK_BYTES_CAP + 256 * 1024, 16, 2 * BLOCK_BYTES_CAP),
     Channel.TRANSACTIONS: ChannelLimits(1024 * 1024, 1024, 8 * 1024 * 1024),
 }

@@ -32,7 +32,7 @@ class Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     """Anything a node may say."""
 
 
-class Hello(Message):
+class Hello(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The first message on a connection, both ways: who speaks, which protocol, which ledger."""
 
     version: Height
@@ -41,7 +41,7 @@ class Hello(Message):
     height: Height
 
 
-class Status(Message):
+class Status(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Where the node stands: its last committed height, the round it is in, the first height it keeps."""
 
     height: Height
@@ -49,7 +49,7 @@ class Status(Message):
     base: Height
 
 
-class VoteMessage(Message):
+class VoteMessage(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A vote; `type` as in VoteType."""
 
     type: Annotated[int, Meta(ge=1, le=2)]
@@ -60,7 +60,7 @@ class VoteMessage(Message):
     signature: Signature
 
 
-class ProposalMessage(Message):
+class ProposalMessage(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A proposal with the bytes of its block."""
 
     height: Height
@@ -72,7 +72,7 @@ class ProposalMessage(Message):
     block: bytes
 
 
-class CertificateMessage(Message):
+class CertificateMessage(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A polka or a commit certificate."""
 
     type: Annotated[int, Meta(ge=1, le=2)]
@@ -84,20 +84,20 @@ class CertificateMessage(Message):
     ]
 
 
-class Transactions(Message):
+class Transactions(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Transactions that a client gave to the speaker, as raw bytes."""
 
     transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=TRANSACTIONS_MAX)]
 
 
-class SyncRequest(Message):
+class SyncRequest(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A wish for `count` decided blocks from height `first` on; the answer may hold fewer."""
 
     first: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     count: Annotated[int, Meta(ge=1, le=SYNC_BLOCKS_MAX)]
 
 
-class SyncResponse(Message):
+class SyncResponse(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Decided blocks from height `first` on, each with its commit certificate as encoded bytes."""
 
     first: Height

@@ -1,0 +1,124 @@
+"""Blocks: the id is the header's hash alone, the roots bind the body, and decoding is strict."""
+
+import hashlib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from primitives.codec import CodecError, encode
+from primitives.merkle import list_root
+from wire.blocks import BLOCK_BYTES_CAP, VERSION, Block, Header, decode_block, roots_fault
+
+TRANSACTIONS = (b"first", b"second")
+EVIDENCE = (b"double vote",)
+
+
+def header(**changes: object) -> Header:
+    base = Header(
+        version=VERSION,
+        chain="mohur-test",
+        height=7,
+        time_ms=1_700_000_000_123,
+        parent=bytes([1]) * 32,
+        proposer=2,
+        txs_root=list_root(TRANSACTIONS),
+        evidence_root=list_root(EVIDENCE),
+        executed_height=6,
+        state_root=bytes([2]) * 32,
+        results_root=bytes([3]) * 32,
+        validators_hash=bytes([4]) * 32,
+        next_validators_hash=bytes([5]) * 32,
+        params_hash=bytes([6]) * 32,
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def test_a_block_survives_the_round_trip() -> None:
+    block = Block(header(), TRANSACTIONS, EVIDENCE)
+    assert decode_block(block.encoded()) == block
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20), st.lists(st.binary(max_size=60), max_size=5))
+def test_any_body_survives_the_round_trip_under_its_roots(
+    transactions: list[bytes], evidence: list[bytes]
+) -> None:
+    head = header(txs_root=list_root(transactions), evidence_root=list_root(evidence))
+    block = decode_block(Block(head, tuple(transactions), tuple(evidence)).encoded())
+    assert roots_fault(block) is None
+    assert block.transactions == tuple(transactions)
+
+
+@pytest.mark.parametrize("field", Header.__struct_fields__)
+def test_every_field_of_the_header_is_in_the_blocks_id(field: str) -> None:
+    value = getattr(header(), field)
+    match value:
+        case int():
+            other: object = value + 1
+        case bytes():
+            other = value[:-1] + b"\xff"
+        case _:
+            other = value + "x"
+    assert header(**{field: other}).hash() != header().hash()
+
+
+def test_the_blocks_id_is_pinned() -> None:
+    assert header().hash().hex() == "ed9e65becbd675b4b1e25d197715178f95de45b4e1d7e0e4ca101655af86bf6d"
+    encoded = encode(msgspec.structs.astuple(header()))
+    assert header().hash() == hashlib.sha256(b"mohur/1/header\0" + encoded).digest()
+
+
+@pytest.mark.parametrize(
+    ("transactions", "evidence", "fault"),
+    [
+        ((b"first",), EVIDENCE, "txs_root does not commit to the transactions"),
+        ((b"second", b"first"), EVIDENCE, "txs_root does not commit to the transactions"),
+        ((*TRANSACTIONS, b""), EVIDENCE, "txs_root does not commit to the transactions"),
+        (TRANSACTIONS, (), "evidence_root does not commit to the evidence"),
+        (TRANSACTIONS, EVIDENCE, None),
+    ],
+)
+def test_a_body_that_contradicts_its_header_is_named(
+    transactions: tuple[bytes, ...], evidence: tuple[bytes, ...], fault: str | None
+) -> None:
+    assert roots_fault(Block(header(), transactions, evidence)) == fault
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("height", -1, "header.height: Expected `int` >= 0"),
+        ("height", 2**63, "header.height: Expected `int` <= 9223372036854775807"),
+        ("chain", "", "header.chain: Expected `str` of length >= 1"),
+        ("chain", "x" * 33, "header.chain: Expected `str` of length <= 32"),
+        ("parent", bytes(31), "header.parent: Expected `bytes` of length >= 32"),
+        ("state_root", bytes(33), "header.state_root: Expected `bytes` of length <= 32"),
+        ("state_root", "A" * 44, "header.state_root: Expected `bytes`, got `str`"),
+        ("time_ms", None, "header.time_ms: Expected `int`, got `null`"),
+    ],
+)
+def test_a_header_outside_its_schema_is_refused_by_field(field: str, value: object, rule: str) -> None:
+    with pytest.raises(CodecError) as refusal:
+        decode_block(Block(header(**{field: value}), (), ()).encoded())
+    assert str(refusal.value) == rule
+
+
+def test_a_header_with_a_field_more_or_less_is_refused() -> None:
+    fields = msgspec.structs.astuple(header())
+    for wrong in (fields[:-1], (*fields, 0)):
+        with pytest.raises(CodecError, match="header"):
+            decode_block(encode((wrong, (), ())))
+
+
+def test_a_block_above_the_limit_is_refused_before_it_is_read() -> None:
+    data = Block(header(), (bytes(2000),), ()).encoded()
+    with pytest.raises(CodecError, match=f"the limit is {len(data) - 1}"):
+        decode_block(data, len(data) - 1)
+    with pytest.raises(CodecError, match=f"the limit is {BLOCK_BYTES_CAP}"):
+        decode_block(bytes(BLOCK_BYTES_CAP + 1))
+
+
+def test_trailing_bytes_after_a_block_are_refused() -> None:
+    with pytest.raises(CodecError):
+        decode_block(Block(header(), (), ()).encoded() + b"\xc0")
