@@ -1,0 +1,375 @@
+"""JSON objects from the Structs of wire.queries and back, by the types that their fields declare.
+
+Bytes are lower-case hex, except where the field says base64; amounts and other u64 values are decimal
+strings; enumerations are their members' names in lower case; absent values are null. Base64 fields also take
+hex on the way in: text of lower-case hex digits alone is hex. `schema` describes the same in JSON Schema.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from enum import IntEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+M = TypeVar("M", bound=msgspec.Struct)
+Writer = Callable[[Any], Any]
+Reader = Callable[[Any, str], Any]
+
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,19})", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]*", re.ASCII)
+_VALUE_CHARACTERS_MAX = 64
+
+
+class FieldFault(ValueError):
+    """A value that its field does not allow: `field` is its path, `value` what was found."""
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        text = value if isinstance(value, str) else repr(value)
+        self.field = field
+        self.value = text if len(text) <= _VALUE_CHARACTERS_MAX else text[: _VALUE_CHARACTERS_MAX - 3] + "..."
+        self.rule = rule
+        super().__init__(f"{field}: {self.value}: {rule}")
+
+
+def to_object(message: msgspec.Struct) -> dict[str, Any]:
+    """The JSON object of a query or a reply."""
+    written: dict[str, Any] = _writer(type(message))(message)
+    return written
+
+
+def from_params(value: object, kind: type[M]) -> M:
+    """The query in a JSON object of parameters. Raises FieldFault; an unknown field is one."""
+    query: M = _reader(kind, True)(value, "")
+    return query
+
+
+def from_object(value: object, kind: type[M]) -> M:
+    """The reply in a JSON object. Raises FieldFault; fields that a newer server added are left out."""
+    reply: M = _reader(kind, False)(value, "")
+    return reply
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+@cache
+def _writer(kind: Any) -> Writer:
+    kind, metas = _unwrapped(kind)
+    form = _form(metas)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = [(name, _writer(hint)) for name, hint in _hints(kind).items()]
+        return lambda value: {name: write(getattr(value, name)) for name, write in fields}
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return lambda value: value.name.lower()
+    if _is_union(kind):
+        return _union_writer(kind)
+    if get_origin(kind) is tuple:
+        item = _writer(get_args(kind)[0])
+        return lambda value: [item(each) for each in value]
+    if kind is bytes:
+        if form == "base64":
+            return lambda value: base64.b64encode(value).decode()
+        return lambda value: value.hex()
+    if kind is int and form == "decimal":
+        return str
+    return lambda value: value
+
+
+def _union_writer(kind: Any) -> Writer:
+    members = [member for member in get_args(kind) if member is not NoneType]
+    if len(members) == 1:
+        only = _writer(members[0])
+        return lambda value: None if value is None else only(value)
+    writers = {_python_type(member): _writer(member) for member in members}
+
+    def write(value: Any) -> Any:
+        return None if value is None else writers[type(value)](value)
+
+    return write
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+@cache
+def _reader(kind: Any, surplus_refused: bool) -> Reader:
+    kind, metas = _unwrapped(kind)
+    form = _form(metas)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return _struct_reader(kind, surplus_refused)
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return _enum_reader(kind)
+    if _is_union(kind):
+        return _union_reader(kind, surplus_refused)
+    if get_origin(kind) is tuple:
+        return _tuple_reader(_reader(get_args(kind)[0], surplus_refused), metas)
+    if kind is bytes:
+        return _bytes_reader(form, metas)
+    if kind is int and form == "decimal":
+        return _decimal_reader(metas)
+    if kind is int:
+        return _integer_reader(metas)
+    if kind is str:
+        return _text_reader(metas)
+    if kind is bool:
+        return _read_bool
+    raise TypeError(f"no JSON form for {kind}")
+
+
+def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
+    fields = {name: _reader(hint, surplus_refused) for name, hint in _hints(kind).items()}
+    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+
+    def read(value: Any, path: str) -> msgspec.Struct:
+        if not isinstance(value, dict):
+            raise FieldFault(path or "params", value, "must be an object")
+        dot = f"{path}." if path else ""
+        if surplus_refused:
+            for name in value:
+                if name not in fields:
+                    raise FieldFault(
+                        f"{dot}{name}", value[name], f"unknown field; known: {', '.join(fields) or 'none'}"
+                    )
+        found = {name: reader(value[name], dot + name) for name, reader in fields.items() if name in value}
+        for name in fields:
+            if name in required and name not in found:
+                raise FieldFault(dot + name, "", "is required")
+        return kind(**found)
+
+    return read
+
+
+def _enum_reader(kind: type[IntEnum]) -> Reader:
+    members = {member.name.lower(): member for member in kind}
+
+    def read(value: Any, path: str) -> IntEnum:
+        member = members.get(value) if isinstance(value, str) else None
+        if member is None:
+            raise FieldFault(path, value, f"must be one of {', '.join(members)}")
+        return member
+
+    return read
+
+
+def _union_reader(kind: Any, surplus_refused: bool) -> Reader:
+    """A value is read by the first member whose JSON type it has: null, number, text, array or object."""
+    readers: dict[type, Reader] = {}
+    for member in get_args(kind):
+        if member is not NoneType:
+            readers.setdefault(_json_type(member), _reader(member, surplus_refused))
+    optional = NoneType in get_args(kind)
+    names = " or ".join(_JSON_NAMES[json_type] for json_type in readers)
+
+    def read(value: Any, path: str) -> Any:
+        if value is None and optional:
+            return None
+        reader = readers.get(type(value))
+        if reader is None:
+            raise FieldFault(path, value, f"must be {names}")
+        return reader(value, path)
+
+    return read
+
+
+def _tuple_reader(item: Reader, metas: tuple[Meta, ...]) -> Reader:
+    shortest, longest = _length_bounds(metas)
+
+    def read(value: Any, path: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise FieldFault(path, value, "must be an array")
+        if not shortest <= len(value) <= longest:
+            raise FieldFault(path, f"{len(value)} items", f"must have {shortest} to {longest} items")
+        return tuple(item(each, f"{path}.{number}") for number, each in enumerate(value))
+
+    return read
+
+
+def _bytes_reader(form: str, metas: tuple[Meta, ...]) -> Reader:
+    shortest, longest = _length_bounds(metas)
+
+    def read(value: Any, path: str) -> bytes:
+        if not isinstance(value, str):
+            raise FieldFault(path, value, "must be text")
+        if len(value) > 2 * longest:
+            raise FieldFault(path, f"{len(value)} characters", f"must hold at most {longest} bytes")
+        if len(value) % 2 == 0 and _HEX.fullmatch(value):
+            data = bytes.fromhex(value)
+        elif form == "base64":
+            try:
+                data = base64.b64decode(value, validate=True)
+            except (binascii.Error, ValueError):
+                raise FieldFault(path, value, "must be base64 or lower-case hex") from None
+        else:
+            raise FieldFault(path, value, "must be lower-case hex")
+        if not shortest <= len(data) <= longest:
+            rule = f"{shortest}" if shortest == longest else f"{shortest} to {longest}"
+            raise FieldFault(path, f"{len(data)} bytes", f"must be {rule} bytes")
+        return data
+
+    return read
+
+
+def _decimal_reader(metas: tuple[Meta, ...]) -> Reader:
+    least, most = _value_bounds(metas)
+
+    def read(value: Any, path: str) -> int:
+        if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or value == "-0":
+            raise FieldFault(path, value, 'must be a decimal string, such as "1500"')
+        return _within(int(value), path, least, most)
+
+    return read
+
+
+def _integer_reader(metas: tuple[Meta, ...]) -> Reader:
+    least, most = _value_bounds(metas)
+
+    def read(value: Any, path: str) -> int:
+        if type(value) is not int:
+            raise FieldFault(path, value, "must be an integer")
+        return _within(value, path, least, most)
+
+    return read
+
+
+def _text_reader(metas: tuple[Meta, ...]) -> Reader:
+    shortest, longest = _length_bounds(metas)
+
+    def read(value: Any, path: str) -> str:
+        if not isinstance(value, str):
+            raise FieldFault(path, value, "must be text")
+        if not shortest <= len(value) <= longest:
+            raise FieldFault(path, value, f"must have {shortest} to {longest} characters")
+        return value
+
+    return read
+
+
+def _read_bool(value: Any, path: str) -> bool:
+    if type(value) is not bool:
+        raise FieldFault(path, value, "must be true or false")
+    return value
+
+
+def _within(number: int, path: str, least: int, most: int) -> int:
+    if not least <= number <= most:
+        raise FieldFault(path, number, f"must be {least} to {most}")
+    return number
+
+
+# --- describing -----------------------------------------------------------------------------------------
+
+
+def schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of the JSON form of `kind`, a Struct or the type of one of its fields."""
+    kind, metas = _unwrapped(kind)
+    form = _form(metas)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {
+            "type": "object",
+            "description": " ".join((kind.__doc__ or "").split()),
+            "properties": {name: schema(hint) for name, hint in _hints(kind).items()},
+            "required": [field.name for field in msgspec.structs.fields(kind) if field.required],
+        }
+    if isinstance(kind, type) and issubclass(kind, IntEnum):
+        return {"type": "string", "enum": [member.name.lower() for member in kind]}
+    if _is_union(kind):
+        return {"anyOf": [{"type": "null"} if each is NoneType else schema(each) for each in get_args(kind)]}
+    if get_origin(kind) is tuple:
+        return {"type": "array", "items": schema(get_args(kind)[0]), **_bounds(metas, "minItems", "maxItems")}
+    if kind is bytes:
+        shortest, longest = _length_bounds(metas)
+        if form == "base64":
+            return {"type": "string", "contentEncoding": "base64"}
+        length = f"{{{2 * shortest}}}" if shortest == longest else "*"
+        return {"type": "string", "pattern": f"^[0-9a-f]{length}$"}
+    if kind is int and form == "decimal":
+        return {"type": "string", "pattern": "^-?(0|[1-9][0-9]*)$"}
+    if kind is int:
+        return {"type": "integer", **_bounds(metas, "minimum", "maximum")}
+    if kind is str:
+        return {"type": "string", **_bounds(metas, "minLength", "maxLength")}
+    return {"type": "boolean"}
+
+
+def fields(kind: type[msgspec.Struct]) -> list[tuple[str, dict[str, Any], bool]]:
+    """The fields of a Struct in order: name, JSON Schema, whether it is required."""
+    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    return [(name, schema(hint), name in required) for name, hint in _hints(kind).items()]
+
+
+# --- types ----------------------------------------------------------------------------------------------
+
+_JSON_NAMES = {int: "a number", str: "text", bool: "true or false", list: "an array", dict: "an object"}
+
+
+def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hints[name] for name in kind.__struct_fields__}
+
+
+def _unwrapped(kind: Any) -> tuple[Any, tuple[Meta, ...]]:
+    if get_origin(kind) is Annotated:
+        inner, *metas = get_args(kind)
+        return inner, tuple(meta for meta in metas if isinstance(meta, Meta))
+    return kind, ()
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _python_type(kind: Any) -> type:
+    inner, _ = _unwrapped(kind)
+    origin = get_origin(inner)
+    found: type = origin if isinstance(origin, type) else inner
+    return found
+
+
+def _json_type(kind: Any) -> type:
+    inner, metas = _unwrapped(kind)
+    python = _python_type(inner)
+    if python is tuple:
+        return list
+    if issubclass(python, msgspec.Struct):
+        return dict
+    if python is bytes or issubclass(python, IntEnum) or (python is int and _form(metas) == "decimal"):
+        return str
+    return python
+
+
+def _form(metas: tuple[Meta, ...]) -> str:
+    for meta in metas:
+        if meta.extra and "json" in meta.extra:
+            return str(meta.extra["json"])
+    return ""
+
+
+def _length_bounds(metas: tuple[Meta, ...]) -> tuple[int, int]:
+    shortest, longest = 0, 2**31
+    for meta in metas:
+        shortest = shortest if meta.min_length is None else meta.min_length
+        longest = longest if meta.max_length is None else meta.max_length
+    return shortest, longest
+
+
+def _value_bounds(metas: tuple[Meta, ...]) -> tuple[int, int]:
+    least, most = -(2**63), 2**64 - 1
+    for meta in metas:
+        least = least if meta.ge is None else int(meta.ge)
+        most = most if meta.le is None else int(meta.le)
+    return least, most
+
+
+def _bounds(metas: tuple[Meta, ...], low: str, high: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for meta in metas:
+        for name, bound in ((low, meta.ge), (low, meta.min_length), (high, meta.le), (high, meta.max_length)):
+            if bound is not None:
+                found[name] = int(bound)
+    return found
