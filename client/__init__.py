@@ -1,0 +1,1 @@
+"""The client library: JSON-RPC, wallets, building transactions, offline proof verification."""

@@ -118,7 +118,8 @@ def read(state: "State") -> Parameters:
     values: dict[str, Any] = {}
     for name, position in POSITIONS.items():
         record = state.parameters[position]
-        assert record.name == name, f"parameter {position} is {record.name}, not {name}"
+        if record.name != name:
+            raise ValueError(f"parameter {position} is {record.name}, not {name}")
         values[name] = record.value
     return Parameters(**values)
 
@@ -126,14 +127,16 @@ def read(state: "State") -> Parameters:
 def number(state: "State", name: str) -> int:
     """One integer parameter."""
     value = state.parameters[POSITIONS[name]].value
-    assert type(value) is int, f"parameter {name} is not a number"
+    if type(value) is not int:
+        raise TypeError(f"parameter {name} is not a number")
     return value
 
 
 def names(state: "State", name: str) -> tuple[str, ...]:
     """One parameter that is a list of names."""
     value = state.parameters[POSITIONS[name]].value
-    assert isinstance(value, tuple), f"parameter {name} is not a list of names"
+    if not isinstance(value, tuple):
+        raise TypeError(f"parameter {name} is not a list of names")
     return value
 
 

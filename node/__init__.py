@@ -1,0 +1,1 @@
+"""The Trio runtime of a validator or observer: peers, mempool, execution, sync, local socket."""
