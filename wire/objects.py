@@ -285,7 +285,7 @@ def schema(kind: Any) -> dict[str, Any]:
     if kind is bytes:
         shortest, longest = _length_bounds(metas)
         if form == "base64":
-            return {"type": "string", "contentEncoding": "base64"}
+            return {"type": "string", "description": "base64; lower-case hex is read too"}
         length = f"{{{2 * shortest}}}" if shortest == longest else "*"
         return {"type": "string", "pattern": f"^[0-9a-f]{length}$"}
     if kind is int and form == "decimal":

@@ -558,13 +558,12 @@ class ParameterGet(Message, frozen=True):
 
 
 class ParameterReply(Message, frozen=True):
-    """`value` is a number, a text or a list of texts; `set` says that the chain holds a value of its own
-    rather than the protocol's default."""
+    """`value` is a number, a text or a list of texts."""
 
     height: Height
     name: str
     value: int | str | tuple[str, ...]
-    set: bool
+    meaning: str
 
 
 # --- proposals ------------------------------------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""The gateway's methods: every query that wire.queries declares, as JSON-RPC with an OpenRPC description."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from openrpc import ContentDescriptor, Example, ExamplePairing, Info, RPCApp, Schema, Server
+
+from config.settings import GatewayLimits
+from gateway.jsonrpc import CallFailed, Method, RpcError, invalid_params
+from wire.objects import FieldFault, fields, from_params, schema, to_object
+from wire.queries import QUERIES, Message, TxSubmitMany, TxWait
+
+API_VERSION = "1.0.0"
+
+Ask = Callable[[str, Message], Awaitable[Message]]
+
+
+def create_app(ask: Ask, limits: GatewayLimits, url: str) -> tuple[RPCApp, dict[str, Method]]:
+    """The methods of a gateway whose node answers `ask`, which raises RpcError when there is no answer."""
+    app = RPCApp(
+        Info(
+            title="Mohur",
+            version=API_VERSION,
+            description="The ledger of tokenised sovereign assets. Amounts are decimal strings, hashes and "
+            "keys lower-case hex, transactions base64 or hex. Errors carry data {name, field, value, rule}; "
+            "positive codes are the ledger's own.",
+        ),
+        Server(name="gateway", url=url),
+    )
+    methods: dict[str, Method] = {}
+    for name, (query, reply) in QUERIES.items():
+        described = fields(query)
+        app.method(
+            name=name,
+            summary=_summary(query),
+            description=_description(query),
+            params=[
+                ContentDescriptor(name=field, schema=Schema.model_validate(shape), required=required)
+                for field, shape, required in described
+            ],
+            result=ContentDescriptor(name="result", schema=Schema.model_validate(schema(reply))),
+            examples=[_example(query)],
+        )(_function(name, ask))
+        methods[name] = Method(tuple(field for field, _, _ in described), _binder(query, limits))
+    return app, methods
+
+
+def _function(name: str, ask: Ask) -> Callable[[Any], Awaitable[dict[str, Any]]]:
+    async def function(query: Any) -> dict[str, Any]:
+        try:
+            return to_object(await ask(name, query))
+        except RpcError as error:
+            raise CallFailed(error) from error
+
+    function.__name__ = name
+    return function
+
+
+def _binder(query: type[Message], limits: GatewayLimits) -> Callable[[dict[str, Any]], Message]:
+    def bind(params: dict[str, Any]) -> Message:
+        try:
+            bound = from_params(params, query)
+        except FieldFault as fault:
+            raise invalid_params(fault.field, fault.value, fault.rule) from fault
+        _check_limits(bound, limits)
+        return bound
+
+    return bind
+
+
+def _check_limits(query: Message, limits: GatewayLimits) -> None:
+    """The limits of this gateway, which may be tighter than the protocol's."""
+    match query:
+        case TxSubmitMany() if len(query.txs) > limits.submit_many:
+            raise invalid_params(
+                "txs", f"{len(query.txs)} items", f"at most {limits.submit_many} at once here"
+            )
+        case TxWait() if query.timeout_ms > limits.wait_s * 1000:
+            raise invalid_params("timeout_ms", str(query.timeout_ms), f"at most {limits.wait_s * 1000} here")
+    limit = getattr(query, "limit", 0)
+    if limit > limits.page:
+        raise invalid_params("limit", str(limit), f"at most {limits.page} here")
+
+
+def _summary(query: type[Message]) -> str:
+    return " ".join((query.__doc__ or "").split("\n\n")[0].split())
+
+
+def _description(query: type[Message]) -> str:
+    return " ".join((query.__doc__ or "").split())
+
+
+def _example(query: type[Message]) -> ExamplePairing:
+    """A call with what is required; without a result, which depends on the chain."""
+    values = {"integer": 0, "string": "00" * 32, "array": ["00" * 32]}
+    params = [
+        Example(name=field, value=values.get(str(shape.get("type")), 0))
+        for field, shape, required in fields(query)
+        if required
+    ]
+    return ExamplePairing(name="call", params=params)

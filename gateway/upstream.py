@@ -1,0 +1,181 @@
+"""The gateway's link to its node: pipelined questions over the Unix socket, taken up again when it returns.
+
+While there is no connection every question fails at once with `node_unavailable`; one that was under way when
+the connection broke fails too, and may be asked again (submitting is idempotent).
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+import trio
+
+from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
+from primitives.codec import CodecError, pack, unpack
+from wire.local import (
+    RESPONSE_BYTES_MAX,
+    FrameError,
+    FrameReader,
+    Refusal,
+    Request,
+    Response,
+    Status,
+    decode_response,
+    request_frame,
+)
+from wire.queries import QUERIES, Message, TxWait
+
+ANSWER_S_MAX = 30.0  # for anything but a wait, which names its own time
+WAIT_MARGIN_S = 5.0
+UNDER_WAY_MAX = 512  # questions
+WAITS_MAX = 256  # tx_wait under way
+RECONNECT_S_MIN = 0.05
+RECONNECT_S_MAX = 1.0
+RECEIVE_BYTES = 64 * 1024
+
+_log = structlog.get_logger("gateway")
+
+
+class _Pending:
+    """A question that waits for its response."""
+
+    __slots__ = ("answered", "response")
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.response: Response | None = None  # None: the connection broke
+
+
+class NodeLink:
+    """One connection to the node's socket, kept up by `run`; `ask` may be called by many tasks at once."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._path = socket_path
+        self._pending: dict[int, _Pending] = {}
+        self._number = 0
+        self._frames: trio.MemorySendChannel[bytes] | None = None
+        self._questions = trio.CapacityLimiter(UNDER_WAY_MAX)
+        self._waits = trio.CapacityLimiter(WAITS_MAX)
+
+    @property
+    def connected(self) -> bool:
+        return self._frames is not None
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled."""
+        delay = RECONNECT_S_MIN
+        while True:
+            try:
+                stream = await trio.open_unix_socket(str(self._path))
+            except OSError as error:
+                if delay == RECONNECT_S_MIN:
+                    _log.warning("node unavailable", socket=str(self._path), error=str(error))
+                await trio.sleep(delay)
+                delay = min(delay * 2, RECONNECT_S_MAX)
+                continue
+            delay = RECONNECT_S_MIN
+            _log.info("connected to node", socket=str(self._path))
+            async with stream:
+                await self._serve(stream)
+            _log.warning("connection to node lost", socket=str(self._path))
+            await trio.sleep(delay)
+
+    async def ask(self, name: str, query: Message) -> Message:
+        """The node's reply to `query`. Raises RpcError if it refuses, or if there is no answer."""
+        if isinstance(query, TxWait):
+            limiter, timeout_s = self._waits, query.timeout_ms / 1000 + WAIT_MARGIN_S
+        else:
+            limiter, timeout_s = self._questions, ANSWER_S_MAX
+        if self._frames is None:
+            raise _unavailable(self._path)
+        with trio.move_on_after(timeout_s):
+            async with limiter:
+                return _reply(name, await self._exchange(name, query))
+        rule = f"the node did not answer within {timeout_s:g} s; ask again"
+        raise RpcError(NODE_TIMEOUT, "Node timeout", "node_timeout", "", "", rule)
+
+    async def _exchange(self, name: str, query: Message) -> Response:
+        number = self._number
+        self._number = (number + 1) % 2**32
+        pending = self._pending[number] = _Pending()
+        try:
+            try:
+                frame = request_frame(Request(number, name, pack(query)))
+            except FrameError as error:
+                raise RpcError(
+                    NODE_BUSY, "Request too large", "limit_exceeded", "params", "", str(error)
+                ) from error
+            frames = self._frames
+            if frames is None:
+                raise _unavailable(self._path)
+            try:
+                await frames.send(frame)
+            except trio.BrokenResourceError:
+                raise _unavailable(self._path) from None
+            await pending.answered.wait()
+        finally:
+            del self._pending[number]
+        if pending.response is None:
+            raise _unavailable(self._path)
+        return pending.response
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        """Carry frames both ways until the connection ends, for whatever reason."""
+        send, receive = trio.open_memory_channel[bytes](0)
+        self._frames = send
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, stream, receive, nursery.cancel_scope)
+                await self._read(stream)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._frames = None
+            receive.close()
+            for pending in self._pending.values():
+                pending.answered.set()
+
+    async def _write(
+        self, stream: trio.SocketStream, frames: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope
+    ) -> None:
+        with suppress(trio.BrokenResourceError):
+            async for frame in frames:
+                await stream.send_all(frame)
+        scope.cancel()
+
+    async def _read(self, stream: trio.SocketStream) -> None:
+        reader = FrameReader(RESPONSE_BYTES_MAX)
+        while True:
+            try:
+                data = await stream.receive_some(RECEIVE_BYTES)
+                responses = [decode_response(body) for body in reader.feed(data)]
+            except trio.BrokenResourceError:
+                return
+            except (FrameError, CodecError) as error:
+                _log.error("node does not speak our protocol", error=str(error))
+                return
+            if not data:
+                return
+            for response in responses:
+                pending = self._pending.get(response.number)
+                if pending is not None and not pending.answered.is_set():
+                    pending.response = response
+                    pending.answered.set()
+
+
+def _reply(name: str, response: Response) -> Message:
+    try:
+        if response.status is Status.ANSWER:
+            return unpack(response.body, QUERIES[name][1], RESPONSE_BYTES_MAX)
+        refusal = unpack(response.body, Refusal, RESPONSE_BYTES_MAX)
+    except CodecError as error:
+        _log.error("node's answer is not of its schema", query=name, error=str(error))
+        raise RpcError(INTERNAL_ERROR, "Internal error", "internal_error") from error
+    if response.status is Status.BUSY:
+        raise RpcError(NODE_BUSY, "Node busy", refusal.name, refusal.field, refusal.value, refusal.rule)
+    code = refusal.code or INTERNAL_ERROR
+    raise RpcError(code, refusal.name, refusal.name, refusal.field, refusal.value, refusal.rule)
+
+
+def _unavailable(path: Path) -> RpcError:
+    rule = "the gateway has no connection to its node and tries again; ask again in a moment"
+    return RpcError(NODE_UNAVAILABLE, "Node unavailable", "node_unavailable", "socket", path.name, rule)
