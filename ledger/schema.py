@@ -1,0 +1,31 @@
+"""The types of which payloads are made: integers, hashes, keys and texts with their bounds."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+AMOUNT_MAX = 2**63 - 1  # of any balance, supply or amount, in the instrument's minor unit
+INDEX_MAX = 2**32 - 2  # 2**32 - 1 stands for no record (rows.NONE)
+TIME_MS_MAX = 2**32 * 1_000 - 1  # times in seconds fit 32 bits
+
+U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
+U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
+U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+U63 = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Index = Annotated[int, Meta(ge=0, le=INDEX_MAX)]
+Sequence = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+Seconds = U32
+TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
+AmountOrZero = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
+Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PublicKeyOrNone = Annotated[bytes, Meta(max_length=32)]  # empty: none; its length is checked with the key
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Text = Annotated[str, Meta(max_length=256)]
+Jurisdiction = Annotated[int, Meta(ge=0, le=999)]  # ISO 3166-1 numeric
+
+
+class Payload(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What every kind's payload shares: its fields stand in the transaction's body, one after another."""

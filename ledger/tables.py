@@ -1,0 +1,484 @@
+"""The two kinds of table, and the journal through which every write to them can be taken back.
+
+Leaves of the Merkle trees are set by `rehash`, once a block; only leaves that changed are hashed. A leaf of a
+columnar table is 16 rows, absent ones zero; a leaf of a document table is one document's encoding.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from hashlib import sha256
+from typing import Any, Generic, NamedTuple, TypeVar, overload
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ledger.codes import Code, InvariantError, Refused
+from primitives.codec import pack, unpack
+from primitives.hashing import LEAF
+from primitives.merkle import Tree, leaf_hash, table_root
+
+LEAF_ROWS = 16
+PAGE_ROWS = 256  # rows copied, stored and loaded together; not protocol
+DOCUMENT_BYTES_MAX = 1024 * 1024
+ROWS_MAX = 2**32 - 1
+
+_ROWS_AT_FIRST = 1024
+
+Indices = npt.NDArray[np.int64]
+Column = npt.NDArray[Any]
+D = TypeVar("D", bound=msgspec.Struct)
+R = TypeVar("R", bound=tuple[Any, ...])
+
+
+class FieldWas(NamedTuple):
+    """One field of one row held `old`."""
+
+    table: "ColumnarTable[Any]"
+    index: int
+    field: str
+    old: Any
+
+
+class ColumnWas(NamedTuple):
+    """One field of many rows held `old`; an index that stands twice has the same old value twice."""
+
+    table: "ColumnarTable[Any]"
+    indices: Indices
+    field: str
+    old: Column
+
+
+class RowsWere(NamedTuple):
+    """The table had `count` rows."""
+
+    table: "ColumnarTable[Any]"
+    count: int
+
+
+class DocumentWas(NamedTuple):
+    """The document at `index` was `old`; None: there was none."""
+
+    table: "DocumentTable[Any]"
+    index: int
+    old: Any
+
+
+Entry = FieldWas | ColumnWas | RowsWere | DocumentWas
+
+
+class Journal:
+    """What every write replaced, in order, since the last `clear`."""
+
+    __slots__ = ("_cleared", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._cleared = 0
+
+    def mark(self) -> int:
+        """A savepoint: all that is written from here on can be undone."""
+        return self._cleared + len(self.entries)
+
+    def undo(self, mark: int) -> None:
+        """Take back every write since `mark`, the last first. Raises InvariantError for a mark cleared away."""
+        keep = mark - self._cleared
+        if not 0 <= keep <= len(self.entries):
+            raise InvariantError(f"savepoint {mark} is not in the journal")
+        for entry in reversed(self.entries[keep:]):
+            match entry:
+                case FieldWas(table, index, field, old):
+                    table.restore_field(index, field, old)
+                case ColumnWas(table, indices, field, old):
+                    table.restore_column(indices, field, old)
+                case RowsWere(table, count):
+                    table.restore_count(count)
+                case DocumentWas(documents, index, old):
+                    documents.restore(index, old)
+        del self.entries[keep:]
+
+    def clear(self) -> None:
+        """Make all writes final; savepoints before this are void."""
+        self._cleared += len(self.entries)
+        self.entries = []
+
+
+class DocumentTable(Generic[D]):
+    """Documents by dense index; frozen Structs that are appended or replaced whole. Reads like a sequence."""
+
+    def __init__(
+        self, number: int, name: str, schema: type[D], journal: Journal, key: Callable[[D], Hashable] | None = None
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.schema = schema
+        self.by_key: dict[Any, int] = {}  # derived, never hashed; empty when the table has no key
+        self._key = key
+        self._journal = journal
+        self._documents: list[D] = []
+        self._encodings: list[bytes] = []
+        self._tree = Tree()
+        self._dirty: set[int] = set()
+        self._undrained: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __iter__(self) -> Iterator[D]:
+        return iter(self._documents)
+
+    @overload
+    def __getitem__(self, index: int) -> D: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[D]: ...
+    def __getitem__(self, index: int | slice) -> D | list[D]:
+        return self._documents[index]
+
+    def require(self, index: int, field: str) -> D:
+        """The document at `index`, which the transaction gave in `field`. Raises Refused(not_found)."""
+        if not 0 <= index < len(self._documents):
+            raise Refused(Code.NOT_FOUND, field, index, f"names no record of {self.name}")
+        return self._documents[index]
+
+    def find(self, key: Hashable) -> int | None:
+        """The index of the document with this key."""
+        return self.by_key.get(key)
+
+    def append(self, document: D) -> int:
+        """Add `document` at the end; its index. Raises InvariantError if its key is taken."""
+        index = len(self._documents)
+        self._enter(index, document)
+        self._documents.append(document)
+        self._encodings.append(b"")
+        self._journal.entries.append(DocumentWas(self, index, None))
+        self._dirty.add(index)
+        return index
+
+    def replace(self, index: int, document: D) -> None:
+        """Put `document` where another one was."""
+        if not 0 <= index < len(self._documents):
+            raise InvariantError(f"{self.name}: replacing document {index} of {len(self._documents)}")
+        old = self._documents[index]
+        self._leave(old)
+        self._enter(index, document)
+        self._documents[index] = document
+        self._journal.entries.append(DocumentWas(self, index, old))
+        self._dirty.add(index)
+
+    def restore(self, index: int, old: D | None) -> None:
+        """For the journal alone: put `old` back, or take the last document away."""
+        self._leave(self._documents[index])
+        if old is None:
+            if index != len(self._documents) - 1:
+                raise InvariantError(f"{self.name}: undoing an append at {index} that is not the last")
+            self._documents.pop()
+            self._encodings.pop()
+            self._dirty.discard(index)
+        else:
+            self._enter(index, old)
+            self._documents[index] = old
+            self._dirty.add(index)
+
+    def _enter(self, index: int, document: D) -> None:
+        if self._key is not None:
+            key = self._key(document)
+            if self.by_key.setdefault(key, index) != index:
+                raise InvariantError(f"{self.name}: key {key!r} of document {index} is taken")
+
+    def _leave(self, document: D) -> None:
+        if self._key is not None:
+            del self.by_key[self._key(document)]
+
+    def rehash(self) -> None:
+        """Encode and hash what changed since the last time."""
+        for index in sorted(self._dirty):
+            encoding = pack(self._documents[index])
+            if encoding != self._encodings[index]:
+                self._encodings[index] = encoding
+                self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
+                self._undrained.add(index)
+        self._dirty = set()
+        self._tree.update()
+
+    def root(self) -> bytes:
+        self._must_be_hashed()
+        return table_root(self.number, 0, len(self._documents), self._tree.depth, self._tree.top())
+
+    def leaf_content(self, number: int) -> bytes:
+        """The bytes of leaf `number` as hashed."""
+        self._must_be_hashed()
+        return self._encodings[number]
+
+    def leaf_path(self, number: int) -> tuple[bytes, ...]:
+        return self._tree.path(number)
+
+    @property
+    def depth(self) -> int:
+        return self._tree.depth
+
+    def drain(self) -> list[tuple[int, bytes]]:
+        """(index, encoding) of every document changed since the last drain, ascending."""
+        self._must_be_hashed()
+        changed = [(index, self._encodings[index]) for index in sorted(self._undrained)]
+        self._undrained = set()
+        return changed
+
+    def load(self, encodings: Iterable[bytes], count: int) -> None:
+        """Fill an empty table. Raises CodecError or InvariantError if `encodings` are not a table's."""
+        for encoding in encodings:
+            index = len(self._documents)
+            document = unpack(encoding, self.schema, DOCUMENT_BYTES_MAX)
+            self._enter(index, document)
+            self._documents.append(document)
+            self._encodings.append(encoding)
+            self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
+        if len(self._documents) != count:
+            raise InvariantError(f"{self.name}: {len(self._documents)} documents, their count says {count}")
+        self._tree.update()
+
+    def _must_be_hashed(self) -> None:
+        if self._dirty:
+            raise InvariantError(f"{self.name}: documents changed since the last rehash")
+
+
+class ColumnarTable(Generic[R]):
+    """Fixed-width rows by dense index, in one numpy array that doubles as it grows."""
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        dtype: np.dtype[Any],
+        row_type: Callable[[Iterable[Any]], R],
+        journal: Journal,
+        key: str | None = None,
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.dtype = dtype
+        self.by_key: dict[bytes, int] = {}  # derived, never hashed; empty when the table has no key
+        self._row_type = row_type
+        self._key = key
+        self._journal = journal
+        self._count = 0
+        self._tree = Tree()
+        self._data: npt.NDArray[Any]
+        self._fields: dict[str, Column]
+        self._readonly: dict[str, Column]
+        self._dirty: npt.NDArray[np.bool_]  # by leaf
+        self._undrained: npt.NDArray[np.bool_]  # by page
+        self._allocate(_ROWS_AT_FIRST)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> R:
+        """The row at `index`, plain integers and bytes."""
+        if not 0 <= index < self._count:
+            raise InvariantError(f"{self.name}: row {index} of {self._count}")
+        return self._row_type(self._data.item(index))
+
+    def require(self, index: int, field: str) -> R:
+        """The row at `index`, which the transaction gave in `field`. Raises Refused(not_found)."""
+        if not 0 <= index < self._count:
+            raise Refused(Code.NOT_FOUND, field, index, f"names no record of {self.name}")
+        return self._row_type(self._data.item(index))
+
+    def find(self, key: bytes) -> int | None:
+        """The index of the row with this key."""
+        return self.by_key.get(key)
+
+    def field(self, index: int, name: str) -> Any:
+        """One field of one row."""
+        if not 0 <= index < self._count:
+            raise InvariantError(f"{self.name}: row {index} of {self._count}")
+        return self._fields[name].item(index)
+
+    def column(self, name: str) -> Column:
+        """One field of every row, read only; do not keep it across an append."""
+        return self._readonly[name][: self._count]
+
+    def rows(self) -> npt.NDArray[Any]:
+        """Every row as a structured array, read only; do not keep it across an append."""
+        view = self._data[: self._count]
+        view.flags.writeable = False
+        return view
+
+    def append(self, row: R) -> int:
+        """Add one row at the end; its index."""
+        index = self._count
+        self._reserve(1)
+        self._enter(index, row)
+        self._data[index] = row
+        self._journal.entries.append(RowsWere(self, index))
+        self._count = index + 1
+        self._touch(index)
+        return index
+
+    def extend(self, rows: npt.NDArray[Any]) -> int:
+        """Add many rows of this table's dtype at the end; the index of the first."""
+        first, more = self._count, len(rows)
+        if rows.dtype != self.dtype:
+            raise InvariantError(f"{self.name}: rows of another layout: {rows.dtype}")
+        self._reserve(more)
+        if self._key is not None:
+            for number in range(more):
+                self._enter(first + number, self._row_type(rows.item(number)))
+        self._data[first : first + more] = rows
+        self._journal.entries.append(RowsWere(self, first))
+        self._count = first + more
+        if more:
+            self._dirty[first // LEAF_ROWS : (self._count - 1) // LEAF_ROWS + 1] = True
+        return first
+
+    def set_field(self, index: int, name: str, value: int) -> None:
+        """Write one field of one row."""
+        if not 0 <= index < self._count:
+            raise InvariantError(f"{self.name}: row {index} of {self._count}")
+        column = self._fields[name]
+        self._journal.entries.append(FieldWas(self, index, name, column.item(index)))
+        column[index] = value
+        self._dirty[index // LEAF_ROWS] = True
+
+    def set_column(self, name: str, indices: Indices, values: Column | int) -> None:
+        """Write one field of many rows; each index at most once."""
+        self._remember(name, indices)
+        self._fields[name][indices] = values
+
+    def add_at(self, name: str, indices: Indices, amounts: Column) -> None:
+        """Add to a u8 field of many rows; an index may stand many times. Sums must not pass 2**64 - 1."""
+        self._remember(name, indices)
+        np.add.at(self._fields[name], indices, amounts)
+
+    def subtract_at(self, name: str, indices: Indices, amounts: Column) -> None:
+        """Subtract from a u8 field of many rows; an index may stand many times. No field may pass below zero."""
+        self._remember(name, indices)
+        np.subtract.at(self._fields[name], indices, amounts)
+
+    def _remember(self, name: str, indices: Indices) -> None:
+        if indices.dtype != np.int64:
+            raise InvariantError(f"{self.name}: indices are {indices.dtype}, must be int64")
+        if len(indices) == 0:
+            return
+        if int(indices.min()) < 0 or int(indices.max()) >= self._count:
+            raise InvariantError(f"{self.name}: an index is not below {self._count}")
+        self._journal.entries.append(ColumnWas(self, indices, name, self._fields[name][indices]))
+        self._dirty[indices // LEAF_ROWS] = True
+
+    def restore_field(self, index: int, name: str, old: Any) -> None:
+        """For the journal alone."""
+        self._fields[name][index] = old
+
+    def restore_column(self, indices: Indices, name: str, old: Column) -> None:
+        """For the journal alone."""
+        self._fields[name][indices] = old
+
+    def restore_count(self, count: int) -> None:
+        """For the journal alone: take the rows from `count` on away and leave zeros."""
+        if self._key is not None:
+            keys = self._fields[self._key]
+            for index in range(count, self._count):
+                del self.by_key[keys.item(index)]
+        self._data[count : self._count] = np.zeros((), self.dtype)
+        self._count = count
+
+    def _enter(self, index: int, row: Any) -> None:
+        if self._key is not None:
+            key = getattr(row, self._key)
+            if self.by_key.setdefault(key, index) != index:
+                raise InvariantError(f"{self.name}: key {key.hex()} of row {index} is taken")
+
+    def _touch(self, index: int) -> None:
+        self._dirty[index // LEAF_ROWS] = True
+
+    def _reserve(self, more: int) -> None:
+        wanted = self._count + more
+        if wanted > ROWS_MAX:
+            raise InvariantError(f"{self.name}: {wanted} rows, at most {ROWS_MAX}")
+        capacity = len(self._data)
+        if wanted <= capacity:
+            return
+        while capacity < wanted:
+            capacity *= 2
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        data = np.zeros(capacity, self.dtype)
+        dirty = np.zeros(capacity // LEAF_ROWS, np.bool_)
+        undrained = np.zeros(-(-capacity // PAGE_ROWS), np.bool_)
+        if self._count:
+            data[: self._count] = self._data[: self._count]
+        if hasattr(self, "_dirty"):
+            dirty[: len(self._dirty)] = self._dirty
+            undrained[: len(self._undrained)] = self._undrained
+        self._data, self._dirty, self._undrained = data, dirty, undrained
+        self._fields = {name: data[name] for name in self.dtype.names or ()}
+        self._readonly = {name: column.view() for name, column in self._fields.items()}
+        for column in self._readonly.values():
+            column.flags.writeable = False
+
+    def rehash(self) -> None:
+        """Hash the leaves that changed since the last time."""
+        leaves = np.flatnonzero(self._dirty)
+        if len(leaves) == 0:
+            return
+        self._dirty[leaves] = False
+        leaves = leaves[leaves < -(-self._count // LEAF_ROWS)]  # an undone append leaves its mark behind
+        self._undrained[leaves * LEAF_ROWS // PAGE_ROWS] = True
+        width = LEAF_ROWS * self.dtype.itemsize
+        content = memoryview(self._data.view(np.uint8))
+        prefix = LEAF + self.number.to_bytes(1, "big")
+        set_leaf = self._tree.set_leaf
+        for leaf in leaves.tolist():
+            digest = sha256(prefix + leaf.to_bytes(8, "big") + content[leaf * width : (leaf + 1) * width])
+            set_leaf(leaf, digest.digest())
+        self._tree.update()
+
+    def root(self) -> bytes:
+        self._must_be_hashed()
+        return table_root(self.number, self.dtype.itemsize, self._count, self._tree.depth, self._tree.top())
+
+    def leaf_content(self, number: int) -> bytes:
+        """The bytes of leaf `number` as hashed: 16 rows, absent ones zero."""
+        self._must_be_hashed()
+        return self._data[number * LEAF_ROWS : (number + 1) * LEAF_ROWS].tobytes()
+
+    def leaf_path(self, number: int) -> tuple[bytes, ...]:
+        return self._tree.path(number)
+
+    @property
+    def depth(self) -> int:
+        return self._tree.depth
+
+    def drain(self) -> list[tuple[int, bytes]]:
+        """(page, bytes of its rows) of every page changed since the last drain, ascending."""
+        self._must_be_hashed()
+        pages = np.flatnonzero(self._undrained).tolist()
+        self._undrained[:] = False
+        return [
+            (page, self._data[page * PAGE_ROWS : min((page + 1) * PAGE_ROWS, self._count)].tobytes())
+            for page in pages
+        ]
+
+    def load(self, pages: Iterable[bytes], count: int) -> None:
+        """Fill an empty table from its pages in order. Raises InvariantError if they are not a table's."""
+        self._reserve(count)
+        for page in pages:
+            rows = np.frombuffer(page, self.dtype)
+            wanted = min(PAGE_ROWS, count - self._count)
+            if len(rows) < wanted:
+                raise InvariantError(f"{self.name}: a page of {len(rows)} rows, {wanted} are due")
+            self._data[self._count : self._count + wanted] = rows[:wanted]
+            self._count += wanted
+        if self._count != count:
+            raise InvariantError(f"{self.name}: {self._count} rows, their count says {count}")
+        if self._key is not None:
+            for index, key in enumerate(self._fields[self._key][:count].tolist()):
+                if self.by_key.setdefault(key, index) != index:
+                    raise InvariantError(f"{self.name}: key {key.hex()} of row {index} is taken")
+        self._dirty[: -(-count // LEAF_ROWS)] = True
+        self.rehash()
+        self._undrained[:] = False
+
+    def _must_be_hashed(self) -> None:
+        if self._dirty.any():
+            raise InvariantError(f"{self.name}: rows changed since the last rehash")

@@ -1,0 +1,144 @@
+"""Transactions as bytes: the body that is signed, the signatures beside it, and the two hashes.
+
+tx = encode([body, signatures]), body = encode([kind, [signers], sequence, valid_until, *payload]); the
+payload's fields stand in the body itself, so that a single transfer takes at most 100 bytes. `signatures`
+is one byte string, 64 bytes for each signer, in the order of the signers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ledger import kinds, schema
+from ledger.codes import Code, Refused
+from ledger.kind import Kind
+from primitives.codec import CodecError, builtins, convert, decode, encode
+from primitives.hashing import TX, TX_FULL, tagged_hash
+from primitives.signatures import SIGNATURE_BYTES
+
+TRANSACTION_BYTES_MAX = 256 * 1024
+SIGNERS_MAX = 16
+
+_ENVELOPE_FIELDS = 4
+
+
+class Envelope(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The head of every body."""
+
+    kind: schema.U16
+    signers: Annotated[tuple[schema.Index, ...], Meta(min_length=1, max_length=SIGNERS_MAX)]
+    sequence: schema.Sequence
+    valid_until: schema.Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A decoded transaction; `body` and `raw` are its bytes as they were sent.
+
+    `valid_until` is in seconds of header time. `id` is the hash of the body, `full_hash` that of `raw`.
+    """
+
+    kind: int
+    signers: tuple[int, ...]
+    sequence: int
+    valid_until: int
+    payload: Any
+    body: bytes
+    signatures: tuple[bytes, ...]
+    raw: bytes
+    id: bytes
+    full_hash: bytes
+
+    @property
+    def definition(self) -> Kind:
+        """The kind of which this is one."""
+        return kinds.BY_NUMBER[self.kind]
+
+
+def encode_body(
+    kind: int, signers: Sequence[int], sequence: int, valid_until: int, payload: schema.Payload
+) -> bytes:
+    """The bytes that are hashed and signed."""
+    return encode([kind, list(signers), sequence, valid_until, *builtins(payload)])
+
+
+def sign_input(genesis_hash: bytes, body: bytes) -> bytes:
+    """What a signer signs: the tag, the chain's identity, the body."""
+    return TX + genesis_hash + body
+
+
+def assemble(body: bytes, signatures: Sequence[bytes]) -> bytes:
+    """The transaction's full bytes."""
+    return encode([body, b"".join(signatures)])
+
+
+def transaction_id(body: bytes) -> bytes:
+    """The id that any holder of the body can compute, 32 bytes."""
+    return tagged_hash(TX, body)
+
+
+def decode_transaction(raw: bytes) -> Transaction:
+    """The transaction encoded by `raw`. Raises Refused(malformed, unknown_kind or limit_exceeded); neither
+    signatures nor state are looked at."""
+    if len(raw) > TRANSACTION_BYTES_MAX:
+        raise Refused(
+            Code.LIMIT_EXCEEDED, "transaction", len(raw), f"at most {TRANSACTION_BYTES_MAX} bytes in all"
+        )
+    try:
+        body, signatures = _halves(decode(raw, TRANSACTION_BYTES_MAX))
+        values = decode(body, TRANSACTION_BYTES_MAX)
+        if type(values) is not tuple or len(values) < _ENVELOPE_FIELDS:
+            raise CodecError(f"body must be an array of at least {_ENVELOPE_FIELDS}")
+        envelope = convert(values[:_ENVELOPE_FIELDS], Envelope)
+    except CodecError as error:
+        raise Refused(Code.MALFORMED, "transaction", raw[:16], str(error)) from error
+    definition = kinds.BY_NUMBER.get(envelope.kind)
+    if definition is None:
+        raise Refused(Code.UNKNOWN_KIND, "kind", envelope.kind, "no kind has this number")
+    payload = decode_payload(definition, values[_ENVELOPE_FIELDS:])
+    signers = envelope.signers
+    if any(first >= second for first, second in zip(signers, signers[1:], strict=False)):
+        raise Refused(Code.MALFORMED, "signers", signers, "must ascend, each once")
+    if len(signatures) != SIGNATURE_BYTES * len(signers):
+        raise Refused(
+            Code.MALFORMED, "signatures", len(signatures), f"must be {SIGNATURE_BYTES} bytes for each signer"
+        )
+    return Transaction(
+        envelope.kind,
+        signers,
+        envelope.sequence,
+        envelope.valid_until,
+        payload,
+        body,
+        tuple(
+            signatures[start : start + SIGNATURE_BYTES] for start in range(0, len(signatures), SIGNATURE_BYTES)
+        ),
+        raw,
+        transaction_id(body),
+        tagged_hash(TX_FULL, raw),
+    )
+
+
+def decode_payload(definition: Kind, values: tuple[Any, ...]) -> Any:
+    """The payload of a kind from its plain values. Raises Refused(malformed) naming the field."""
+    wanted = len(definition.payload.__struct_fields__)
+    if len(values) != wanted:
+        raise Refused(
+            Code.MALFORMED, "payload", len(values), f"{definition.name} has exactly {wanted} payload fields"
+        )
+    try:
+        return convert(values, definition.payload)
+    except CodecError as error:
+        field, colon, rule = str(error).partition(": ")
+        if not colon:
+            field, rule = "payload", str(error)
+        raise Refused(Code.MALFORMED, field, definition.name, rule) from error
+
+
+def _halves(value: Any) -> tuple[bytes, bytes]:
+    if type(value) is not tuple or len(value) != 2 or any(type(half) is not bytes for half in value):
+        raise CodecError("must be [body, signatures], both bytes")
+    return value
