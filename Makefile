@@ -1,8 +1,9 @@
 # The front door. Every target sets up .venv first; nothing but Python 3.11, pip and make is needed.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+unexport PYTHONPATH PYTHONHOME
 STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo devnet test lint simulate bench clean
@@ -14,7 +15,8 @@ setup: $(STAMP)  ## create .venv from the hash-locked requirements
 
 # Debian's python3 may lack ensurepip: then the pip outside installs into the environment.
 $(STAMP): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: set PYTHON=/path/to/python3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "$(PYTHON) is not Python 3.11 or newer: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 	@if [ -x $(BIN)/pip ]; then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
 	$$pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
