@@ -255,7 +255,11 @@ class FundingDebit(Document, frozen=True):
 
 
 class Chain(Document, frozen=True):
-    """The one record of the chain itself: what it is, its clock, and whether the market stands still."""
+    """The one record of the chain itself: what it is, its clock, and whether the market stands still.
+
+    `open_proposals`, `open_offers` and `live_securities` (not redeemed) list, ascending, what time can
+    change, so that a block looks at nothing else.
+    """
 
     name: str
     development: bool
@@ -263,3 +267,6 @@ class Chain(Document, frozen=True):
     treasury_institution: int
     clock_offset_ms: int
     market_frozen: bool
+    open_proposals: tuple[int, ...]
+    open_offers: tuple[int, ...]
+    live_securities: tuple[int, ...]

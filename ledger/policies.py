@@ -1,0 +1,59 @@
+"""When a policy is met, and when it no longer can be: pure questions about institutions and signatures."""
+
+from collections.abc import Sequence
+
+from ledger.documents import Approval, Institution, Policy, Rule
+
+
+def may_sign(policy: Policy, institutions: Sequence[Institution], institution: int) -> bool:
+    """Whether a signature of this institution counts under `policy`."""
+    return institution in _electorate(policy, institutions)
+
+
+def approving(institutions: Sequence[Institution], signatures: Sequence[Approval]) -> tuple[int, ...]:
+    """The institutions of which as many different officers as their threshold have signed, ascending."""
+    counted: dict[int, set[int]] = {}
+    for signature in signatures:
+        counted.setdefault(signature.institution, set()).add(signature.officer)
+    return tuple(
+        sorted(index for index, officers in counted.items() if len(officers) >= institutions[index].threshold)
+    )
+
+
+def is_met(policy: Policy, institutions: Sequence[Institution], approvals: Sequence[Approval]) -> bool:
+    """Whether the institutions that approve are enough."""
+    electorate = _electorate(policy, institutions)
+    agreed = [index for index in approving(institutions, approvals) if index in electorate]
+    return _enough(policy.rule, len(agreed), len(electorate))
+
+
+def is_lost(
+    policy: Policy,
+    institutions: Sequence[Institution],
+    approvals: Sequence[Approval],
+    objections: Sequence[Approval],
+) -> bool:
+    """Whether the policy can no longer be met, because institutions that do not approve have objected."""
+    electorate = _electorate(policy, institutions)
+    agreed = approving(institutions, approvals)
+    against = approving(institutions, objections)
+    reachable = [index for index in electorate if index in agreed or index not in against]
+    return not _enough(policy.rule, len(reachable), len(electorate))
+
+
+def _electorate(policy: Policy, institutions: Sequence[Institution]) -> tuple[int, ...]:
+    if policy.rule is Rule.TWO_THIRDS_VOTING:
+        return tuple(index for index, institution in enumerate(institutions) if institution.voting)
+    return policy.institutions
+
+
+def _enough(rule: Rule, agreed: int, electorate: int) -> bool:
+    match rule:
+        case Rule.ALL_OF:
+            return agreed == electorate
+        case Rule.ANY_ONE_OF:
+            return agreed >= 1
+        case Rule.TWO_DIFFERENT_OF:
+            return agreed >= 2
+        case Rule.TWO_THIRDS_VOTING:
+            return 3 * agreed > 2 * electorate

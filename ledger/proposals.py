@@ -1,0 +1,186 @@
+"""Governed acts: proposed, approved by as many institutions as the policy asks for, then executed at once.
+
+A proposal is OPEN, then EXECUTED in the block that completes its policy, FAILED (policy met, effect
+refused: the refusal is kept), REJECTED, WITHDRAWN or EXPIRED. An officer signs a proposal once: its maker
+counts once and is never his own second.
+"""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from ledger import kinds, parameters
+from ledger.codes import Code, Refused
+from ledger.documents import Approval, Policy, Proposal, ProposalStatus
+from ledger.kind import Context, Kind
+from ledger.policies import is_lost, is_met, may_sign
+from ledger.state import State
+from ledger.transactions import decode_payload
+from primitives.codec import decode, pack
+
+PAYLOAD_BYTES_MAX = 256 * 1024
+NO_REASON = 0
+
+
+def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
+    """Open a proposal signed by the transaction's signers, and execute it if they are enough.
+
+    Returns the proposal's index and, after it, the indices that its effect created.
+    """
+    state = ctx.state
+    signatures = _signatures(ctx, policy_of(state, kind.name), NO_REASON)
+    limit = parameters.number(state, "proposals_open_max")
+    if len(state.chain_record.open_proposals) >= limit:
+        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit, "proposals open at once (proposals_open_max)")
+    kind.check(ctx, payload)
+    maker = signatures[0]
+    index = state.proposals.append(
+        Proposal(
+            kind=kind.number,
+            act=kind.name,
+            payload=pack(payload),
+            maker=maker.officer,
+            institution=maker.institution,
+            created_height=ctx.height,
+            created_ms=ctx.time_ms,
+            expires_ms=ctx.time_ms + 1_000 * parameters.number(state, "proposal_lifetime_s"),
+            status=ProposalStatus.OPEN,
+            approvals=signatures,
+            objections=(),
+            decided_height=0,
+            decided_ms=0,
+            code=Code.OK,
+            field="",
+            value="",
+            rule="",
+            created=(),
+        )
+    )
+    chain = state.chain_record
+    state.chain.replace(0, replace(chain, open_proposals=(*chain.open_proposals, index)))
+    return (index, *_decide(ctx, index))
+
+
+def check_signature(ctx: Context, index: int) -> None:
+    """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time."""
+    proposal = _open(ctx.state, index)
+    for signature in _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON):
+        for earlier in (*proposal.approvals, *proposal.objections):
+            if earlier.officer == signature.officer:
+                raise Refused(
+                    Code.DUPLICATE_OFFICER,
+                    "signers",
+                    signature.officer,
+                    "this officer has already signed the proposal and counts once",
+                )
+
+
+def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
+    """Add the signers' approvals; returns the indices that the effect created if this completed the policy."""
+    proposal = ctx.state.proposals[index]
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
+    ctx.state.proposals.replace(index, replace(proposal, approvals=(*proposal.approvals, *signatures)))
+    return _decide(ctx, index)
+
+
+def reject(ctx: Context, index: int, reason: int) -> None:
+    """Add the signers' objections; the proposal is REJECTED once its policy can no longer be met."""
+    proposal = ctx.state.proposals[index]
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
+    ctx.state.proposals.replace(index, replace(proposal, objections=(*proposal.objections, *signatures)))
+    _decide(ctx, index)
+
+
+def check_withdrawal(ctx: Context, index: int) -> None:
+    """Refuse unless the maker of the open proposal `index` signs, alone."""
+    proposal = _open(ctx.state, index)
+    for signer, _ in ctx.officers():
+        if signer != proposal.maker:
+            raise Refused(
+                Code.NOT_AUTHORISED, "signers", signer, "a proposal is withdrawn by its maker alone"
+            )
+
+
+def withdraw(ctx: Context, index: int, reason: int) -> None:
+    """Take the proposal back."""
+    proposal = ctx.state.proposals[index]
+    signature = Approval(proposal.maker, proposal.institution, ctx.height, ctx.time_ms, reason)
+    proposal = replace(proposal, objections=(*proposal.objections, signature))
+    _close(ctx.state, index, proposal, ProposalStatus.WITHDRAWN, ctx.height, ctx.time_ms)
+
+
+def expire(state: State, height: int, time_ms: int) -> None:
+    """Close the open proposals whose time is over."""
+    for index in state.chain_record.open_proposals:
+        proposal = state.proposals[index]
+        if time_ms >= proposal.expires_ms:
+            _close(state, index, proposal, ProposalStatus.EXPIRED, height, time_ms)
+
+
+def policy_of(state: State, act: str) -> Policy:
+    """The policy under which `act` stands; the genesis check saw to it that every governed act has one."""
+    return state.policies[state.policies.by_key[act]]
+
+
+def _open(state: State, index: int) -> Proposal:
+    proposal = state.proposals.require(index, "proposal")
+    if proposal.status is not ProposalStatus.OPEN:
+        raise Refused(Code.WRONG_STATUS, "proposal", proposal.status.name, "only an OPEN proposal is signed")
+    return proposal
+
+
+def _signatures(ctx: Context, policy: Policy, reason: int) -> tuple[Approval, ...]:
+    signatures = []
+    for signer, institution in ctx.officers():
+        if not may_sign(policy, ctx.state.institutions, institution):
+            raise Refused(
+                Code.NOT_AUTHORISED,
+                "signers",
+                signer,
+                f"{ctx.state.institutions[institution].name} has no say under the policy of {policy.act}",
+            )
+        signatures.append(Approval(signer, institution, ctx.height, ctx.time_ms, reason))
+    return tuple(signatures)
+
+
+def _decide(ctx: Context, index: int) -> tuple[int, ...]:
+    """Execute the proposal if its policy is met, close it if it can no longer be, else leave it open."""
+    state = ctx.state
+    proposal = state.proposals[index]
+    policy = policy_of(state, proposal.act)
+    if is_met(policy, state.institutions, proposal.approvals):
+        return _execute(ctx, index, proposal)
+    if is_lost(policy, state.institutions, proposal.approvals, proposal.objections):
+        _close(state, index, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
+    return ()
+
+
+def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
+    """The effect, checked again as the state now stands: all of it or nothing."""
+    kind = kinds.BY_NUMBER[proposal.kind]
+    payload = decode_payload(kind, decode(proposal.payload, PAYLOAD_BYTES_MAX))
+    mark = ctx.state.mark()
+    try:
+        kind.check(ctx, payload)
+        created = kind.apply(ctx, payload)
+    except Refused as refused:
+        ctx.state.undo(mark)
+        failed = replace(
+            proposal, code=refused.code, field=refused.field, value=refused.value, rule=refused.rule
+        )
+        _close(ctx.state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
+        return ()
+    executed = replace(proposal, created=created)
+    _close(ctx.state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
+    return created
+
+
+def _close(
+    state: State, index: int, proposal: Proposal, status: ProposalStatus, height: int, time_ms: int
+) -> None:
+    state.proposals.replace(
+        index, replace(proposal, status=status, decided_height=height, decided_ms=time_ms)
+    )
+    chain = state.chain_record
+    still_open = tuple(other for other in chain.open_proposals if other != index)
+    state.chain.replace(0, replace(chain, open_proposals=still_open))
