@@ -1,0 +1,364 @@
+"""The mesh: one connection to each other node, an application hello on it, bounded queues behind it.
+
+Of each pair exactly one side dials, so there is one connection per pair; when a new one for the same node
+arrives, the old one was dead and is closed. A peer is who its certificate says and its hello repeats, and
+`admit` decides whether the ledger's registry knows it. Nothing here blocks consensus: sending only queues,
+transactions and blocks that find no room are dropped (they are said again), and a peer whose votes find no
+room is disconnected.
+"""
+
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+import trio
+
+from config.pki import CertificateError, peer_identity
+from wire.frames import Channel, FrameReceiver, FrameSender, PeerError
+from wire.messages import (
+    PROTOCOL_VERSION,
+    Hello,
+    Message,
+    Status,
+    decode_message,
+    encode_message,
+)
+
+HELLO_S = 5.0  # from an open connection to an accepted hello
+DIAL_S = 5.0
+SILENCE_S = 30.0  # a peer says its status every second
+SEND_S = 15.0  # for one piece of at most two frames
+BACKOFF_FIRST_S = 0.05
+BACKOFF_LAST_S = 1.0
+STRANGERS_MAX = 64  # connections at once that have not said hello
+RECEIVE_BYTES = 128 * 1024
+BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+log = structlog.get_logger("peers")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerName:
+    """Whom the transport has authenticated at the other end."""
+
+    institution: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An open connection and who is at its other end."""
+
+    stream: trio.abc.Stream
+    peer: PeerName
+
+
+class Transport(Protocol):
+    """How connections come about: TLS over TCP in a node, memory streams in tests."""
+
+    async def dial(self, name: str) -> Link:
+        """A connection to the node `name`. Raises OSError or PeerError."""
+        ...
+
+    async def serve(
+        self, accept: Callable[[Link], Awaitable[None]], task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Call `accept` with every connection made to us, each in a task of its own, for ever."""
+        ...
+
+
+class Peer:
+    """One connected node: its queue and what it said about itself."""
+
+    def __init__(self, name: PeerName, hello: Hello, sender: FrameSender) -> None:
+        self.name = name.node
+        self.institution = name.institution
+        self.status = Status(hello.height, 0, 0)
+        self.dropped = 0
+        self.sender = sender
+        self.wake = trio.Event()
+        self.scope = trio.CancelScope()
+        self.closed_because = ""
+
+    def send(self, channel: Channel, data: bytes) -> bool:
+        """Queue one encoded message. False when it was dropped for want of room."""
+        if self.sender.push(channel, data):
+            self.wake.set()
+            return True
+        self.dropped += 1
+        if channel is Channel.VOTES:
+            self.close("it does not read its votes")
+        return False
+
+    def say(self, message: Message) -> bool:
+        return self.send(*encode_message(message))
+
+    def close(self, reason: str) -> None:
+        if not self.closed_because:
+            self.closed_because = reason
+        self.scope.cancel()
+
+
+class PeerHandler(Protocol):
+    """What the node does about its peers. `heard` may wait: then only that peer waits."""
+
+    def joined(self, peer: Peer) -> None: ...
+
+    async def heard(self, peer: Peer, message: Message) -> None: ...
+
+    def left(self, peer: Peer) -> None: ...
+
+
+class Peers:
+    """All connections of one node."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        genesis_hash: bytes,
+        transport: Transport,
+        dials: Iterable[str],
+        admit: Callable[[PeerName], str | None],
+        height: Callable[[], int],
+        handler: PeerHandler,
+        jitter: random.Random,
+    ) -> None:
+        """`dials` are the nodes that we connect to (the others connect to us); `admit` says why a peer may
+        not join, or None; `height` is our committed height, for the hello."""
+        self._name = name
+        self._genesis_hash = genesis_hash
+        self._transport = transport
+        self._dials = tuple(dials)
+        self._admit = admit
+        self._height = height
+        self._handler = handler
+        self._jitter = jitter
+        self._strangers = 0
+        self.connected: dict[str, Peer] = {}
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Accept and keep connections until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._serve)
+            for name in self._dials:
+                nursery.start_soon(self._keep_dialling, name)
+            task_status.started()
+
+    def broadcast(self, message: Message) -> None:
+        """Queue the message for every connected peer, encoded once."""
+        channel, data = encode_message(message)
+        for peer in list(self.connected.values()):
+            peer.send(channel, data)
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        await self._transport.serve(self._accept, task_status)
+
+    async def _accept(self, link: Link) -> None:
+        if self._strangers >= STRANGERS_MAX:
+            log.warning("connection refused", peer=link.peer.node, reason="too many have not said hello")
+            await trio.aclose_forcefully(link.stream)
+            return
+        await self._converse(link)
+
+    async def _keep_dialling(self, name: str) -> None:
+        backoff = BACKOFF_FIRST_S
+        while True:
+            try:
+                with trio.fail_after(DIAL_S):
+                    link = await self._transport.dial(name)
+                if link.peer.node != name:
+                    await trio.aclose_forcefully(link.stream)
+                    raise PeerError(f"its certificate names {link.peer.node!r}")
+            except (OSError, PeerError, trio.TooSlowError) as error:
+                log.debug("dial failed", peer=name, reason=str(error) or type(error).__name__)
+            else:
+                if await self._converse(link):
+                    backoff = BACKOFF_FIRST_S
+            await trio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
+            backoff = min(2 * backoff, BACKOFF_LAST_S)
+
+    async def _converse(self, link: Link) -> bool:
+        """Speak on one connection until it ends; whether the peer was accepted."""
+        sender, receiver = FrameSender(), FrameReceiver()
+        self._strangers += 1
+        try:
+            with trio.fail_after(HELLO_S):
+                hello, early = await self._exchange_hellos(link, sender, receiver)
+        except (PeerError, trio.TooSlowError, *BROKEN) as error:
+            log.warning("peer refused", peer=link.peer.node, reason=str(error) or type(error).__name__)
+            await trio.aclose_forcefully(link.stream)
+            return False
+        finally:
+            self._strangers -= 1
+        peer = Peer(link.peer, hello, sender)
+        earlier = self.connected.pop(peer.name, None)
+        if earlier is not None:
+            earlier.close("it connected anew")
+            self._handler.left(earlier)
+        self.connected[peer.name] = peer
+        log.info("peer joined", peer=peer.name, height=hello.height)
+        self._handler.joined(peer)
+        try:
+            await self._speak(link.stream, peer, receiver, early)
+        finally:
+            if self.connected.get(peer.name) is peer:
+                del self.connected[peer.name]
+                self._handler.left(peer)
+            log.info("peer left", peer=peer.name, reason=peer.closed_because or "the node stops")
+            await trio.aclose_forcefully(link.stream)
+        return True
+
+    async def _exchange_hellos(
+        self, link: Link, sender: FrameSender, receiver: FrameReceiver
+    ) -> tuple[Hello, list[tuple[Channel, bytes]]]:
+        """The peer's hello, and whatever it said in the same breath. Raises PeerError."""
+        sender.push(*encode_message(Hello(PROTOCOL_VERSION, self._genesis_hash, self._name, self._height())))
+        await link.stream.send_all(sender.take())
+        messages: list[tuple[Channel, bytes]] = []
+        while not messages:
+            data = await link.stream.receive_some(RECEIVE_BYTES)
+            if not data:
+                raise PeerError("it closed the connection before its hello")
+            messages = receiver.feed(data)
+        hello = decode_message(*messages[0])
+        if not isinstance(hello, Hello):
+            raise PeerError(f"its first message is {type(hello).__name__}, must be Hello")
+        if hello.version != PROTOCOL_VERSION:
+            raise PeerError(f"it speaks version {hello.version}, we speak {PROTOCOL_VERSION}")
+        if hello.genesis_hash != self._genesis_hash:
+            raise PeerError(f"its genesis is {hello.genesis_hash.hex()}, ours {self._genesis_hash.hex()}")
+        if hello.name != link.peer.node or hello.name == self._name:
+            raise PeerError(f"its hello names {hello.name!r}, its certificate {link.peer.node!r}")
+        fault = self._admit(link.peer)
+        if fault is not None:
+            raise PeerError(fault)
+        return hello, messages[1:]
+
+    async def _speak(
+        self,
+        stream: trio.abc.Stream,
+        peer: Peer,
+        receiver: FrameReceiver,
+        early: list[tuple[Channel, bytes]],
+    ) -> None:
+        with peer.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_write, stream, peer)
+                try:
+                    await self._read(stream, peer, receiver, early)
+                except PeerError as error:
+                    peer.close(f"it broke the protocol: {error}")
+                    log.warning("peer misbehaved", peer=peer.name, reason=str(error))
+                except BROKEN:
+                    peer.close("the connection broke")
+
+    async def _read(
+        self,
+        stream: trio.abc.Stream,
+        peer: Peer,
+        receiver: FrameReceiver,
+        messages: list[tuple[Channel, bytes]],
+    ) -> None:
+        while True:
+            for channel, data in messages:
+                message = decode_message(channel, data)
+                if isinstance(message, Hello):
+                    raise PeerError("a second hello")
+                if isinstance(message, Status):
+                    peer.status = message
+                await self._handler.heard(peer, message)
+            received: bytes | bytearray | None = None
+            with trio.move_on_after(SILENCE_S):
+                received = await stream.receive_some(RECEIVE_BYTES)
+            if received is None:
+                return peer.close(f"it said nothing for {SILENCE_S:.0f} s")
+            if not received:
+                return peer.close("it closed the connection")
+            messages = receiver.feed(received)
+
+
+async def _write(stream: trio.abc.Stream, peer: Peer) -> None:
+    while True:
+        data = peer.sender.take()
+        if not data:
+            await peer.wake.wait()
+            peer.wake = trio.Event()
+            continue
+        try:
+            with trio.fail_after(SEND_S):
+                await stream.send_all(data)
+        except BROKEN:
+            return peer.close("the connection broke")
+        except trio.TooSlowError:
+            return peer.close(f"it took nothing for {SEND_S:.0f} s")
+
+
+class TlsTransport:
+    """TLS 1.3 over TCP, certificates both ways."""
+
+    def __init__(
+        self,
+        *,
+        listen: tuple[str, int],
+        addresses: Mapping[str, tuple[str, int]],
+        server: ssl.SSLContext,
+        client: ssl.SSLContext,
+        roots: Callable[[], Mapping[str, bytes]],
+        chain: str,
+    ) -> None:
+        """`addresses` are those of the nodes we dial; `roots` the root certificate (DER) of each institution."""
+        self._listen = listen
+        self._addresses = dict(addresses)
+        self._server = server
+        self._client = client
+        self._roots = roots
+        self._chain = chain
+
+    async def dial(self, name: str) -> Link:
+        host, port = self._addresses[name]
+        tcp = await trio.open_tcp_stream(host, port)
+        return await self._authenticated(tcp, self._client, server_side=False)
+
+    async def serve(
+        self, accept: Callable[[Link], Awaitable[None]], task_status: trio.TaskStatus[None]
+    ) -> None:
+        async def welcome(tcp: trio.SocketStream) -> None:
+            try:
+                with trio.fail_after(HELLO_S):
+                    link = await self._authenticated(tcp, self._server, server_side=True)
+            except (PeerError, trio.TooSlowError) as error:
+                log.warning("connection refused", reason=str(error) or type(error).__name__)
+                return
+            await accept(link)
+
+        host, port = self._listen
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        task_status.started()
+        await trio.serve_listeners(welcome, listeners)
+
+    async def _authenticated(
+        self, tcp: trio.SocketStream, context: ssl.SSLContext, *, server_side: bool
+    ) -> Link:
+        stream = trio.SSLStream(tcp, context, server_side=server_side, https_compatible=True)
+        try:
+            await stream.do_handshake()
+            certificate = stream.getpeercert(binary_form=True)
+            if certificate is None:
+                raise PeerError("it has no certificate")
+            identity = peer_identity(certificate, self._roots())
+            if identity.chain != self._chain:
+                raise PeerError(f"its certificate is for chain {identity.chain!r}, ours is {self._chain!r}")
+        except trio.BrokenResourceError as error:
+            await trio.aclose_forcefully(tcp)
+            raise PeerError(f"no TLS: {error.__cause__ or error}") from error
+        except CertificateError as error:
+            await trio.aclose_forcefully(tcp)
+            raise PeerError(str(error)) from error
+        except BaseException:
+            await trio.aclose_forcefully(tcp)
+            raise
+        return Link(stream, PeerName(identity.institution, identity.node))

@@ -1,0 +1,100 @@
+"""Sync's bookkeeping: ranges over several peers, claims that are only claims, bounds."""
+
+from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, WINDOW, WINDOW_BYTES_MAX, Sync
+from wire.messages import SyncRequest, SyncResponse
+
+
+def _blocks(first: int, count: int, size: int = 1) -> SyncResponse:
+    return SyncResponse(first, tuple((bytes(size), b"c") for _ in range(count)))
+
+
+def test_different_ranges_are_asked_of_different_peers() -> None:
+    sync = Sync(10)
+    for peer in ("mof-1", "sbp-1", "pvara-1"):
+        sync.claimed(peer, 1000)
+    requests = sync.requests(0)
+    assert sorted(request.first for _, request in requests) == [11 + REQUEST_BLOCKS * i for i in range(3)]
+    assert {request.count for _, request in requests} == {REQUEST_BLOCKS}
+    assert len({peer for peer, _ in requests}) == 3
+    assert sync.requests(1) == []
+
+
+def test_one_height_behind_is_normal_for_a_moment() -> None:
+    sync = Sync(10)
+    sync.claimed("mof-1", 11)
+    assert sync.requests(0) == []
+    assert sync.requests(GRACE_MS) == [("mof-1", SyncRequest(11, 1))]
+
+
+def test_a_height_is_asked_for_at_most_a_window_ahead() -> None:
+    sync = Sync(0)
+    sync.claimed("mof-1", 10**9)
+    asked = 0
+    for now in range(100):
+        for peer, request in sync.requests(now):
+            asked = request.first + request.count - 1
+            sync.received(peer, _blocks(request.first, request.count), now)
+    assert asked == WINDOW
+
+
+def test_a_peer_that_does_not_deliver_is_not_believed_and_another_is_asked() -> None:
+    sync = Sync(0)
+    sync.claimed("liar", 50)
+    assert sync.requests(0) == [("liar", SyncRequest(1, REQUEST_BLOCKS))]
+    sync.claimed("mof-1", 20)
+    assert sync.requests(REQUEST_MS) == [("mof-1", SyncRequest(1, REQUEST_BLOCKS))]
+    assert sync.target(REQUEST_MS) == 20
+    assert sync.target(REQUEST_MS + DISTRUST_MS) == 50
+
+
+def test_an_empty_answer_is_no_answer() -> None:
+    sync = Sync(0)
+    sync.claimed("liar", 50)
+    sync.requests(0)
+    assert sync.received("liar", SyncResponse(1, ()), 1) is None
+    assert not sync.is_behind(1)
+
+
+def test_an_answer_to_another_question_is_named() -> None:
+    sync = Sync(0)
+    sync.claimed("mof-1", 50)
+    sync.requests(0)
+    fault = sync.received("mof-1", _blocks(2, 1), 1)
+    assert fault is not None
+    assert "asked for 16 blocks from 1" in fault
+
+
+def test_an_answer_nobody_asked_for_changes_nothing() -> None:
+    sync = Sync(0)
+    assert sync.received("mof-1", _blocks(1, 1), 0) is None
+    assert sync.take(1) is None
+
+
+def test_what_a_distrusted_peer_sent_is_forgotten() -> None:
+    sync = Sync(0)
+    sync.claimed("mof-1", 5)
+    sync.requests(0)
+    sync.received("mof-1", _blocks(1, 5), 1)
+    assert sync.take(1) is not None
+    sync.distrust("mof-1", 2)
+    assert sync.take(1) is None
+
+
+def test_downloaded_bytes_are_bounded() -> None:
+    sync = Sync(0)
+    sync.claimed("mof-1", 100)
+    sync.requests(0)
+    sync.received("mof-1", _blocks(1, 16, WINDOW_BYTES_MAX // 4), 0)
+    assert sum(sync.take(height) is not None for height in range(1, 17)) <= 4
+    assert sync.take(1) is not None
+
+
+def test_applied_blocks_are_dropped_and_the_next_range_follows() -> None:
+    sync = Sync(0)
+    sync.claimed("mof-1", 40)
+    sync.requests(0)
+    sync.received("mof-1", _blocks(1, 16), 0)
+    for height in range(1, 17):
+        sync.applied(height)
+    assert sync.take(16) is None
+    assert sync.requests(1) == [("mof-1", SyncRequest(17, REQUEST_BLOCKS))]
