@@ -2,8 +2,8 @@
 
 Inputs are facts: whoever feeds them has already verified signatures (`consensus.verification`). Every input
 is recorded in the write-ahead log before it is stepped, so that replaying the log rebuilds the engine.
-Effects are performed in order; nothing after a `Persist` may leave the node before the log, with the bytes
-of every block seen so far, is durable.
+Effects are performed in order, and what they feed back is stepped after the last of them; nothing after a
+`Persist` may leave the node before the log, with the bytes of every block seen so far, is durable.
 """
 
 from dataclasses import dataclass
@@ -82,9 +82,11 @@ class VoteReceived:
 
 @dataclass(frozen=True, slots=True)
 class CertificateReceived:
-    """A verified certificate, applied whole. A commit certificate decides once its block is at hand."""
+    """A verified certificate, applied whole. A commit certificate decides once its block is at hand;
+    `with_block` says that the block's bytes came along, so that no proposal is needed."""
 
     certificate: Certificate
+    with_block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,26 @@ class ReportEvidence:
     evidence: Evidence
 
 
+@dataclass(frozen=True, slots=True)
+class Redeliver:
+    """Log and step these inputs, in order, as if they came now: they came before their height began.
+
+    They are not applied at once because the log of the new height must hold them too.
+    """
+
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """A quorum has committed a block that our own check calls invalid: our state differs from the
+    network's. Halt, with a forensic dump."""
+
+    height: int
+    value: bytes
+    certificate: Certificate
+
+
 Effect = (
     Persist
     | SignProposal
@@ -209,4 +231,6 @@ Effect = (
     | CheckBlock
     | Commit
     | ReportEvidence
+    | Redeliver
+    | Diverged
 )
