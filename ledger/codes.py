@@ -67,7 +67,7 @@ class Code(IntEnum):
 
 
 class Refused(Exception):
-    """A transaction, or a part of one, that the rules refuse: `field` held `value`, and `rule` says why not."""
+    """A transaction, or a part of one, that the rules refuse: `field` held `value`, `rule` says why not."""
 
     def __init__(self, code: Code, field: str, value: object, rule: str) -> None:
         text = value.hex() if isinstance(value, bytes) else str(value)

@@ -89,6 +89,10 @@ class State:
             table for name in TABLES if isinstance(table := getattr(self, name), DocumentTable)
         )
         self.columnar_tables: tuple[ColumnarTable[Any], ...] = (self.accounts, self.holdings, self.signers)
+        self.tables: tuple[DocumentTable[Any] | ColumnarTable[Any], ...] = (
+            *self.document_tables,
+            *self.columnar_tables,
+        )
 
     @classmethod
     def empty(cls) -> Self:
@@ -119,12 +123,12 @@ class State:
     def rehash(self) -> None:
         """Make every write final and hash what changed; savepoints end here."""
         self.journal.clear()
-        for table in (*self.document_tables, *self.columnar_tables):
+        for table in self.tables:
             table.rehash()
 
     def table_roots(self) -> tuple[bytes, ...]:
         """The roots in the order of TABLES. Raises InvariantError if anything changed since `rehash`."""
-        return tuple(table.root() for table in (*self.document_tables, *self.columnar_tables))
+        return tuple(table.root() for table in self.tables)
 
     def root(self) -> bytes:
         """The state root, 32 bytes. Raises InvariantError if anything changed since `rehash`."""
@@ -135,7 +139,7 @@ class State:
         return Changes(
             [(table.number, *change) for table in self.document_tables for change in table.drain()],
             [(table.number, *change) for table in self.columnar_tables for change in table.drain()],
-            {table.number: len(table) for table in (*self.document_tables, *self.columnar_tables)},
+            {table.number: len(table) for table in self.tables},
         )
 
     @property

@@ -4,7 +4,7 @@ Leaves of the Merkle trees are set by `rehash`, once a block; only leaves that c
 columnar table is 16 rows, absent ones zero; a leaf of a document table is one document's encoding.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
@@ -34,7 +34,7 @@ class FieldWas(NamedTuple):
     """One field of one row held `old`."""
 
     table: "ColumnarTable[Any]"
-    index: int
+    row: int
     field: str
     old: Any
 
@@ -52,14 +52,14 @@ class RowsWere(NamedTuple):
     """The table had `count` rows."""
 
     table: "ColumnarTable[Any]"
-    count: int
+    rows: int
 
 
 class DocumentWas(NamedTuple):
-    """The document at `index` was `old`; None: there was none."""
+    """The document `number` was `old`; None: there was none."""
 
     table: "DocumentTable[Any]"
-    index: int
+    number: int
     old: Any
 
 
@@ -79,11 +79,13 @@ class Journal:
         """A savepoint: all that is written from here on can be undone."""
         return self._cleared + len(self.entries)
 
+    def since(self, mark: int) -> list[Entry]:
+        """What was written since `mark`, in order. Raises InvariantError for a mark cleared away."""
+        return self.entries[self._position(mark) :]
+
     def undo(self, mark: int) -> None:
-        """Take back every write since `mark`, the last first. Raises InvariantError for a mark cleared away."""
-        keep = mark - self._cleared
-        if not 0 <= keep <= len(self.entries):
-            raise InvariantError(f"savepoint {mark} is not in the journal")
+        """Take back every write since `mark`, the last first. Raises InvariantError as `since` does."""
+        keep = self._position(mark)
         for entry in reversed(self.entries[keep:]):
             match entry:
                 case FieldWas(table, index, field, old):
@@ -96,17 +98,28 @@ class Journal:
                     documents.restore(index, old)
         del self.entries[keep:]
 
+    def _position(self, mark: int) -> int:
+        position = mark - self._cleared
+        if not 0 <= position <= len(self.entries):
+            raise InvariantError(f"savepoint {mark} is not in the journal")
+        return position
+
     def clear(self) -> None:
         """Make all writes final; savepoints before this are void."""
         self._cleared += len(self.entries)
         self.entries = []
 
 
-class DocumentTable(Generic[D]):
+class DocumentTable(Sequence[D]):
     """Documents by dense index; frozen Structs that are appended or replaced whole. Reads like a sequence."""
 
     def __init__(
-        self, number: int, name: str, schema: type[D], journal: Journal, key: Callable[[D], Hashable] | None = None
+        self,
+        number: int,
+        name: str,
+        schema: type[D],
+        journal: Journal,
+        key: Callable[[D], Hashable] | None = None,
     ) -> None:
         self.number = number
         self.name = name
@@ -330,13 +343,13 @@ class ColumnarTable(Generic[R]):
             self._dirty[first // LEAF_ROWS : (self._count - 1) // LEAF_ROWS + 1] = True
         return first
 
-    def set_field(self, index: int, name: str, value: int) -> None:
+    def set_field(self, index: int, name: str, value: int | bytes) -> None:
         """Write one field of one row."""
         if not 0 <= index < self._count:
             raise InvariantError(f"{self.name}: row {index} of {self._count}")
         column = self._fields[name]
         self._journal.entries.append(FieldWas(self, index, name, column.item(index)))
-        column[index] = value
+        column[index] = np.void(value) if isinstance(value, bytes) else value
         self._dirty[index // LEAF_ROWS] = True
 
     def set_column(self, name: str, indices: Indices, values: Column | int) -> None:
@@ -345,12 +358,12 @@ class ColumnarTable(Generic[R]):
         self._fields[name][indices] = values
 
     def add_at(self, name: str, indices: Indices, amounts: Column) -> None:
-        """Add to a u8 field of many rows; an index may stand many times. Sums must not pass 2**64 - 1."""
+        """Add to a u8 field of many rows, modulo 2**64; an index may stand many times."""
         self._remember(name, indices)
         np.add.at(self._fields[name], indices, amounts)
 
     def subtract_at(self, name: str, indices: Indices, amounts: Column) -> None:
-        """Subtract from a u8 field of many rows; an index may stand many times. No field may pass below zero."""
+        """Subtract from a u8 field of many rows, modulo 2**64; an index may stand many times."""
         self._remember(name, indices)
         np.subtract.at(self._fields[name], indices, amounts)
 
@@ -366,7 +379,7 @@ class ColumnarTable(Generic[R]):
 
     def restore_field(self, index: int, name: str, old: Any) -> None:
         """For the journal alone."""
-        self._fields[name][index] = old
+        self._fields[name][index] = np.void(old) if isinstance(old, bytes) else old
 
     def restore_column(self, indices: Indices, name: str, old: Column) -> None:
         """For the journal alone."""
@@ -425,7 +438,7 @@ class ColumnarTable(Generic[R]):
         leaves = leaves[leaves < -(-self._count // LEAF_ROWS)]  # an undone append leaves its mark behind
         self._undrained[leaves * LEAF_ROWS // PAGE_ROWS] = True
         width = LEAF_ROWS * self.dtype.itemsize
-        content = memoryview(self._data.view(np.uint8))
+        content = self._data.view(np.uint8).data
         prefix = LEAF + self.number.to_bytes(1, "big")
         set_leaf = self._tree.set_leaf
         for leaf in leaves.tolist():

@@ -7,6 +7,7 @@ is one byte string, 64 bytes for each signer, in the order of the signers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -100,7 +101,7 @@ def decode_transaction(raw: bytes) -> Transaction:
         raise Refused(Code.UNKNOWN_KIND, "kind", envelope.kind, "no kind has this number")
     payload = decode_payload(definition, values[_ENVELOPE_FIELDS:])
     signers = envelope.signers
-    if any(first >= second for first, second in zip(signers, signers[1:], strict=False)):
+    if any(first >= second for first, second in pairwise(signers)):
         raise Refused(Code.MALFORMED, "signers", signers, "must ascend, each once")
     if len(signatures) != SIGNATURE_BYTES * len(signers):
         raise Refused(
@@ -114,7 +115,8 @@ def decode_transaction(raw: bytes) -> Transaction:
         payload,
         body,
         tuple(
-            signatures[start : start + SIGNATURE_BYTES] for start in range(0, len(signatures), SIGNATURE_BYTES)
+            signatures[start : start + SIGNATURE_BYTES]
+            for start in range(0, len(signatures), SIGNATURE_BYTES)
         ),
         raw,
         transaction_id(body),

@@ -1,0 +1,103 @@
+"""What makes a transaction fit for a block: its signatures, sequence and expiry, its lane and its novelty.
+
+These are rules of block validity, checked against the state before the block and the header's time; all else
+is decided at execution. Callers that verified the very same bytes before may skip the signatures.
+"""
+
+from ledger import parameters, window
+from ledger.codes import Code, Refused
+from ledger.kind import Lane
+from ledger.state import State
+from ledger.transactions import Transaction, sign_input
+from primitives.signatures import verify
+
+
+def check_envelope(
+    state: State, tx: Transaction, genesis_hash: bytes, header_time_ms: int, verified: bool = False
+) -> None:
+    """Refuse `tx` if it could not stand in a block of this time. `verified`: its full bytes were verified
+    against this chain before."""
+    check_signers(state, tx)
+    check_expiry(tx, header_time_ms, parameters.number(state, "expiry_horizon_s"))
+    check_sequence(tx, *_window(state, tx.signers[0]))
+    if not verified:
+        check_signatures(state, tx, genesis_hash)
+
+
+def check_signers(state: State, tx: Transaction) -> None:
+    """Refuse a signer index that no key has."""
+    for signer in tx.signers:
+        if signer >= len(state.signers):
+            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer, "names no enrolled key")
+
+
+def check_signatures(state: State, tx: Transaction, genesis_hash: bytes) -> None:
+    """Refuse unless every signer signed this body for this chain."""
+    message = sign_input(genesis_hash, tx.body)
+    for signer, signature in zip(tx.signers, tx.signatures, strict=True):
+        if not verify(state.signers.field(signer, "public_key"), message, signature):
+            raise Refused(
+                Code.BAD_SIGNATURE, "signatures", signer, "must be the signer's over this body and this chain"
+            )
+
+
+def check_expiry(tx: Transaction, header_time_ms: int, horizon_s: int) -> None:
+    """Refuse what has expired, or expires farther ahead than the horizon."""
+    if tx.valid_until * 1_000 < header_time_ms:
+        raise Refused(Code.EXPIRED, "valid_until", tx.valid_until, f"the time is {header_time_ms} ms")
+    if tx.valid_until * 1_000 > header_time_ms + horizon_s * 1_000:
+        raise Refused(
+            Code.EXPIRY_TOO_FAR,
+            "valid_until",
+            tx.valid_until,
+            f"at most {horizon_s} s after {header_time_ms} ms",
+        )
+
+
+def check_sequence(tx: Transaction, highest: int, bitmap: int) -> None:
+    """Refuse a sequence that the first signer's window does not allow."""
+    code = window.check(highest, bitmap, tx.sequence)
+    if code is not Code.OK:
+        raise Refused(
+            code, "sequence", tx.sequence, f"the signer's highest is {highest}, its window {window.WINDOW}"
+        )
+
+
+class BlockAdmission:
+    """Admits the transactions of one block in order, each as if those before it had used their sequences."""
+
+    def __init__(self, state: State, header_time_ms: int) -> None:
+        self._state = state
+        self._header_time_ms = header_time_ms
+        self._horizon_s = parameters.number(state, "expiry_horizon_s")
+        self._acts_quota = parameters.number(state, "acts_quota")
+        self._windows: dict[int, tuple[int, int]] = {}
+        self._ids: set[bytes] = set()
+        self._lane = Lane.ACTS
+        self._acts = 0
+
+    def admit(self, tx: Transaction) -> None:
+        """Take `tx` as the block's next. Raises Refused, and then nothing changed; signatures are the
+        caller's (`check_signatures`)."""
+        lane = tx.definition.lane
+        if lane < self._lane:
+            raise Refused(
+                Code.LANE_ORDER, "kind", tx.kind, "acts of institutions stand before all other transactions"
+            )
+        if lane is Lane.ACTS and self._acts >= self._acts_quota:
+            raise Refused(Code.LIMIT_EXCEEDED, "acts_quota", self._acts, "the block's acts are used up")
+        if tx.id in self._ids:
+            raise Refused(Code.REPEATED, "transaction", tx.id, "stands in the block already")
+        check_signers(self._state, tx)
+        check_expiry(tx, self._header_time_ms, self._horizon_s)
+        signer = tx.signers[0]
+        highest, bitmap = self._windows.get(signer) or _window(self._state, signer)
+        check_sequence(tx, highest, bitmap)
+        self._windows[signer] = window.use(highest, bitmap, tx.sequence)
+        self._ids.add(tx.id)
+        self._lane = lane
+        self._acts += lane is Lane.ACTS
+
+
+def _window(state: State, signer: int) -> tuple[int, int]:
+    return state.signers.field(signer, "highest"), state.signers.field(signer, "bitmap")

@@ -1,0 +1,141 @@
+"""Executes blocks: every transaction gets a result, every sequence is used, nothing raises, all is conserved.
+
+`apply_block` is the ledger's one entry for a decided block. It trusts that the block is valid (`admission`):
+signatures and expiry are not looked at again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from ledger import conservation, maturity, proposals, window
+from ledger.codes import Code, InvariantError, Refused
+from ledger.kind import Context
+from ledger.state import State
+from ledger.transactions import Transaction
+from primitives.codec import pack
+from primitives.merkle import list_root
+
+
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """One proven equivocation: a node's index, and the height, round and type of what it signed twice."""
+
+    node: int
+    height: int
+    round: int
+    type: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFacts:
+    """What a block's header and evidence say to the ledger, as plain values."""
+
+    height: int
+    time_ms: int
+    evidence: tuple[Offence, ...] = ()
+
+
+class Result(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What became of one transaction: its code; for a refusal the field, value and rule; the indices of
+    what it created; for a batch with refused rows each row's code (u2, little-endian)."""
+
+    code: int
+    field: str
+    value: str
+    rule: str
+    created: tuple[int, ...]
+    rows: bytes
+
+
+class Validator(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A node that votes: its index, public key and power."""
+
+    node: int
+    public_key: bytes
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOutcome:
+    """The results in order of the transactions; the new validator set, or None if it stays as it was."""
+
+    results: tuple[Result, ...]
+    validator_updates: tuple[Validator, ...] | None
+
+
+def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:
+    """Apply a decided block to `state`, and hash it. Raises InvariantError only, when the ledger contradicts
+    itself; the state is then unusable."""
+    mark = state.mark()
+    validators = validator_set(state)
+    time_ms = facts.time_ms + state.chain_record.clock_offset_ms
+    _count_offences(state, facts.evidence)
+    maturity.begin_block(state, facts.height, time_ms)
+    results = tuple(execute(state, tx, facts.height, time_ms, facts.time_ms) for tx in transactions)
+    conservation.check_block(state, mark)
+    state.rehash()
+    now = validator_set(state)
+    return BlockOutcome(results, None if now == validators else now)
+
+
+def execute(state: State, tx: Transaction, height: int, time_ms: int, header_time_ms: int) -> Result:
+    """Use the transaction's sequence, then do what it says or refuse it whole. Never raises Refused."""
+    mark = state.mark()
+    try:
+        _use_sequence(state, tx)
+        mark = state.mark()  # the sequence stays used, whatever comes now
+        ctx = Context(state, tx, height, time_ms, header_time_ms)
+        created = _perform(ctx)
+    except Refused as refusal:
+        state.undo(mark)
+        return Result(refusal.code, refusal.field, refusal.value, refusal.rule, (), b"")
+    return Result(Code.OK, "", "", "", created, ctx.row_codes)
+
+
+def results_root(results: Sequence[Result]) -> bytes:
+    """What a header's results_root commits to."""
+    return list_root([pack(result) for result in results])
+
+
+def validator_set(state: State) -> tuple[Validator, ...]:
+    """The nodes that vote, in the order of the table."""
+    return tuple(
+        Validator(index, node.public_key, node.power)
+        for index, node in enumerate(state.nodes)
+        if node.power > 0
+    )
+
+
+def _perform(ctx: Context) -> tuple[int, ...]:
+    kind = ctx.tx.definition
+    ctx.authorise(kind)
+    if kind.governed:
+        return proposals.propose(ctx, kind, ctx.tx.payload)
+    kind.check(ctx, ctx.tx.payload)
+    return kind.apply(ctx, ctx.tx.payload)
+
+
+def _use_sequence(state: State, tx: Transaction) -> None:
+    for signer in tx.signers:
+        if signer >= len(state.signers):
+            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer, "names no enrolled key")
+    first = tx.signers[0]
+    highest, bitmap = state.signers.field(first, "highest"), state.signers.field(first, "bitmap")
+    code = window.check(highest, bitmap, tx.sequence)
+    if code is not Code.OK:
+        raise Refused(code, "sequence", tx.sequence, f"the signer's highest is {highest}")
+    new_highest, new_bitmap = window.use(highest, bitmap, tx.sequence)
+    state.signers.set_field(first, "bitmap", new_bitmap)
+    if new_highest != highest:
+        state.signers.set_field(first, "highest", new_highest)
+
+
+def _count_offences(state: State, evidence: Sequence[Offence]) -> None:
+    for offence in evidence:
+        if not 0 <= offence.node < len(state.nodes):
+            raise InvariantError(f"evidence against node {offence.node} of {len(state.nodes)}")
+        node = state.nodes[offence.node]
+        state.nodes.replace(offence.node, replace(node, offences=node.offences + 1))

@@ -1,0 +1,123 @@
+"""Kind 3, `account_open`: a VASP opens accounts for its clients, or for the clients' money it holds together.
+
+A self-custody account names its owner's public key, which is enrolled as a signer here, once ever. Returns
+the accounts' indices, then those of the signers enrolled. Codes: stage_not_reached, cap_exceeded (before
+the licence), frozen, malformed, bad_key, key_already_enrolled, out_of_range (a KYC that has ended).
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+
+from ledger import parameters, rights
+from ledger.codes import Code, Refused
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.rows import CUSTODIAL, NONE, Account, AccountType, Role, Signer
+from ledger.schema import U8, Hash32, Jurisdiction, Payload, PublicKeyOrNone, Seconds
+from primitives.signatures import enrolment_fault
+
+ROWS_MAX = 4_096
+TYPES = (AccountType.CUSTODIAL, AccountType.SELF_CUSTODY, AccountType.CLIENT_MONEY)
+
+
+class AccountRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One account; `kyc` is a salted commitment, `owner_key` empty unless the type is SELF_CUSTODY."""
+
+    type: U8
+    kyc: Hash32
+    kyc_until: Seconds
+    jurisdiction: Jurisdiction
+    investor_class: U8
+    owner_key: PublicKeyOrNone
+
+
+class AccountOpen(Payload, frozen=True):
+    rows: Annotated[tuple[AccountRow, ...], Meta(min_length=1, max_length=ROWS_MAX)]
+
+
+def check(ctx: Context, payload: AccountOpen) -> None:
+    state = ctx.state
+    _, vasp = ctx.vasp()
+    if vasp.frozen:
+        raise Refused(Code.FROZEN, "vasp", vasp.name, "the VASP is frozen")
+    rights.require(vasp, rights.ACCOUNT_OPEN, parameters.names(state, "aml_registered_services"))
+    if rights.is_capped(vasp):
+        cap = parameters.number(state, "aml_accounts_cap")
+        if vasp.accounts + len(payload.rows) > cap:
+            raise Refused(
+                Code.CAP_EXCEEDED,
+                "rows",
+                vasp.accounts + len(payload.rows),
+                f"at most {cap} accounts before the licence (aml_accounts_cap)",
+            )
+    keys: set[bytes] = set()
+    for number, row in enumerate(payload.rows):
+        _check_row(ctx, number, row)
+        if row.owner_key:
+            if row.owner_key in keys or state.signers.find(row.owner_key) is not None:
+                raise Refused(
+                    Code.KEY_ALREADY_ENROLLED,
+                    f"rows[{number}].owner_key",
+                    row.owner_key,
+                    "a key is enrolled once",
+                )
+            keys.add(row.owner_key)
+
+
+def _check_row(ctx: Context, number: int, row: AccountRow) -> None:
+    if row.type not in TYPES:
+        raise Refused(
+            Code.MALFORMED, f"rows[{number}].type", row.type, f"a VASP opens {[int(kind) for kind in TYPES]}"
+        )
+    if row.kyc_until <= ctx.time_s:
+        raise Refused(
+            Code.OUT_OF_RANGE, f"rows[{number}].kyc_until", row.kyc_until, f"must be after {ctx.time_s}"
+        )
+    if bool(row.owner_key) != (row.type == AccountType.SELF_CUSTODY):
+        raise Refused(
+            Code.MALFORMED,
+            f"rows[{number}].owner_key",
+            row.owner_key,
+            "given for self-custody, and only then",
+        )
+    if row.owner_key:
+        fault = enrolment_fault(row.owner_key)
+        if fault is not None:
+            raise Refused(Code.BAD_KEY, f"rows[{number}].owner_key", row.owner_key, fault)
+
+
+def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:
+    state = ctx.state
+    index, vasp = ctx.vasp()
+    accounts, signers = [], []
+    for row in payload.rows:
+        owner = CUSTODIAL
+        if row.owner_key:
+            signer = state.signers.append(
+                Signer(row.owner_key, Role.OWNER, 0, 0, len(state.accounts), 0, ctx.height, 0)
+            )
+            signers.append(signer)
+            owner = signer + 1
+        accounts.append(
+            state.accounts.append(
+                Account(
+                    index,
+                    owner,
+                    row.kyc,
+                    row.kyc_until,
+                    row.jurisdiction,
+                    row.investor_class,
+                    row.type,
+                    NONE,
+                    0,
+                    NONE,
+                )
+            )
+        )
+    state.vasps.replace(index, replace(vasp, accounts=vasp.accounts + len(accounts)))
+    return (*accounts, *signers)
+
+
+KIND = Kind(3, "account_open", Lane.TRANSFERS, Signers.VASP, AccountOpen, check, apply)

@@ -1,0 +1,77 @@
+"""Proofs that a record stands in the state: its leaf, the path to its table's root, and all table roots.
+
+A proof needs the state root alone to be checked, which the next block's header certifies. The proof of a
+holding shows the 15 rows beside it; holdings are pseudonymous and public.
+"""
+
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from ledger.rows import HOLDING, Holding
+from ledger.schema import Hash32, Index
+from ledger.state import NUMBERS, TABLES, State, state_root
+from ledger.tables import LEAF_ROWS
+from primitives.merkle import DEPTH_MAX, GROUP_BYTES, leaf_hash, table_root, top_of_path
+
+
+class ProofError(ValueError):
+    """A proof that does not prove what it says."""
+
+
+Group = Annotated[bytes, Meta(min_length=GROUP_BYTES, max_length=GROUP_BYTES)]
+
+
+class StateProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Leaf `leaf` of table `table` has the bytes `content`; the table has `count` records of `row_width`
+    bytes; `path` leads from the leaf up; `table_roots` are all, in the order of the state."""
+
+    table: Annotated[int, Meta(ge=1, le=len(TABLES))]
+    leaf: Index
+    content: Annotated[bytes, Meta(max_length=1024 * 1024)]
+    row_width: Annotated[int, Meta(ge=0, le=4096)]
+    count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    path: Annotated[tuple[Group, ...], Meta(max_length=DEPTH_MAX)]
+    table_roots: Annotated[tuple[Hash32, ...], Meta(min_length=len(TABLES), max_length=len(TABLES))]
+
+
+def prove_holding(state: State, index: int) -> StateProof:
+    """The proof of one holding against `state.root()`. Raises Refused(not_found)."""
+    state.holdings.require(index, "holding")
+    leaf = index // LEAF_ROWS
+    return StateProof(
+        NUMBERS["holdings"],
+        leaf,
+        state.holdings.leaf_content(leaf),
+        HOLDING.itemsize,
+        len(state.holdings),
+        state.holdings.leaf_path(leaf),
+        state.table_roots(),
+    )
+
+
+def verify_state_proof(proof: StateProof, root: bytes) -> None:
+    """Raise ProofError unless the leaf stands in the state whose root is `root`."""
+    if state_root(proof.table_roots) != root:
+        raise ProofError("table_roots: they do not lead to the state root")
+    try:
+        top = top_of_path(proof.leaf, leaf_hash(proof.table, proof.leaf, proof.content), proof.path)
+    except ValueError as error:
+        raise ProofError(f"path: {error}") from error
+    found = table_root(proof.table, proof.row_width, proof.count, len(proof.path), top)
+    if found != proof.table_roots[proof.table - 1]:
+        raise ProofError("content: it does not lead to the root of its table")
+
+
+def proven_holding(proof: StateProof, index: int, root: bytes) -> Holding:
+    """The holding at `index` as `proof` shows it, verified. Raises ProofError."""
+    verify_state_proof(proof, root)
+    if proof.table != NUMBERS["holdings"] or proof.row_width != HOLDING.itemsize:
+        raise ProofError(f"table: {proof.table} is not the table of holdings")
+    if len(proof.content) != LEAF_ROWS * HOLDING.itemsize:
+        raise ProofError(f"content: {len(proof.content)} bytes, must be {LEAF_ROWS * HOLDING.itemsize}")
+    if index >= proof.count or index // LEAF_ROWS != proof.leaf:
+        raise ProofError(f"leaf: {proof.leaf} does not hold holding {index} of {proof.count}")
+    return Holding._make(np.frombuffer(proof.content, HOLDING).item(index % LEAF_ROWS))

@@ -1,0 +1,434 @@
+"""Moving balances: the rules of a transfer, one by one or thousands at a time, with identical verdicts.
+
+`check_transfer` is the rule for one transfer. A batch asks the same questions of whole columns in the same
+order (`_static_codes`); then, if no sender can run short whatever the order, all rows apply at once, and
+otherwise the balances are walked row by row. The first rule that fails gives the code.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from ledger import parameters, rights
+from ledger.codes import Code, InvariantError, Refused
+from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Vasp
+from ledger.kind import Context, RowCodes
+from ledger.rows import CLOSED, CUSTODIAL, FROZEN, NONE, TRANSFER_ROW, Account, AccountType, Holding
+from ledger.schema import AMOUNT_MAX
+from ledger.state import State
+from ledger.tables import Indices
+
+BATCH_ROWS_MAX = 8_192
+
+_KEPT_BY_VASP = (AccountType.CUSTODIAL, AccountType.CLIENT_MONEY)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+_HALF_BITS = np.uint64(32)
+_LAST_SECOND = 2**32 - 2  # rows.FOREVER is later than any time
+
+Columns = npt.NDArray[Any]
+
+
+class Mover(NamedTuple):
+    """Whose key moves a holding: the signer's index, and the VASP it settles for or rows.NONE."""
+
+    signer: int
+    vasp: int
+
+
+def mover_of(ctx: Context) -> Mover:
+    """The mover behind a transaction of one signer."""
+    return Mover(ctx.signer, ctx.signing_vasp())
+
+
+# --- one transfer
+
+
+def check_transfer(state: State, mover: Mover, time_ms: int, source: int, target: int, amount: int) -> None:
+    """Refuse the transfer of `amount` from holding `source` to holding `target`, or return."""
+    from_holding = state.holdings.require(source, "from_holding")
+    to_holding = state.holdings.require(target, "to_holding")
+    if not 1 <= amount <= AMOUNT_MAX:
+        raise Refused(Code.MALFORMED, "amount", amount, f"must be from 1 to {AMOUNT_MAX}")
+    if source == target:
+        raise Refused(Code.SAME_HOLDING, "to_holding", target, "must be another holding than from_holding")
+    if from_holding.instrument != to_holding.instrument:
+        raise Refused(
+            Code.INSTRUMENT_MISMATCH, "to_holding", target, f"must hold instrument {from_holding.instrument}"
+        )
+    instrument = state.instruments[from_holding.instrument]
+    from_account = state.accounts[from_holding.account]
+    to_account = state.accounts[to_holding.account]
+    check_custody(mover, from_account, "from_holding", source)
+    if to_account.type not in (*_KEPT_BY_VASP, AccountType.SELF_CUSTODY):
+        raise Refused(
+            Code.NOT_AUTHORISED, "to_holding", target, "accounts of institutions and pools take no transfers"
+        )
+    check_open(instrument, time_ms)
+    check_unfrozen(state, from_holding, from_account, instrument, "from_holding")
+    check_unfrozen(state, to_holding, to_account, instrument, "to_holding")
+    for field, account in (("from_holding", from_account), ("to_holding", to_account)):
+        if account.flags & CLOSED:
+            raise Refused(Code.WRONG_STATUS, field, "closed", "the account is closed")
+    _check_rights(state, from_account, to_account, instrument)
+    check_kyc(from_account, time_ms, "from_holding")
+    check_eligible(to_account, instrument, time_ms, "to_holding")
+    if amount > available(from_holding):
+        raise Refused(Code.OVERDRAFT, "amount", amount, f"at most {available(from_holding)} is available")
+
+
+def check_custody(mover: Mover, account: Account, field: str, value: int) -> None:
+    """Refuse unless `mover` may move what `account` holds."""
+    if account.type in _KEPT_BY_VASP:
+        allowed = mover.vasp != NONE and account.vasp == mover.vasp
+        rule = "a custodial account moves only by its own VASP's settlement key"
+    elif account.type == AccountType.SELF_CUSTODY:
+        allowed = account.owner != CUSTODIAL and account.owner == mover.signer + 1
+        rule = "a self-custody account moves only by its owner's key"
+    else:
+        allowed = False
+        rule = "accounts of institutions and pools do not move by transfer"
+    if not allowed:
+        raise Refused(Code.NOT_AUTHORISED, field, value, rule)
+
+
+def check_open(instrument: Instrument, time_ms: int) -> None:
+    """Refuse if the instrument has matured, or is no longer active."""
+    if instrument.status is not InstrumentStatus.ACTIVE:
+        raise Refused(
+            Code.TRANSFERS_CLOSED, "instrument.status", instrument.status.name, "only ACTIVE is transferred"
+        )
+    if instrument.maturity_ms and time_ms >= instrument.maturity_ms:
+        raise Refused(
+            Code.TRANSFERS_CLOSED,
+            "instrument.maturity_ms",
+            instrument.maturity_ms,
+            "transfers close at maturity",
+        )
+
+
+def check_unfrozen(
+    state: State, holding: Holding, account: Account, instrument: Instrument, field: str
+) -> None:
+    """Refuse if the market, the instrument, the holding, its account or its VASP is frozen."""
+    if state.chain_record.market_frozen:
+        raise Refused(Code.FROZEN, "market", "frozen", "the whole market stands still")
+    if instrument.frozen:
+        raise Refused(Code.FROZEN, "instrument", instrument.code, "the instrument is frozen")
+    if holding.flags & FROZEN:
+        raise Refused(Code.FROZEN, field, "holding", "the holding is frozen")
+    if account.flags & FROZEN:
+        raise Refused(Code.FROZEN, field, "account", "the account is frozen")
+    if account.vasp != NONE and state.vasps[account.vasp].frozen:
+        raise Refused(Code.FROZEN, field, "vasp", "the account's VASP is frozen")
+
+
+def check_kyc(account: Account, time_ms: int, field: str) -> None:
+    """Refuse if the account's KYC has ended."""
+    if account.kyc_until <= _seconds(time_ms):
+        raise Refused(Code.INELIGIBLE, field, account.kyc_until, "the account's KYC has ended")
+
+
+def check_eligible(account: Account, instrument: Instrument, time_ms: int, field: str) -> None:
+    """Refuse if the account may not receive the instrument: KYC, jurisdiction, investor class."""
+    check_kyc(account, time_ms, field)
+    if instrument.jurisdictions and account.jurisdiction not in instrument.jurisdictions:
+        raise Refused(
+            Code.INELIGIBLE, field, account.jurisdiction, f"{instrument.code} does not admit the jurisdiction"
+        )
+    if instrument.classes and account.investor_class not in instrument.classes:
+        raise Refused(
+            Code.INELIGIBLE,
+            field,
+            account.investor_class,
+            f"{instrument.code} does not admit the investor class",
+        )
+
+
+def available(holding: Holding) -> int:
+    """What may leave the holding: its balance but for what is locked."""
+    return holding.balance - holding.locked
+
+
+def _check_rights(state: State, sender: Account, receiver: Account, instrument: Instrument) -> None:
+    """What the VASPs on both sides may do. Self-custody needs no service of its VASP to send."""
+    services = parameters.names(state, "aml_registered_services")
+    act = _transfer_act(instrument)
+    if sender.type in _KEPT_BY_VASP:
+        inside = sender.vasp == receiver.vasp
+        rights.require(state.vasps[sender.vasp], act if inside else rights.EXIT, services)
+    if receiver.type in _KEPT_BY_VASP:
+        rights.require(state.vasps[receiver.vasp], act, services)
+
+
+def _transfer_act(instrument: Instrument) -> str:
+    return rights.TRANSFER_CASH if instrument.kind is InstrumentKind.CASH else rights.TRANSFER_SECURITY
+
+
+def _seconds(time_ms: int) -> int:
+    return min(time_ms // 1_000, _LAST_SECOND)
+
+
+# --- balances and holdings: the primitives of every kind
+
+
+def move(state: State, source: int, target: int, amount: int) -> None:
+    """Move a checked amount; the supply stays as it is."""
+    debit(state, source, amount)
+    credit(state, target, amount)
+
+
+def credit(state: State, holding: int, amount: int) -> None:
+    """Add to one balance. The caller debits another one or raises the supply."""
+    balance = int(state.holdings.field(holding, "balance")) + amount
+    if amount < 0 or balance > AMOUNT_MAX:
+        raise InvariantError(f"holding {holding}: a credit of {amount} leaves {balance}")
+    state.holdings.set_field(holding, "balance", balance)
+
+
+def debit(state: State, holding: int, amount: int) -> None:
+    """Take from one balance what is available there. The caller credits another one or lowers the supply."""
+    row = state.holdings[holding]
+    if not 0 <= amount <= available(row):
+        raise InvariantError(f"holding {holding}: a debit of {amount} of {available(row)} available")
+    state.holdings.set_field(holding, "balance", row.balance - amount)
+
+
+def mint(state: State, holding: int, amount: int) -> None:
+    """Create units in `holding`, raising its instrument's supply. Raises Refused(supply_exceeded)."""
+    index = int(state.holdings.field(holding, "instrument"))
+    instrument = state.instruments[index]
+    if instrument.supply + amount > AMOUNT_MAX:
+        raise Refused(
+            Code.SUPPLY_EXCEEDED, "amount", amount, f"supply {instrument.supply} may not pass {AMOUNT_MAX}"
+        )
+    state.instruments.replace(index, replace(instrument, supply=instrument.supply + amount))
+    credit(state, holding, amount)
+
+
+def burn(state: State, holding: int, amount: int) -> None:
+    """Destroy available units of `holding`, lowering its instrument's supply."""
+    index = int(state.holdings.field(holding, "instrument"))
+    instrument = state.instruments[index]
+    debit(state, holding, amount)
+    state.instruments.replace(index, replace(instrument, supply=instrument.supply - amount))
+
+
+def open_holding(state: State, account: int, instrument: int) -> int:
+    """A new empty holding at the head of the account's list; its index. One per account and instrument:
+    the caller has looked (`State.holding_of`)."""
+    first = int(state.accounts.field(account, "first_holding"))
+    index = state.holdings.append(Holding(account, instrument, 0, 0, first, 0))
+    state.accounts.set_field(account, "first_holding", index)
+    return index
+
+
+# --- batches
+
+
+def batch_rows(data: bytes) -> Columns:
+    """The rows of a batch. Raises Refused(malformed or limit_exceeded)."""
+    width = TRANSFER_ROW.itemsize
+    if not data or len(data) % width:
+        raise Refused(Code.MALFORMED, "rows", len(data), f"must be one or more rows of {width} bytes")
+    if len(data) > BATCH_ROWS_MAX * width:
+        raise Refused(Code.LIMIT_EXCEEDED, "rows", len(data) // width, f"at most {BATCH_ROWS_MAX} rows")
+    return np.frombuffer(data, TRANSFER_ROW)
+
+
+def settle_batch(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
+    """Apply every row that the rules allow, as if one after another; each row's code."""
+    codes = _static_codes(state, mover, time_ms, batch)
+    passing = codes == 0
+    rows = batch if passing.all() else batch[passing]
+    sources, targets, amounts = _columns(rows)
+    if not _covered_in_any_order(state, sources, amounts):
+        verdicts = _ordered_codes(state, sources, targets, amounts)
+        codes[np.flatnonzero(passing)] = verdicts
+        kept = verdicts == 0
+        sources, targets, amounts = sources[kept], targets[kept], amounts[kept]
+    apply_moves(state, sources, targets, amounts)
+    return codes
+
+
+def settle_batch_in_order(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
+    """The same, one row at a time through the rule for one transfer: what `settle_batch` must equal."""
+    codes = np.zeros(len(batch), np.uint16)
+    for number, (source, target, amount) in enumerate(batch.tolist()):
+        try:
+            check_transfer(state, mover, time_ms, source, target, amount)
+        except Refused as refusal:
+            codes[number] = refusal.code
+        else:
+            move(state, source, target, amount)
+    return codes
+
+
+def apply_moves(state: State, sources: Indices, targets: Indices, amounts: Columns) -> None:
+    """Move many amounts whose order has been shown not to matter or to succeed.
+
+    Sums run modulo 2**64 and end exact, since every final balance is at most 2**63 - 1.
+    """
+    _must_be(amounts, np.uint64)
+    state.holdings.subtract_at("balance", sources, amounts)
+    state.holdings.add_at("balance", targets, amounts)
+
+
+def _columns(batch: Columns) -> tuple[Indices, Indices, Columns]:
+    return batch["from"].astype(np.int64), batch["to"].astype(np.int64), np.ascontiguousarray(batch["amount"])
+
+
+def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
+    """Each row's code by all rules but the balance, in the order of `check_transfer`."""
+    codes = np.zeros(len(batch), np.uint16)
+
+    def refuse(wrong: Columns, code: Code) -> None:
+        _must_be(wrong, np.bool_)
+        if wrong.any():
+            codes[wrong & (codes == 0)] = code
+
+    count = len(state.holdings)
+    if count == 0:
+        codes[:] = Code.NOT_FOUND
+        return codes
+    sources, targets, amounts = _columns(batch)
+    missing_source, missing_target = sources >= count, targets >= count
+    refuse(missing_source | missing_target, Code.NOT_FOUND)
+    sources[missing_source] = 0
+    targets[missing_target] = 0
+    refuse((amounts < np.uint64(1)) | (amounts > np.uint64(AMOUNT_MAX)), Code.MALFORMED)
+    refuse(batch["from"] == batch["to"], Code.SAME_HOLDING)
+
+    holdings, accounts = state.holdings, state.accounts
+    instruments = holdings.column("instrument")[sources]
+    refuse(instruments != holdings.column("instrument")[targets], Code.INSTRUMENT_MISMATCH)
+
+    senders = holdings.column("account")[sources].astype(np.int64)
+    receivers = holdings.column("account")[targets].astype(np.int64)
+    sender_types, receiver_types = accounts.column("type")[senders], accounts.column("type")[receivers]
+    sender_vasps, receiver_vasps = accounts.column("vasp")[senders], accounts.column("vasp")[receivers]
+    sender_kept, receiver_kept = _kept_by_vasp(sender_types), _kept_by_vasp(receiver_types)
+    if mover.vasp == NONE:
+        self_custody = sender_types == AccountType.SELF_CUSTODY
+        refuse(~(self_custody & (accounts.column("owner")[senders] == mover.signer + 1)), Code.NOT_AUTHORISED)
+    else:
+        refuse(~(sender_kept & (sender_vasps == mover.vasp)), Code.NOT_AUTHORISED)
+    refuse(~(receiver_kept | (receiver_types == AccountType.SELF_CUSTODY)), Code.NOT_AUTHORISED)
+
+    present = np.unique(instruments).tolist()
+    facts = {index: state.instruments[index] for index in present}
+    closed = [index for index, instrument in facts.items() if _is_closed(instrument, time_ms)]
+    if closed:
+        refuse(np.isin(instruments, np.array(closed, np.uint32)), Code.TRANSFERS_CLOSED)
+
+    if state.chain_record.market_frozen:
+        refuse(np.ones(len(batch), np.bool_), Code.FROZEN)
+    frozen = [index for index, instrument in facts.items() if instrument.frozen]
+    if frozen:
+        refuse(np.isin(instruments, np.array(frozen, np.uint32)), Code.FROZEN)
+    holding_flags = holdings.column("flags")[sources] | holdings.column("flags")[targets]
+    account_flags = accounts.column("flags")[senders] | accounts.column("flags")[receivers]
+    refuse(((holding_flags | account_flags) & FROZEN) != 0, Code.FROZEN)
+    vasps = np.unique(np.concatenate((sender_vasps, receiver_vasps))).tolist()
+    frozen_vasps = [index for index in vasps if index != NONE and state.vasps[index].frozen]
+    if frozen_vasps:
+        flagged = np.array(frozen_vasps, np.uint32)
+        refuse(np.isin(sender_vasps, flagged) | np.isin(receiver_vasps, flagged), Code.FROZEN)
+    refuse((account_flags & CLOSED) != 0, Code.WRONG_STATUS)
+
+    services = parameters.names(state, "aml_registered_services")
+    keepers = [index for index in vasps if index != NONE]
+    lacking = {
+        act: np.array([i for i in keepers if not _has_right(state.vasps[i], act, services)], np.uint32)
+        for act in (rights.TRANSFER_CASH, rights.TRANSFER_SECURITY, rights.EXIT)
+    }
+    cash = [index for index, instrument in facts.items() if instrument.kind is InstrumentKind.CASH]
+    is_cash = np.isin(instruments, np.array(cash, np.uint32))
+    inside = sender_vasps == receiver_vasps
+    for act, of_act in ((rights.TRANSFER_CASH, is_cash), (rights.TRANSFER_SECURITY, ~is_cash)):
+        if len(lacking[act]):
+            refuse(
+                sender_kept & inside & of_act & np.isin(sender_vasps, lacking[act]), Code.STAGE_NOT_REACHED
+            )
+            refuse(receiver_kept & of_act & np.isin(receiver_vasps, lacking[act]), Code.STAGE_NOT_REACHED)
+    if len(lacking[rights.EXIT]):
+        leaving = sender_kept & ~inside
+        refuse(leaving & np.isin(sender_vasps, lacking[rights.EXIT]), Code.STAGE_NOT_REACHED)
+
+    now = np.uint32(_seconds(time_ms))
+    until = accounts.column("kyc_until")
+    refuse((until[senders] <= now) | (until[receivers] <= now), Code.INELIGIBLE)
+    for index, instrument in facts.items():
+        if instrument.jurisdictions:
+            admitted = np.isin(
+                accounts.column("jurisdiction")[receivers], np.array(instrument.jurisdictions, np.int64)
+            )
+            refuse((instruments == index) & ~admitted, Code.INELIGIBLE)
+        if instrument.classes:
+            admitted = np.isin(
+                accounts.column("investor_class")[receivers], np.array(instrument.classes, np.int64)
+            )
+            refuse((instruments == index) & ~admitted, Code.INELIGIBLE)
+    return codes
+
+
+def _kept_by_vasp(types: Columns) -> Columns:
+    kept: Columns = (types == AccountType.CUSTODIAL) | (types == AccountType.CLIENT_MONEY)
+    return kept
+
+
+def _is_closed(instrument: Instrument, time_ms: int) -> bool:
+    try:
+        check_open(instrument, time_ms)
+    except Refused:
+        return True
+    return False
+
+
+def _has_right(vasp: Vasp, act: str, services: tuple[str, ...]) -> bool:
+    try:
+        rights.require(vasp, act, services)
+    except Refused:
+        return False
+    return True
+
+
+def _covered_in_any_order(state: State, sources: Indices, amounts: Columns) -> bool:
+    """Whether each sender has the sum of its debits before any credit; summed as 32-bit halves, so that no
+    sum of up to 2**31 amounts overflows."""
+    if len(sources) == 0:
+        return True
+    order = np.argsort(sources, kind="stable")
+    ordered, sorted_amounts = sources[order], amounts[order]
+    starts = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), ordered[1:] != ordered[:-1])))
+    senders = ordered[starts]
+    low = np.add.reduceat(sorted_amounts & _LOW_HALF, starts)
+    high = np.add.reduceat(sorted_amounts >> _HALF_BITS, starts) + (low >> _HALF_BITS)
+    balances = state.holdings.column("balance")[senders] - state.holdings.column("locked")[senders]
+    for column in (low, high, balances):
+        _must_be(column, np.uint64)
+    fits = high <= np.uint64(AMOUNT_MAX >> 32)
+    totals = (high << _HALF_BITS) | (low & _LOW_HALF)
+    return bool((fits & (totals <= balances)).all())
+
+
+def _ordered_codes(state: State, sources: Indices, targets: Indices, amounts: Columns) -> RowCodes:
+    """Overdraft or OK for each row, in order, over plain integers; nothing is written."""
+    touched = np.unique(np.concatenate((sources, targets)))
+    free = state.holdings.column("balance")[touched] - state.holdings.column("locked")[touched]
+    balances = dict(zip(touched.tolist(), free.tolist(), strict=True))
+    codes = np.zeros(len(sources), np.uint16)
+    rows = zip(sources.tolist(), targets.tolist(), amounts.tolist(), strict=True)
+    for number, (source, target, amount) in enumerate(rows):
+        if amount > balances[source]:
+            codes[number] = Code.OVERDRAFT
+        else:
+            balances[source] -= amount
+            balances[target] += amount
+    return codes
+
+
+def _must_be(column: Columns, dtype: type[np.generic]) -> None:
+    if column.dtype != dtype:
+        raise InvariantError(f"a column of {column.dtype} where {dtype.__name__} belongs")
