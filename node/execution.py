@@ -1,0 +1,162 @@
+"""The chain on disk and in memory: every block durable before it is executed, checkpoints, and recovery.
+
+Blocks and certificates are the truth; the stored state is a checkpoint that saves replaying them all. The
+order is always: block and certificate durable, then executed, then (in the node) the WAL advances.
+"""
+
+from collections.abc import Callable, Iterable
+
+from consensus.encoding import encode_certificate
+from consensus.messages import Certificate, Evidence, Validator
+from ledger.codes import InvariantError
+from ledger.genesis import Genesis
+from ledger.state import Changes, State
+from ledger.transactions import Transaction
+from node.replica import AppliedBlock, Memory, Replica, StateDivergence
+from primitives.codec import CodecError, pack, unpack
+from storage.blocks import BlockStore
+from storage.errors import StorageCorrupt, StorageError
+from storage.state import META_BYTES_MAX, StateStore
+from wire.blocks import Block, decode_block
+
+CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
+
+__all__ = ["AppliedBlock", "Chain", "StateDivergence"]
+
+
+class Chain:
+    """A replica with its stores. `replica` answers every question about state, validators and validity."""
+
+    def __init__(self, replica: Replica, blocks: BlockStore, states: StateStore, saved_height: int) -> None:
+        self.replica = replica
+        self._blocks = blocks
+        self._states = states
+        self._saved_height = saved_height
+        self._unsaved: Changes | None = None
+
+    @classmethod
+    def open(cls, genesis: Genesis, blocks: BlockStore, states: StateStore) -> "Chain":
+        """The chain as the stores have it: the last checkpoint and the blocks after it, every root compared.
+
+        Raises StorageCorrupt naming what does not fit, and StateDivergence when a stored block contradicts
+        the state that leads to it.
+        """
+        replica, saved_height = _restore(genesis, states)
+        chain = cls(replica, blocks, states, saved_height)
+        if saved_height > blocks.height():
+            raise StorageCorrupt(
+                "state", f"the checkpoint of height {saved_height}", "its block is not stored"
+            )
+        for height in range(saved_height + 1, blocks.height() + 1):
+            chain._replay(height)
+        return chain
+
+    @property
+    def height(self) -> int:
+        """The last height executed."""
+        return self.replica.height
+
+    @property
+    def state(self) -> State:
+        """The ledger after `height`."""
+        return self.replica.state
+
+    @property
+    def genesis_hash(self) -> bytes:
+        return self.replica.genesis_hash
+
+    def validators_at(self, height: int) -> tuple[Validator, ...]:
+        """As `Replica.validators_at`."""
+        return self.replica.validators_at(height)
+
+    def build_block(
+        self,
+        now_ms: int,
+        transactions: Iterable[Transaction],
+        evidence: Iterable[Evidence],
+        proposer_position: int,
+        is_verified: Callable[[bytes], bool],
+    ) -> Block:
+        """As `Replica.build_block`."""
+        return self.replica.build_block(now_ms, transactions, evidence, proposer_position, is_verified)
+
+    def check_block(
+        self, block: Block, proposer_position: int | None, is_verified: Callable[[bytes], bool]
+    ) -> str | None:
+        """As `Replica.check_block`."""
+        return self.replica.check_block(block, proposer_position, is_verified)
+
+    def apply(self, block: Block, certificate: Certificate) -> AppliedBlock:
+        """Make a decided block durable, execute it, keep its results.
+
+        Raises StateDivergence before anything is stored if the block contradicts our state; StorageError
+        (StorageFull) when the disk fails: then open the chain anew.
+        """
+        fault = self.replica.header_fault(block.header)
+        if fault is None:
+            self._blocks.append(block.header.height, block.encoded(), encode_certificate(certificate))
+        applied = self.replica.execute(block)
+        self._blocks.put_results(applied.height, applied.results_bytes, list(applied.transaction_ids))
+        return applied
+
+    def checkpoint_due(self) -> bool:
+        """Whether enough blocks were executed since the last checkpoint."""
+        return self.height - self._saved_height >= CHECKPOINT_BLOCKS
+
+    def checkpoint(self) -> None:
+        """Save the state of this height; a save that fails loses nothing, the next one includes it."""
+        if self.height == self._saved_height:
+            return
+        self._unsaved = _merged(self._unsaved, self.replica.state.drain_changes())
+        self._states.save(self.height, self._unsaved, pack(self.replica.memory()))
+        self._unsaved = None
+        self._saved_height = self.height
+
+    def _replay(self, height: int) -> None:
+        stored = self._blocks.block(height)
+        if stored is None:
+            raise StorageCorrupt("blocks", f"height {height}", "it is missing")
+        try:
+            block = decode_block(stored)
+        except CodecError as error:
+            raise StorageCorrupt("blocks", f"height {height}", str(error)) from error
+        applied = self.replica.execute(block)
+        results = self._blocks.results(height)
+        if results is None:
+            self._blocks.put_results(height, applied.results_bytes, list(applied.transaction_ids))
+        elif results != applied.results_bytes:
+            raise StorageCorrupt("blocks", f"results of height {height}", "replaying the block gives others")
+
+
+def _restore(genesis: Genesis, states: StateStore) -> tuple[Replica, int]:
+    """The replica of the last checkpoint and its height; of genesis, and 0, if there is none."""
+    loaded = states.load()
+    if loaded is None:
+        return Replica.at_genesis(genesis), 0
+    height, meta, source = loaded
+    try:
+        memory = unpack(meta, Memory, META_BYTES_MAX)
+        state = State.load(source)
+        root = state.root()
+    except (CodecError, InvariantError, StorageError) as error:
+        if isinstance(error, StorageCorrupt):
+            raise
+        raise StorageCorrupt("state", f"the checkpoint of height {height}", str(error)) from error
+    if memory.height != height or root != memory.state_root:
+        raise StorageCorrupt(
+            "state", f"the checkpoint of height {height}", "its root is not the one recorded"
+        )
+    return Replica(genesis, state, memory), height
+
+
+def _merged(older: Changes | None, newer: Changes) -> Changes:
+    """Both changes as one, the newer winning."""
+    if older is None:
+        return newer
+    documents = {(table, index): value for table, index, value in (*older.documents, *newer.documents)}
+    pages = {(table, page): value for table, page, value in (*older.pages, *newer.pages)}
+    return Changes(
+        [(table, index, value) for (table, index), value in documents.items()],
+        [(table, page, value) for (table, page), value in pages.items()],
+        newer.counts,
+    )

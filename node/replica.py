@@ -1,0 +1,386 @@
+"""One replica of the chain in memory: builds, checks and executes blocks, knows every height's validators.
+
+This is where the two cores meet: consensus values come in, plain values go to the ledger, and what the ledger
+answers becomes validator sets and headers. No I/O and no clock; `node.execution` adds the stores.
+
+Header H carries the state after H-1. A change of validators decided at H is in force at H+2.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from consensus.encoding import decode_evidence, encode_evidence
+from consensus.errors import VerificationError
+from consensus.messages import Evidence, Validator
+from consensus.quorum import validators_hash
+from consensus.verification import evidence_key, verify_evidence
+from ledger import parameters as parameter_table
+from ledger.admission import BlockAdmission, check_signatures, check_signers
+from ledger.codes import Refused
+from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root, validator_set
+from ledger.genesis import Genesis, create_state, genesis_hash
+from ledger.schema import TIME_MS_MAX
+from ledger.state import State
+from ledger.transactions import Transaction, decode_transaction
+from primitives.codec import CodecError, builtins, encode
+from primitives.hashing import ZERO_HASH
+from primitives.merkle import list_root
+from wire.blocks import VERSION, Block, Header, roots_fault
+
+EVIDENCE_MAX = 64  # in one block
+HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
+ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
+CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
+
+EvidenceKey = tuple[int, int, int, int]  # as consensus.verification.evidence_key
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBlock:
+    """What executing a block gave. `work`: it was not empty, so one more should follow at once."""
+
+    height: int
+    results: tuple[Result, ...]
+    results_bytes: bytes
+    transaction_ids: tuple[bytes, ...]
+    work: bool
+
+
+class StateDivergence(Exception):
+    """A decided header contradicts our own state: the node halts. `dump` is what an engineer needs."""
+
+    def __init__(self, height: int, fault: str, dump: dict[str, object]) -> None:
+        super().__init__(f"the decided header of height {height} contradicts our own state: {fault}")
+        self.height = height
+        self.fault = fault
+        self.dump = dump
+
+
+class Memory(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What a replica knows beside its state; stored with every checkpoint of it."""
+
+    height: int
+    last_hash: bytes
+    last_time_ms: int
+    last_work: bool
+    state_root: bytes
+    results_root: bytes
+    validator_sets: tuple[tuple[int, tuple[tuple[bytes, int], ...]], ...]  # (in force from height, set)
+    evidence: tuple[tuple[int, int, int, int], ...]  # keys, committed and young enough to be repeated
+
+
+class Replica:
+    """A replica after executing `height` (0: genesis). Everything is ready to build or check `height + 1`."""
+
+    def __init__(self, genesis: Genesis, state: State, memory: Memory) -> None:
+        self.genesis = genesis
+        self.genesis_hash = genesis_hash(genesis)
+        self.state = state
+        self.parameters = parameter_table.read(state)
+        self.height = memory.height
+        self.last_hash = memory.last_hash
+        self.last_time_ms = memory.last_time_ms
+        self.last_work = memory.last_work
+        self.state_root = memory.state_root
+        self.results_root = memory.results_root
+        self._sets: list[tuple[int, tuple[Validator, ...]]] = [
+            (first, tuple(Validator(key, power) for key, power in members))
+            for first, members in memory.validator_sets
+        ]
+        self._committed_evidence: dict[EvidenceKey, None] = dict.fromkeys(memory.evidence)
+        self._outstanding: dict[EvidenceKey, Evidence] = {}
+        self._checked: OrderedDict[bytes, tuple[Transaction, ...]] = OrderedDict()
+
+    @classmethod
+    def at_genesis(cls, genesis: Genesis) -> "Replica":
+        """The replica before the first block."""
+        state = create_state(genesis)
+        state.rehash()
+        members = tuple((member.public_key, member.power) for member in validator_set(state))
+        memory = Memory(
+            height=0,
+            last_hash=ZERO_HASH,
+            last_time_ms=genesis.time_ms,
+            last_work=False,
+            state_root=state.root(),
+            results_root=results_root(()),
+            validator_sets=((1, members),),
+            evidence=(),
+        )
+        return cls(genesis, state, memory)
+
+    def memory(self) -> Memory:
+        """What `Replica(genesis, state, memory)` needs to be this replica again."""
+        oldest = self.height - self.parameters.evidence_age_blocks
+        needed = [number for number, (first, _) in enumerate(self._sets) if first <= oldest]
+        return Memory(
+            self.height,
+            self.last_hash,
+            self.last_time_ms,
+            self.last_work,
+            self.state_root,
+            self.results_root,
+            tuple(
+                (first, tuple((member.public_key, member.power) for member in members))
+                for first, members in self._sets[needed[-1] if needed else 0 :]
+            ),
+            tuple(key for key in self._committed_evidence if key[0] >= oldest),
+        )
+
+    # --- validator sets -----------------------------------------------------------------------------------
+
+    def validators_at(self, height: int) -> tuple[Validator, ...]:
+        """The validator set of `height`. Raises ValueError for a height forgotten or not yet known."""
+        if height > self.height + 2:
+            raise ValueError(f"the validator set of height {height} is not decided at height {self.height}")
+        for first, members in reversed(self._sets):
+            if first <= height:
+                return members
+        raise ValueError(f"the validator set of height {height} is no longer kept")
+
+    @property
+    def validators(self) -> tuple[Validator, ...]:
+        """The set that decides the next height."""
+        return self.validators_at(self.height + 1)
+
+    # --- evidence -----------------------------------------------------------------------------------------
+
+    def add_evidence(self, evidence: Evidence) -> str | None:
+        """Keep evidence until a block holds it; why it is none, or None. Known evidence is no fault."""
+        fault = self._evidence_fault(evidence, max(self.height, evidence.first.height) + 1)
+        if fault is not None:
+            return fault
+        key = evidence_key(evidence)
+        if key not in self._committed_evidence:
+            self._outstanding.setdefault(key, evidence)
+        return None
+
+    def outstanding_evidence(self) -> tuple[Evidence, ...]:
+        """Evidence that the next block may hold and none holds yet, at most as much as one block takes."""
+        ready = (evidence for key, evidence in self._outstanding.items() if key[0] <= self.height)
+        return tuple(islice(ready, EVIDENCE_MAX))
+
+    def _evidence_fault(self, evidence: Evidence, height: int) -> str | None:
+        """Why a block of `height` may not hold `evidence`, or None."""
+        try:
+            members = self.validators_at(evidence.first.height)
+            verify_evidence(evidence, members, self.genesis_hash, height, self.parameters.evidence_age_blocks)
+        except (ValueError, VerificationError) as error:
+            return str(error)
+        return None
+
+    # --- building -----------------------------------------------------------------------------------------
+
+    def build_block(
+        self,
+        now_ms: int,
+        transactions: Iterable[Transaction],
+        evidence: Iterable[Evidence],
+        proposer_position: int,
+        is_verified: Callable[[bytes], bool] = lambda full_hash: False,
+    ) -> Block:
+        """The block of the next height. Transactions are taken in the order given, while they fit; one that
+        would make the block invalid is left out."""
+        time_ms = max(now_ms, self.last_time_ms + 1)
+        room = self.parameters.block_bytes - HEADER_BYTES_MAX
+        proofs: dict[EvidenceKey, bytes] = {}
+        for item in evidence:
+            key, encoded = evidence_key(item), encode_evidence(item)
+            if key in self._committed_evidence or key in proofs:
+                continue
+            if self._evidence_fault(item, self.height + 1) is not None:
+                continue
+            if len(proofs) == EVIDENCE_MAX or len(encoded) + ITEM_BYTES > room:
+                break
+            proofs[key] = encoded
+            room -= len(encoded) + ITEM_BYTES
+        taken: list[Transaction] = []
+        admission = BlockAdmission(self.state, time_ms)
+        for transaction in transactions:
+            if len(transaction.raw) + ITEM_BYTES > room:
+                continue
+            try:
+                self._admit(admission, transaction, is_verified)
+            except Refused:
+                continue
+            room -= len(transaction.raw) + ITEM_BYTES
+            taken.append(transaction)
+        raws, encodings = tuple(transaction.raw for transaction in taken), tuple(proofs.values())
+        header = _committed_to(self._header(time_ms, proposer_position), raws, encodings)
+        self._remember_checked(header.hash(), tuple(taken))
+        return Block(header, raws, encodings)
+
+    def _header(self, time_ms: int, proposer_position: int) -> Header:
+        """The header that our own state asks for, without the roots of the body."""
+        return Header(
+            version=VERSION,
+            chain=self.genesis.chain,
+            height=self.height + 1,
+            time_ms=time_ms,
+            parent=self.last_hash,
+            proposer=proposer_position,
+            txs_root=ZERO_HASH,
+            evidence_root=ZERO_HASH,
+            executed_height=self.height,
+            state_root=self.state_root,
+            results_root=self.results_root,
+            validators_hash=validators_hash(self.validators_at(self.height + 1)),
+            next_validators_hash=validators_hash(self.validators_at(self.height + 2)),
+            params_hash=parameter_table.parameters_hash(self.parameters),
+        )
+
+    # --- checking -----------------------------------------------------------------------------------------
+
+    def header_fault(self, header: Header) -> str | None:
+        """The first field of `header` that contradicts our chain and state, or None."""
+        ours = self._header(header.time_ms, header.proposer)
+        for name in Header.__struct_fields__:
+            if name not in ("txs_root", "evidence_root") and getattr(ours, name) != getattr(header, name):
+                return f"{name} is {_shown(getattr(header, name))}, ours is {_shown(getattr(ours, name))}"
+        if not self.last_time_ms < header.time_ms <= TIME_MS_MAX:
+            return f"time_ms is {header.time_ms}, must be above {self.last_time_ms} and at most {TIME_MS_MAX}"
+        if header.proposer >= len(self.validators):
+            return f"proposer is {header.proposer}, of {len(self.validators)} validators"
+        return None
+
+    def check_block(
+        self,
+        block: Block,
+        proposer_position: int | None,
+        is_verified: Callable[[bytes], bool],
+    ) -> str | None:
+        """Why `block` is not valid as the next one, or None (DESIGN 4, "Block validity").
+
+        `proposer_position` is the round's proposer, None when the block rests on an earlier round's polka and
+        may be another's. `is_verified` says of a transaction's full hash that its signatures are known good.
+        """
+        fault = self.header_fault(block.header) or roots_fault(block)
+        if fault is not None:
+            return fault
+        if proposer_position is not None and block.header.proposer != proposer_position:
+            return f"proposer is {block.header.proposer}, the round's is {proposer_position}"
+        size = len(block.encoded())
+        if size > self.parameters.block_bytes:
+            return f"block is {size} bytes, at most {self.parameters.block_bytes}"
+        return self._evidence_list_fault(block.evidence) or self._transactions_fault(block, is_verified)
+
+    def _evidence_list_fault(self, encodings: Sequence[bytes]) -> str | None:
+        if len(encodings) > EVIDENCE_MAX:
+            return f"{len(encodings)} pieces of evidence, at most {EVIDENCE_MAX}"
+        seen = set()
+        for encoding in encodings:
+            try:
+                evidence = decode_evidence(encoding)
+            except CodecError as error:
+                return f"evidence: {error}"
+            fault = self._evidence_fault(evidence, self.height + 1)
+            if fault is not None:
+                return fault
+            key = evidence_key(evidence)
+            if key in self._committed_evidence or key in seen:
+                return f"evidence against validator {key[3]} at height {key[0]} round {key[1]} is repeated"
+            seen.add(key)
+        return None
+
+    def _transactions_fault(self, block: Block, is_verified: Callable[[bytes], bool]) -> str | None:
+        transactions = []
+        admission = BlockAdmission(self.state, block.header.time_ms)
+        for position, raw in enumerate(block.transactions):
+            try:
+                transaction = decode_transaction(raw)
+                self._admit(admission, transaction, is_verified)
+            except Refused as refusal:
+                return f"transaction {position}: {refusal}"
+            transactions.append(transaction)
+        self._remember_checked(block.header.hash(), tuple(transactions))
+        return None
+
+    def _admit(
+        self, admission: BlockAdmission, transaction: Transaction, is_verified: Callable[[bytes], bool]
+    ) -> None:
+        check_signers(self.state, transaction)
+        if not is_verified(transaction.full_hash):
+            check_signatures(self.state, transaction, self.genesis_hash)
+        admission.admit(transaction)
+
+    def _remember_checked(self, value: bytes, transactions: tuple[Transaction, ...]) -> None:
+        self._checked[value] = transactions
+        if len(self._checked) > CHECKED_MAX:
+            self._checked.popitem(last=False)
+
+    # --- executing ----------------------------------------------------------------------------------------
+
+    def execute(self, block: Block) -> AppliedBlock:
+        """Execute a decided block. Raises StateDivergence, with nothing changed, if it contradicts us."""
+        header = block.header
+        value = header.hash()
+        fault = self.header_fault(header) or roots_fault(block)
+        if fault is not None:
+            raise StateDivergence(header.height, fault, self._dump(header))
+        try:
+            transactions = self._checked.get(value) or tuple(map(decode_transaction, block.transactions))
+            committed = [decode_evidence(encoding) for encoding in block.evidence]
+        except (Refused, CodecError) as error:
+            raise StateDivergence(header.height, str(error), self._dump(header)) from error
+        offences = tuple(map(self._offence, committed))
+        outcome = apply_block(self.state, BlockFacts(header.height, header.time_ms, offences), transactions)
+        self.height = header.height
+        self.last_hash = value
+        self.last_time_ms = header.time_ms
+        self.last_work = bool(block.transactions or block.evidence)
+        self.state_root = self.state.root()
+        self.results_root = results_root(outcome.results)
+        self.parameters = parameter_table.read(self.state)
+        if outcome.validator_updates is not None:
+            members = tuple(
+                Validator(member.public_key, member.power) for member in outcome.validator_updates
+            )
+            self._sets.append((self.height + 2, members))
+        for key in map(evidence_key, committed):
+            self._committed_evidence[key] = None
+            self._outstanding.pop(key, None)
+        self._checked.clear()
+        return AppliedBlock(
+            self.height,
+            outcome.results,
+            encode_results(outcome.results),
+            tuple(transaction.id for transaction in transactions),
+            self.last_work,
+        )
+
+    def _offence(self, evidence: Evidence) -> Offence:
+        """Evidence as the ledger counts it: against the node whose key signed twice."""
+        height, round_number, kind, position = evidence_key(evidence)
+        key = self.validators_at(height)[position].public_key
+        nodes = [number for number, node in enumerate(self.state.nodes) if node.public_key == key]
+        return Offence(nodes[0], height, round_number, kind)
+
+    def _dump(self, header: Header) -> dict[str, object]:
+        ours = self._header(header.time_ms, header.proposer)
+        return {
+            "decided_header": {name: _shown(getattr(header, name)) for name in Header.__struct_fields__},
+            "our_header": {name: _shown(getattr(ours, name)) for name in Header.__struct_fields__},
+            "executed_height": self.height,
+            "table_roots": [root.hex() for root in self.state.table_roots()],
+            "genesis_hash": self.genesis_hash.hex(),
+        }
+
+
+def encode_results(results: Sequence[Result]) -> bytes:
+    """Results as the block store keeps them."""
+    return encode([builtins(result) for result in results])
+
+
+def _committed_to(header: Header, transactions: Sequence[bytes], evidence: Sequence[bytes]) -> Header:
+    """`header` committing to this body."""
+    return msgspec.structs.replace(
+        header, txs_root=list_root(transactions), evidence_root=list_root(evidence)
+    )
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
