@@ -116,7 +116,6 @@ class Replica:
     def memory(self) -> Memory:
         """What `Replica(genesis, state, memory)` needs to be this replica again."""
         oldest = self.height - self.parameters.evidence_age_blocks
-        needed = [number for number, (first, _) in enumerate(self._sets) if first <= oldest]
         return Memory(
             self.height,
             self.last_hash,
@@ -126,7 +125,7 @@ class Replica:
             self.results_root,
             tuple(
                 (first, tuple((member.public_key, member.power) for member in members))
-                for first, members in self._sets[needed[-1] if needed else 0 :]
+                for first, members in self._sets
             ),
             tuple(key for key in self._committed_evidence if key[0] >= oldest),
         )
@@ -134,13 +133,14 @@ class Replica:
     # --- validator sets -----------------------------------------------------------------------------------
 
     def validators_at(self, height: int) -> tuple[Validator, ...]:
-        """The validator set of `height`. Raises ValueError for a height forgotten or not yet known."""
-        if height > self.height + 2:
-            raise ValueError(f"the validator set of height {height} is not decided at height {self.height}")
-        for first, members in reversed(self._sets):
-            if first <= height:
-                return members
-        raise ValueError(f"the validator set of height {height} is no longer kept")
+        """The validator set of `height`, at most two above ours. Raises ValueError for any other."""
+        if not 1 <= height <= self.height + 2:
+            raise ValueError(f"the validator set of height {height} is not known at height {self.height}")
+        return next(members for first, members in reversed(self._sets) if first <= height)
+
+    def validator_changes(self) -> tuple[tuple[int, tuple[Validator, ...]], ...]:
+        """Every change of the set since genesis: (first height in force, set)."""
+        return tuple(self._sets[1:])
 
     @property
     def validators(self) -> tuple[Validator, ...]:

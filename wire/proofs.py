@@ -1,0 +1,62 @@
+"""What a proof of one holding is made of: enough to be verified offline, against the genesis alone.
+
+A proof leads from the genesis' validators, over every change of the set, to a header with its commit
+certificate, from that header's state root to a table's leaf, and to one row of the leaf. The row is restated
+as the claim, so that a proof says one thing only.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ledger.proofs import StateProof
+from wire.blocks import Count, Header
+
+PROOF_VERSION = 1
+PROOF_BYTES_MAX = 8 * 1024 * 1024
+CERTIFICATE_BYTES_MAX = 32 * 1024
+CHANGES_MAX = 1024  # changes of the validator set in one proof
+VALIDATORS_MAX = 256
+
+Member = tuple[
+    Annotated[bytes, Meta(min_length=32, max_length=32)], Annotated[int, Meta(ge=1, le=2**53)]
+]  # public key, power
+CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class Certified(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A header and the encoding of a commit certificate for it."""
+
+    header: Header
+    certificate: CertificateBytes
+
+
+class SetChange(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The last header that the old validator set decided, which commits to the new one, and the new one."""
+
+    last: Certified
+    members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=VALIDATORS_MAX)]
+
+
+class Claim(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What is proven: the holding at `holding`, as it was after the block of `height`."""
+
+    height: Count
+    holding: Count
+    account: Count
+    instrument: Count
+    balance: Count
+    locked: Count
+    flags: Count
+
+
+class HoldingProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The claim and all that it rests on; `certified` is the block after the one whose state is shown."""
+
+    version: Count
+    genesis_hash: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    claim: Claim
+    changes: Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+    certified: Certified
+    state: StateProof
