@@ -23,7 +23,7 @@ class ProofRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedHolding:
-    """What the proof proves: one holding after the block of `height`, whose state has the root `state_root`."""
+    """One holding after the block of `height`, whose state has the root `state_root`."""
 
     chain: str
     height: int
