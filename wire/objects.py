@@ -1,8 +1,9 @@
 """JSON objects from the Structs of wire.queries and back, by the types that their fields declare.
 
 Bytes are lower-case hex, except where the field says base64; amounts and other u64 values are decimal
-strings; enumerations are their members' names in lower case; absent values are null. Base64 fields also take
-hex on the way in: text of lower-case hex digits alone is hex. `schema` describes the same in JSON Schema.
+strings; enumerations are their members' names in lower case; absent values are null. On the way in,
+enumerations may be numbers, and base64 fields may be hex: text of lower-case hex digits alone is hex.
+`schema` describes the same in JSON Schema.
 """
 
 import base64
@@ -147,9 +148,14 @@ def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
 
 def _enum_reader(kind: type[IntEnum]) -> Reader:
     members = {member.name.lower(): member for member in kind}
+    numbers = {member.value: member for member in kind}
 
     def read(value: Any, path: str) -> IntEnum:
-        member = members.get(value) if isinstance(value, str) else None
+        member = None
+        if isinstance(value, str):
+            member = members.get(value)
+        elif type(value) is int:
+            member = numbers.get(value)
         if member is None:
             raise FieldFault(path, value, f"must be one of {', '.join(members)}")
         return member

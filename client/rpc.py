@@ -1,0 +1,328 @@
+"""The asynchronous client: every method of the gateway, typed, retried until answered.
+
+Each call may be repeated at will: reads change nothing, and a transaction's bytes have one effect however
+often they arrive. So a call that finds no gateway, or a gateway without its node, is tried again until
+`retry_s` has passed. `send` carries one transaction to its result, across restarts of either.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+import trio
+
+from client.errors import BadReply, CallRefused, NotCommitted, TransactionRefused, Unreachable
+from client.transactions import Signed
+from client.wallet import Wallet
+from ledger.documents import ProposalStatus
+from wire import queries
+from wire.objects import FieldFault, from_object, to_object
+from wire.queries import PAGE_DEFAULT, QUERIES, Message
+
+RETRY_S = 10.0
+CALL_S = 90.0  # longer than the longest tx_wait
+WAIT_MS = 10_000
+COMMIT_S = 30.0
+BACKOFF_S_MIN = 0.05
+BACKOFF_S_MAX = 1.0
+# The gateway's own codes for "not now": no node, node busy, node slow, gateway busy.
+PASSING_CODES = frozenset({-32001, -32002, -32003, -32004})
+CONNECTIONS_MAX = 64
+
+R = TypeVar("R", bound=Message)
+
+
+class AsyncClient:
+    """A gateway at `url`, spoken to under Trio: `async with AsyncClient(url) as client`."""
+
+    def __init__(
+        self, url: str, *, retry_s: float = RETRY_S, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = url
+        self._retry_s = retry_s
+        self._http = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(CALL_S, connect=5.0),
+            limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+            transport=transport,
+            trust_env=False,
+        )
+        self._number = 0
+        self._genesis_hash: bytes | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    # --- reads ------------------------------------------------------------------------------------------
+
+    async def chain_status(self) -> queries.ChainStatusReply:
+        return await self._ask("chain_status", queries.ChainStatus(), queries.ChainStatusReply)
+
+    async def chain_block(self, block: int | None = None) -> queries.ChainBlockReply:
+        return await self._ask("chain_block", queries.ChainBlock(block=block), queries.ChainBlockReply)
+
+    async def tx_get(self, tx_id: bytes) -> queries.TxReply:
+        return await self._ask("tx_get", queries.TxGet(tx_id=tx_id), queries.TxReply)
+
+    async def tx_wait(self, tx_id: bytes, timeout_ms: int = WAIT_MS) -> queries.TxReply:
+        return await self._ask("tx_wait", queries.TxWait(tx_id=tx_id, timeout_ms=timeout_ms), queries.TxReply)
+
+    async def signer_get(self, signer: int | bytes) -> queries.SignerReply:
+        return await self._ask("signer_get", queries.SignerGet(signer=signer), queries.SignerReply)
+
+    async def account_get(self, account: int) -> queries.AccountReply:
+        return await self._ask("account_get", queries.AccountGet(account=account), queries.AccountReply)
+
+    async def holding_get(self, holding: int) -> queries.HoldingReply:
+        return await self._ask("holding_get", queries.HoldingGet(holding=holding), queries.HoldingReply)
+
+    async def holding_list(
+        self,
+        *,
+        account: int | None = None,
+        instrument: int | None = None,
+        cursor: int = 0,
+        limit: int = PAGE_DEFAULT,
+    ) -> queries.HoldingListReply:
+        query = queries.HoldingList(account=account, instrument=instrument, cursor=cursor, limit=limit)
+        return await self._ask("holding_list", query, queries.HoldingListReply)
+
+    async def instrument_get(self, instrument: int | str) -> queries.InstrumentReply:
+        query = queries.InstrumentGet(instrument=instrument)
+        return await self._ask("instrument_get", query, queries.InstrumentReply)
+
+    async def instrument_list(
+        self, *, cursor: int = 0, limit: int = PAGE_DEFAULT
+    ) -> queries.InstrumentListReply:
+        query = queries.InstrumentList(cursor=cursor, limit=limit)
+        return await self._ask("instrument_list", query, queries.InstrumentListReply)
+
+    async def offer_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.OfferListReply:
+        query = queries.OfferList(cursor=cursor, limit=limit)
+        return await self._ask("offer_list", query, queries.OfferListReply)
+
+    async def programme_get(self, programme: int | str) -> queries.ProgrammeReply:
+        query = queries.ProgrammeGet(programme=programme)
+        return await self._ask("programme_get", query, queries.ProgrammeReply)
+
+    async def fixing_get(self, fixing: int | None = None) -> queries.FixingReply:
+        return await self._ask("fixing_get", queries.FixingGet(fixing=fixing), queries.FixingReply)
+
+    async def vasp_get(self, vasp: int | str) -> queries.VaspReply:
+        return await self._ask("vasp_get", queries.VaspGet(vasp=vasp), queries.VaspReply)
+
+    async def vasp_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.VaspListReply:
+        query = queries.VaspList(cursor=cursor, limit=limit)
+        return await self._ask("vasp_list", query, queries.VaspListReply)
+
+    async def institution_list(
+        self, *, cursor: int = 0, limit: int = PAGE_DEFAULT
+    ) -> queries.InstitutionListReply:
+        query = queries.InstitutionList(cursor=cursor, limit=limit)
+        return await self._ask("institution_list", query, queries.InstitutionListReply)
+
+    async def policy_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.PolicyListReply:
+        query = queries.PolicyList(cursor=cursor, limit=limit)
+        return await self._ask("policy_list", query, queries.PolicyListReply)
+
+    async def parameter_get(self, name: str) -> queries.ParameterReply:
+        return await self._ask("parameter_get", queries.ParameterGet(name=name), queries.ParameterReply)
+
+    async def proposal_get(self, proposal: int) -> queries.ProposalReply:
+        return await self._ask("proposal_get", queries.ProposalGet(proposal=proposal), queries.ProposalReply)
+
+    async def proposal_list(
+        self,
+        *,
+        status: ProposalStatus | None = None,
+        cursor: int = 0,
+        limit: int = PAGE_DEFAULT,
+    ) -> queries.ProposalListReply:
+        query = queries.ProposalList(status=status, cursor=cursor, limit=limit)
+        return await self._ask("proposal_list", query, queries.ProposalListReply)
+
+    async def proof_get(self, holding: int) -> queries.ProofReply:
+        return await self._ask("proof_get", queries.ProofGet(holding=holding), queries.ProofReply)
+
+    async def node_health(self) -> queries.NodeHealthReply:
+        return await self._ask("node_health", queries.NodeHealth(), queries.NodeHealthReply)
+
+    async def discover(self) -> dict[str, Any]:
+        """The gateway's OpenRPC document."""
+        document = await self._call("rpc.discover", {})
+        if not isinstance(document, dict):
+            raise BadReply("rpc.discover: the result is not an object")
+        return document
+
+    # --- transactions -----------------------------------------------------------------------------------
+
+    async def genesis_hash(self) -> bytes:
+        """The identity of the gateway's chain, asked once. Check it against your own genesis file."""
+        if self._genesis_hash is None:
+            self._genesis_hash = (await self.chain_status()).genesis_hash
+        return self._genesis_hash
+
+    async def align(self, wallet: Wallet) -> Wallet:
+        """Give the wallet its signer index and its counter from the ledger."""
+        wallet.align(await self.signer_get(wallet.public_key))
+        return wallet
+
+    async def submit(self, raw: bytes, chain: bytes | None = None) -> queries.TxSubmitReply:
+        """Hand in a transaction's bytes. Raises CallRefused with the ledger's code."""
+        chain = await self.genesis_hash() if chain is None else chain
+        return await self._ask("tx_submit", queries.TxSubmit(chain=chain, tx=raw), queries.TxSubmitReply)
+
+    async def submit_many(
+        self, raws: Iterable[bytes], chain: bytes | None = None
+    ) -> tuple[queries.SubmittedView, ...]:
+        """Hand in several; one item for each, in order. A refused one refuses no other."""
+        chain = await self.genesis_hash() if chain is None else chain
+        query = queries.TxSubmitMany(chain=chain, txs=tuple(raws))
+        return (await self._ask("tx_submitMany", query, queries.TxSubmitManyReply)).items
+
+    async def outcome(
+        self, raw: bytes, tx_id: bytes, *, chain: bytes | None = None, timeout_s: float = COMMIT_S
+    ) -> queries.TransactionResult:
+        """Submit and stay until the transaction is in a block, sending the same bytes again whenever the node
+        no longer knows them. Raises CallRefused if no block may hold it, NotCommitted when time is up."""
+        deadline = trio.current_time() + timeout_s
+        while (left_s := deadline - trio.current_time()) > 0:
+            with trio.move_on_after(left_s):
+                submitted = await self.submit(raw, chain)
+                if submitted.result is not None:
+                    return submitted.result
+                try:
+                    wait_ms = max(1, min(WAIT_MS, int(left_s * 1000)))
+                    reply = await self.tx_wait(tx_id, wait_ms)
+                except CallRefused as refused:
+                    if refused.name != "not_found":
+                        raise
+                else:
+                    if reply.result is not None:
+                        return reply.result
+        raise NotCommitted(f"transaction {tx_id.hex()}: not in a block after {timeout_s:g} s")
+
+    async def send(
+        self, signed: Signed, wallet: Wallet | None = None, *, timeout_s: float = COMMIT_S
+    ) -> queries.TransactionResult:
+        """Carry a transaction to its result and tell the wallet. Raises TransactionRefused if the ledger
+        refused it inside a block, CallRefused if it never got into one."""
+        try:
+            result = await self.outcome(
+                signed.raw,
+                signed.id,
+                chain=None if wallet is None else wallet.genesis_hash,
+                timeout_s=timeout_s,
+            )
+        except CallRefused as refused:
+            if wallet is not None and refused.name in ("sequence_used", "sequence_stale"):
+                wallet.settled(signed.sequence)
+            elif wallet is not None and refused.code > 0:
+                wallet.dropped(signed.sequence)
+            raise
+        if wallet is not None:
+            wallet.settled(signed.sequence)
+        if result.code:
+            raise TransactionRefused(result.code, result.name, result.field, result.value, result.rule)
+        return result
+
+    async def perform(
+        self, wallet: Wallet, kind: str, /, *, timeout_s: float = COMMIT_S, **fields: Any
+    ) -> queries.TransactionResult:
+        """Build, sign and send a transaction of `kind` from its payload's fields."""
+        if not wallet.aligned:
+            await self.align(wallet)
+        return await self.send(wallet.build(kind, **fields), wallet, timeout_s=timeout_s)
+
+    # --- calls ------------------------------------------------------------------------------------------
+
+    async def batch(self, calls: Sequence[tuple[str, Message]]) -> list[Message | CallRefused]:
+        """Several calls in one request; for each, in order, its reply or the error that answers it."""
+        if not calls:
+            return []
+        requests = [self._request(name, to_object(query)) for name, query in calls]
+        answers = await self._post(requests)
+        if not isinstance(answers, list):
+            raise (
+                _refusal(answers)
+                if isinstance(answers, dict)
+                else BadReply("a batch is answered by an array")
+            )
+        by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        replies: list[Message | CallRefused] = []
+        for request, (name, _) in zip(requests, calls, strict=True):
+            answer = by_id.get(request["id"])
+            if answer is None:
+                raise BadReply(f"{name}: the batch holds no answer to it")
+            if "error" in answer:
+                replies.append(_refusal(answer))
+            else:
+                replies.append(_read(name, answer.get("result"), QUERIES[name][1]))
+        return replies
+
+    async def _ask(self, name: str, query: Message, reply: type[R]) -> R:
+        return _read(name, await self._call(name, to_object(query)), reply)
+
+    async def _call(self, name: str, params: dict[str, Any]) -> Any:
+        """One call, repeated until it is answered otherwise than by `not now`."""
+        deadline = trio.current_time() + self._retry_s
+        delay = BACKOFF_S_MIN
+        while True:
+            request = self._request(name, params)
+            try:
+                answer = await self._post(request)
+                if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
+                    raise BadReply(f"{name}: the answer is not to this request")
+                if "error" not in answer:
+                    return answer.get("result")
+                refusal = _refusal(answer)
+                if refusal.code not in PASSING_CODES or trio.current_time() >= deadline:
+                    raise refusal
+            except Unreachable:
+                if trio.current_time() >= deadline:
+                    raise
+            await trio.sleep(delay)
+            delay = min(delay * 2, BACKOFF_S_MAX)
+
+    def _request(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._number += 1
+        return {"jsonrpc": "2.0", "method": name, "params": params, "id": self._number}
+
+    async def _post(self, body: Any) -> Any:
+        try:
+            response = await self._http.post(
+                self.url, content=json.dumps(body).encode(), headers={"content-type": "application/json"}
+            )
+        except httpx2.TransportError as error:
+            raise Unreachable(f"{self.url}: {type(error).__name__}: {error}") from error
+        try:
+            return json.loads(response.content)
+        except ValueError as error:
+            raise BadReply(
+                f"{self.url}: HTTP {response.status_code}, not JSON: {response.content[:80]!r}"
+            ) from error
+
+
+def _read(name: str, result: Any, reply: type[R]) -> R:
+    try:
+        return from_object(result, reply)
+    except FieldFault as fault:
+        raise BadReply(f"{name}: result: {fault}") from fault
+
+
+def _refusal(answer: dict[str, Any]) -> CallRefused:
+    error = answer.get("error")
+    if not isinstance(error, dict) or type(error.get("code")) is not int:
+        raise BadReply(f"not a JSON-RPC error: {str(error)[:80]}")
+    data = error.get("data")
+    said = data if isinstance(data, dict) else {}
+    name = str(said.get("name") or error.get("message") or "")
+    return CallRefused(
+        error["code"], name, str(said.get("field", "")), str(said.get("value", "")), str(said.get("rule", ""))
+    )

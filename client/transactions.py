@@ -1,0 +1,139 @@
+"""Building and signing transactions of every kind, from the ledger's own registry of kinds.
+
+A kind that the ledger gains can be built at once: its payload's Struct says what it takes. Binary fields may
+be given as bytes or as lower-case hex; batches take rows of integers (`transfer_rows`, `offer_rows`).
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from stdnum import isin
+
+from ledger.codes import Refused
+from ledger.kind import Kind
+from ledger.kinds import BY_NAME
+from ledger.schema import Payload
+from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
+from primitives.codec import builtins
+from primitives.signatures import sign
+from wire.objects import FieldFault, from_params
+
+ROW = struct.Struct("<IIQ")
+
+
+class BadPayload(ValueError):
+    """A payload that its kind does not allow; the text names the field, the value and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsigned:
+    """A body that waits for its signatures; `signers` ascend."""
+
+    kind: str
+    signers: tuple[int, ...]
+    sequence: int
+    valid_until: int
+    body: bytes
+
+    @property
+    def id(self) -> bytes:
+        return transaction_id(self.body)
+
+    def signature(self, genesis_hash: bytes, private_key: Ed25519PrivateKey) -> bytes:
+        """The signature of one signer, valid on the chain of that genesis alone."""
+        return sign(private_key, sign_input(genesis_hash, self.body))
+
+    def signed(self, signatures: Sequence[bytes]) -> "Signed":
+        """The transaction with its signatures, in the order of the signers."""
+        if len(signatures) != len(self.signers):
+            raise ValueError(f"{len(signatures)} signatures for {len(self.signers)} signers")
+        return Signed(
+            self.kind, self.signers, self.sequence, self.valid_until, self.id, assemble(self.body, signatures)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A transaction ready to be sent, as often as it takes: the same bytes have one effect."""
+
+    kind: str
+    signers: tuple[int, ...]
+    sequence: int
+    valid_until: int
+    id: bytes
+    raw: bytes
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name. Raises BadPayload with the known names."""
+    kind = BY_NAME.get(name)
+    if kind is None:
+        raise BadPayload(f"kind: {name}: must be one of {', '.join(sorted(BY_NAME))}")
+    return kind
+
+
+def payload(kind_name: str, /, **fields: Any) -> Payload:
+    """The payload of a kind from Python values. Raises BadPayload."""
+    kind = kind_named(kind_name)
+    return _checked(kind, {name: _jsonable(value) for name, value in fields.items()})
+
+
+def payload_from_object(kind_name: str, value: object) -> Payload:
+    """The payload of a kind from a JSON object. Raises BadPayload."""
+    return _checked(kind_named(kind_name), value)
+
+
+def build(
+    kind_name: str, *, signers: Sequence[int], sequence: int, valid_until: int, payload: Payload
+) -> Unsigned:
+    """The body of a transaction; `signers` are indices, the least of which gives its sequence."""
+    kind = kind_named(kind_name)
+    if type(payload) is not kind.payload:
+        raise BadPayload(f"payload: {type(payload).__name__}: {kind_name} takes {kind.payload.__name__}")
+    ascending = tuple(sorted(set(signers)))
+    body = encode_body(kind.number, ascending, sequence, valid_until, payload)
+    return Unsigned(kind_name, ascending, sequence, valid_until, body)
+
+
+def transfer_rows(rows: Iterable[tuple[int, int, int]]) -> bytes:
+    """The rows of a transfer_batch: (from holding, to holding, amount)."""
+    return b"".join(ROW.pack(*row) for row in rows)
+
+
+def offer_rows(rows: Iterable[tuple[int, int, int]]) -> bytes:
+    """The rows of an offer_take: (securities holding, cash holding, units)."""
+    return b"".join(ROW.pack(*row) for row in rows)
+
+
+def _checked(kind: Kind, value: object) -> Payload:
+    """The payload, by the same check that the ledger makes on decoding, and the ISIN's check digit."""
+    try:
+        read = from_params(value, kind.payload)
+        checked: Payload = decode_payload(kind, tuple(builtins(read)))
+    except FieldFault as fault:
+        raise BadPayload(f"{kind.name}: {fault}") from fault
+    except Refused as refused:
+        raise BadPayload(f"{kind.name}: {refused.field}: {refused.rule}") from refused
+    code = getattr(checked, "isin", None)
+    if isinstance(code, str) and not isin.is_valid(code):
+        raise BadPayload(f"{kind.name}: isin: {code}: is not an ISIN with a right check digit")
+    return checked
+
+
+def _jsonable(value: Any) -> Any:
+    """A Python value in the form that payloads are read from."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, IntEnum):
+        return int(value)
+    if isinstance(value, tuple | list):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _jsonable(item) for name, item in value.items()}
+    if isinstance(value, Payload):
+        return {name: _jsonable(getattr(value, name)) for name in value.__struct_fields__}
+    return value
