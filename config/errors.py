@@ -66,9 +66,13 @@ def describe(path: Path, model: type[BaseModel], error: ValidationError) -> tupl
         elif kind == "missing":
             problems.append(f"{path}: {key}: is required")
         else:
-            rule = _RULES.get(kind) or fault["msg"].removeprefix("Value error, ")
-            problems.append(f"{path}: {key}: {shown(fault['input'])}: {rule}")
+            problems.append(f"{path}: {key}: {shown(fault['input'])}: {rule_of(kind, fault['msg'])}")
     return tuple(problems)
+
+
+def rule_of(kind: str, message: str) -> str:
+    """The rule that a value broke, in our words where pydantic's are its own."""
+    return _RULES.get(kind) or message.removeprefix("Value error, ")
 
 
 def key_name(location: Iterable[str | int]) -> str:

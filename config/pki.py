@@ -7,7 +7,6 @@ name claims, so that no institution can issue another's nodes. Keys are P-256, b
 set as VERIFY_X509_STRICT demands (RFC 5280 section 4.2.1).
 """
 
-import re
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,13 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config.keys import KeyFileError, checked_passphrase, load_private_pem, write_new, write_private
+from ledger.genesis import NAME
 
 AUTHORITY_DAYS = 3650
 NODE_DAYS = 730
 BACKDATED = timedelta(hours=1)  # clocks of institutions differ a little
 CERTIFICATE_BYTES_MAX = 16 * 1024
-NAME_RULE = "1 to 32 of a-z, 0-9 and '-', beginning with a letter"
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+NAME_RULE = "1 to 32 of a-z, 0-9, '-' and '_', beginning with a letter"
 _SCHEME = "mohur://"
 
 
@@ -66,7 +65,7 @@ class Issued:
 
 def name_fault(name: str) -> str | None:
     """Why `name` may not name a chain, an institution or a node, or None if it may."""
-    return None if _NAME.fullmatch(name) else f"must be {NAME_RULE}"
+    return None if NAME.fullmatch(name) else f"must be {NAME_RULE}"
 
 
 def create_authority(chain: str, institution: str, now: datetime) -> Issued:

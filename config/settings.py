@@ -65,7 +65,7 @@ def split_address(text: str) -> tuple[str, int]:
 class Section(BaseModel):
     """A table of a settings file: strict, frozen, without surplus keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class PeerSettings(Section):

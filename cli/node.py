@@ -1,0 +1,97 @@
+"""`mohur node`: prepare a validator's folder once, then run it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.output import Exit, Json, fail, reported, show
+
+app = typer.Typer(no_args_is_help=True, help="Prepare and run a node.")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The node's settings (node.toml).")]
+
+
+@app.command("init")
+def init(
+    config: Config = Path("node.toml"),
+    floor: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="The first height that this key may sign: 1 for a new key. For a key that was in use, "
+            "a height above every one that it may have signed.",
+        ),
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Check a node's settings, keys, certificate and genesis, and allow its key to sign from a height."""
+    import os
+
+    from config.errors import ConfigError
+    from config.genesis import load_genesis
+    from config.keys import load_key, read_passphrase
+    from config.pki import CertificateError, client_context, peer_identity
+    from config.settings import load_node_settings
+    from ledger.genesis import genesis_hash
+    from primitives.signatures import public_key_of
+    from storage.errors import StorageError
+    from storage.signer import SignerStore
+
+    with reported(as_json=as_json):
+        settings = load_node_settings(config)
+        genesis = load_genesis(settings.genesis)
+        passphrase = read_passphrase(settings.passphrase_file, os.environ)
+        roots = {institution.name: institution.ca_root for institution in genesis.institutions}
+        client_context(settings.certificate, settings.certificate_key, passphrase, roots.values())
+        identity = peer_identity(_der(settings.certificate), roots)
+        if (identity.chain, identity.institution, identity.node) != (
+            genesis.chain,
+            settings.institution,
+            settings.name,
+        ):
+            raise CertificateError(
+                f"{settings.certificate}: names {identity.uri}, "
+                f"but this is mohur://{genesis.chain}/{settings.institution}/{settings.name}"
+            )
+        values: dict[str, object] = {
+            "node": settings.name,
+            "chain": genesis.chain,
+            "genesis_hash": genesis_hash(genesis).hex(),
+            "certificate": identity.uri,
+        }
+        if settings.key is not None:
+            public_key = public_key_of(load_key(settings.key, passphrase))
+            registered = {node.name: node.public_key for node in genesis.nodes}.get(settings.name)
+            if registered is not None and registered != public_key:
+                message = f"{settings.key}: is not the key that the genesis gives node {settings.name}"
+                raise ConfigError([message])
+            try:
+                signer = SignerStore(settings.signer_dir)
+                try:
+                    signer.initialise(floor)
+                finally:
+                    signer.close()
+            except StorageError as error:
+                fail(Exit.FAILED, "signer", str(error), as_json=as_json)
+            values |= {"public_key": public_key.hex(), "signs_from_height": floor}
+        show(values, as_json=as_json)
+
+
+@app.command("run")
+def run(config: Config = Path("node.toml")) -> None:
+    """Run a node until SIGTERM or Ctrl-C."""
+    from config.settings import load_node_settings
+
+    with reported(as_json=False):
+        settings = load_node_settings(config)
+        from node.app import run_node
+
+        raise typer.Exit(run_node(settings))
+
+
+def _der(certificate: Path) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)

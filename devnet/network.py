@@ -1,0 +1,338 @@
+"""The files of a local network: genesis, keys, certificates and settings of every node, made in one go.
+
+`devnet.json` says what there is: nodes with their addresses and, while they run, their process ids, the
+keystores of all officers, and the file with the passphrase that opens them. Each network draws a loopback
+address of its own (127.x.y.z), so the ports of two networks never meet.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from config.genesis import genesis_to_toml, load_genesis
+from config.keys import new_key, read_passphrase, write_private
+from config.pki import Identity, Issued, create_authority, issue_node, save_certificate
+from config.settings import (
+    SOCKET_PATH_BYTES_MAX,
+    GatewaySettings,
+    LogSettings,
+    NodeSettings,
+    PeerSettings,
+    settings_to_toml,
+)
+from ledger.genesis import (
+    DEVELOPMENT,
+    VALIDATOR,
+    Genesis,
+    GenesisInstitution,
+    GenesisNode,
+    default_policies,
+    genesis_hash,
+)
+from ledger.parameters import Value
+from storage.signer import SignerStore
+
+CHAIN = "mohur-dev"
+TREASURY = "mof"
+TITLES: Mapping[str, str] = {
+    "mof": "Ministry of Finance",
+    "sbp": "State Bank of Pakistan",
+    "pvara": "Pakistan Virtual Assets Regulatory Authority",
+    "secp": "Securities and Exchange Commission of Pakistan",
+    "fmu": "Financial Monitoring Unit",
+}
+VALIDATING = ("mof", "sbp", "pvara", "secp")
+OFFICERS = 3
+THRESHOLD = 2
+POWER = 10
+VALIDATORS_MAX = 32
+NODE_PORT = 26600  # of the first node; below the ports that the kernel hands out by itself
+RPC_PORT = 28600
+ADDRESS_ATTEMPTS = 64
+MANIFEST = "devnet.json"
+_SOCKET_NAME = "node.sock"
+
+
+class DevnetError(Exception):
+    """A local network that cannot be made, found or run, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFiles:
+    """One node of the network: its folder, its addresses, and its processes while they run."""
+
+    name: str
+    institution: str
+    directory: str
+    address: str
+    rpc: str
+    socket: str
+    node_pid: int | None = None
+    gateway_pid: int | None = None
+
+    @property
+    def node_toml(self) -> Path:
+        return Path(self.directory) / "node.toml"
+
+    @property
+    def gateway_toml(self) -> Path:
+        return Path(self.directory) / "gateway.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What devnet.json says. `officers` maps each institution to its officers' keystores, in order."""
+
+    chain: str
+    genesis_hash: str
+    directory: str
+    genesis: str
+    passphrase_file: str
+    pid: int | None
+    nodes: tuple[NodeFiles, ...]
+    officers: dict[str, tuple[str, ...]]
+
+    def node(self, name: str) -> NodeFiles:
+        """The node called `name`. Raises DevnetError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise DevnetError(f"no node {name!r}: there are {', '.join(node.name for node in self.nodes)}")
+
+    def passphrase(self) -> bytes:
+        """What opens every keystore of this network."""
+        return read_passphrase(Path(self.passphrase_file), {})
+
+    def new_keystore(self, name: str) -> Path:
+        """A further key of this network, such as a VASP's: `D/keystores/NAME.pem`."""
+        path = Path(self.directory) / "keystores" / f"{name}.pem"
+        new_key(path, self.passphrase())
+        return path
+
+
+def create_network(
+    directory: Path,
+    validators: int = 4,
+    parameters: Mapping[str, Value] | None = None,
+    now: datetime | None = None,
+) -> Network:
+    """Write every file of a network of class development into `directory`, which is empty or absent.
+
+    Validators go round mof, sbp, pvara and secp, whose first nodes bear their names; fmu has officers only.
+    """
+    if not 1 <= validators <= VALIDATORS_MAX:
+        raise DevnetError(f"validators: {validators} is not from 1 to {VALIDATORS_MAX}")
+    directory = directory.absolute()
+    if directory.exists() and any(directory.iterdir()):
+        raise DevnetError(f"{directory}: is not empty")
+    moment = now or datetime.now(UTC)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    passphrase_file = directory / "passphrase"
+    write_private(passphrase_file, secrets.token_hex(16).encode() + b"\n")
+    passphrase = read_passphrase(passphrase_file, {})
+
+    officers = {
+        name: tuple(directory / "keystores" / f"{name}-{number}.pem" for number in range(1, OFFICERS + 1))
+        for name in TITLES
+    }
+    officer_keys = {
+        name: tuple(new_key(path, passphrase) for path in paths) for name, paths in officers.items()
+    }
+    authorities = {name: create_authority(CHAIN, name, moment) for name in TITLES}
+    for name, authority in authorities.items():
+        folder = directory / "authorities"
+        save_certificate(authority, folder / f"{name}.crt", folder / f"{name}.pem", passphrase)
+    names = [VALIDATING[i % 4] if i < 4 else f"{VALIDATING[i % 4]}-{i // 4 + 1}" for i in range(validators)]
+    nodes = _place_nodes(directory, names)
+    node_keys = {node.name: new_key(Path(node.directory) / "key.pem", passphrase) for node in nodes}
+    genesis = Genesis(
+        chain=CHAIN,
+        chain_class=DEVELOPMENT,
+        time_ms=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+        institutions=tuple(
+            GenesisInstitution(
+                name=name,
+                title=title,
+                voting=name in VALIDATING,
+                threshold=THRESHOLD,
+                officers=officer_keys[name],
+                ca_root=authorities[name].der,
+            )
+            for name, title in TITLES.items()
+        ),
+        nodes=tuple(
+            GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
+        ),
+        policies=default_policies(),
+        parameters=tuple((parameters or {}).items()),
+        treasury=TREASURY,
+    )
+    genesis_file = directory / "genesis.toml"
+    genesis_file.write_text(genesis_to_toml(genesis), encoding="utf-8")
+    genesis = load_genesis(genesis_file)  # raises ConfigError if the parameters are wrong
+    for node in nodes:
+        _write_node(node, nodes, authorities[node.institution], passphrase, moment)
+    network = Network(
+        chain=CHAIN,
+        genesis_hash=genesis_hash(genesis).hex(),
+        directory=str(directory),
+        genesis=str(genesis_file),
+        passphrase_file=str(passphrase_file),
+        pid=None,
+        nodes=nodes,
+        officers={name: tuple(str(path) for path in paths) for name, paths in officers.items()},
+    )
+    save_network(network)
+    return network
+
+
+def load_network(directory: Path) -> Network:
+    """The network that `create_network` left in `directory`. Raises DevnetError if there is none."""
+    path = directory / MANIFEST
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return _network(values)
+    except OSError as error:
+        raise DevnetError(f"{path}: {error.strerror}: there is no network here") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise DevnetError(f"{path}: is not the description of a network: {error}") from error
+
+
+def save_network(network: Network) -> None:
+    """Write devnet.json whole, so that a reader never sees half of it."""
+    path = Path(network.directory) / MANIFEST
+    written = path.with_suffix(".json.new")
+    written.write_text(json.dumps(asdict(network), indent=2) + "\n", encoding="utf-8")
+    os.replace(written, path)
+
+
+def remove_network(directory: Path) -> None:
+    """Delete what is in a network's folder, and its sockets. Raises DevnetError if there is no network."""
+    if not directory.exists() or not any(directory.iterdir()):
+        return
+    network = load_network(directory)
+    for node in network.nodes:
+        folder = Path(node.socket).parent
+        if folder.name.startswith("mohur-") and folder.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def with_pids(
+    network: Network, pid: int | None, pids: Mapping[str, tuple[int | None, int | None]]
+) -> Network:
+    """`network` as it runs: the process that supervises it, and (node, gateway) processes by node."""
+    return replace(
+        network,
+        pid=pid,
+        nodes=tuple(
+            replace(
+                node,
+                node_pid=pids.get(node.name, (None, None))[0],
+                gateway_pid=pids.get(node.name, (None, None))[1],
+            )
+            for node in network.nodes
+        ),
+    )
+
+
+def _network(values: dict[str, Any]) -> Network:
+    return Network(
+        **{
+            **values,
+            "nodes": tuple(NodeFiles(**node) for node in values["nodes"]),
+            "officers": {name: tuple(paths) for name, paths in values["officers"].items()},
+        }
+    )
+
+
+def _place_nodes(directory: Path, names: Sequence[str]) -> tuple[NodeFiles, ...]:
+    host = _free_host(len(names))
+    longest = max(len(str(directory / name / _SOCKET_NAME).encode()) for name in names)
+    sockets = None if longest <= SOCKET_PATH_BYTES_MAX else Path(tempfile.mkdtemp(prefix="mohur-"))
+    return tuple(
+        NodeFiles(
+            name=name,
+            institution=name.partition("-")[0],
+            directory=str(directory / name),
+            address=f"{host}:{NODE_PORT + position}",
+            rpc=f"http://{host}:{RPC_PORT + position}",
+            socket=str(sockets / f"{name}.sock" if sockets else directory / name / _SOCKET_NAME),
+        )
+        for position, name in enumerate(names)
+    )
+
+
+def _free_host(nodes: int) -> str:
+    """A loopback address drawn at random on which none of the network's ports is in use."""
+    for _ in range(ADDRESS_ATTEMPTS):
+        host = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
+        if all(
+            _is_free(host, first + position) for first in (NODE_PORT, RPC_PORT) for position in range(nodes)
+        ):
+            return host
+    raise DevnetError(f"no free loopback address in {ADDRESS_ATTEMPTS} attempts")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _write_node(
+    node: NodeFiles, nodes: Sequence[NodeFiles], authority: Issued, passphrase: bytes, now: datetime
+) -> None:
+    directory = Path(node.directory)
+    certificate = issue_node(authority, Identity(CHAIN, node.institution, node.name), now)
+    save_certificate(certificate, directory / "tls.crt", directory / "tls.pem", passphrase)
+    log = LogSettings(format="json")
+    settings = NodeSettings(
+        name=node.name,
+        institution=node.institution,
+        genesis=Path("../genesis.toml"),
+        data_dir=Path("."),
+        listen=node.address,
+        socket=_relative(node),
+        certificate=Path("tls.crt"),
+        certificate_key=Path("tls.pem"),
+        key=Path("key.pem"),
+        passphrase_file=Path("../passphrase"),
+        peers=tuple(
+            PeerSettings(name=peer.name, institution=peer.institution, address=peer.address)
+            for peer in nodes
+            if peer.name != node.name
+        ),
+        log=log,
+    )
+    gateway = GatewaySettings(
+        listen=node.rpc.removeprefix("http://"), socket=_relative(node), blocks_dir=Path("blocks"), log=log
+    )
+    node.node_toml.write_text(settings_to_toml(settings, f"Node {node.name} of a local network."))
+    node.gateway_toml.write_text(settings_to_toml(gateway, f"Gateway beside node {node.name}."))
+    signer = SignerStore(directory / "signer")
+    try:
+        signer.initialise(1)  # a new key has signed nothing
+    finally:
+        signer.close()
+
+
+def _relative(node: NodeFiles) -> Path:
+    path = Path(node.socket)
+    return Path(path.name) if path.parent == Path(node.directory) else path
