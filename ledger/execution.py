@@ -15,6 +15,7 @@ from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
 from ledger.state import State
 from ledger.transactions import Transaction
+from ledger.validators import validator_set
 from primitives.codec import pack
 from primitives.merkle import list_root
 
@@ -50,20 +51,13 @@ class Result(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     rows: bytes
 
 
-class Validator(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A node that votes: its index, public key and power."""
-
-    node: int
-    public_key: bytes
-    power: int
-
-
 @dataclass(frozen=True, slots=True)
 class BlockOutcome:
-    """The results in order of the transactions; the new validator set, or None if it stays as it was."""
+    """The results in order of the transactions; the new validator set as (node, public key, power), or None
+    if it stays as it was."""
 
     results: tuple[Result, ...]
-    validator_updates: tuple[Validator, ...] | None
+    validator_updates: tuple[tuple[int, bytes, int], ...] | None
 
 
 def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:
@@ -98,15 +92,6 @@ def execute(state: State, tx: Transaction, height: int, time_ms: int, header_tim
 def results_root(results: Sequence[Result]) -> bytes:
     """What a header's results_root commits to."""
     return list_root([pack(result) for result in results])
-
-
-def validator_set(state: State) -> tuple[Validator, ...]:
-    """The nodes that vote, in the order of the table."""
-    return tuple(
-        Validator(index, node.public_key, node.power)
-        for index, node in enumerate(state.nodes)
-        if node.power > 0
-    )
 
 
 def _perform(ctx: Context) -> tuple[int, ...]:

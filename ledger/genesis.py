@@ -7,16 +7,17 @@ every signature on the chain carries it (DESIGN 3).
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from ledger.documents import Document, Rule
-from ledger.parameters import Value, fault
+from msgspec.structs import replace
+
+from ledger.documents import NONE, Chain, Document, Institution, Node, Policy, Rule
+from ledger.parameters import Value, fault, records
+from ledger.positions import open_institution_account
+from ledger.rows import Role, Signer
+from ledger.state import State
 from primitives.codec import builtins, encode
 from primitives.hashing import GENESIS, tagged_hash
 from primitives.signatures import enrolment_fault
-
-if TYPE_CHECKING:
-    pass
 
 DEVELOPMENT = "development"
 PRODUCTION = "production"
@@ -134,6 +135,74 @@ def problems(genesis: Genesis) -> list[str]:
         *_policy_problems(genesis),
         *_parameter_problems(genesis),
     ]
+
+
+def create_state(genesis: Genesis) -> State:
+    """The state before the first block, hashed. Raises ValueError listing the problems if there are any."""
+    wrong = problems(genesis)
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    state = State.empty()
+    for record in records(dict(genesis.parameters)):
+        state.parameters.append(record)
+    indices = {institution.name: index for index, institution in enumerate(genesis.institutions)}
+    for institution in genesis.institutions:
+        _enrol(state, institution)
+    for node in genesis.nodes:
+        state.nodes.append(
+            Node(node.name, indices[node.institution], node.public_key, node.power, node.role, 0)
+        )
+    for policy in genesis.policies:
+        named = tuple(sorted(indices[name] for name in policy.institutions))
+        state.policies.append(Policy(policy.act, policy.rule, named))
+    issuer = indices[genesis.treasury]
+    treasury = open_institution_account(state, issuer)
+    state.institutions.replace(issuer, replace(state.institutions[issuer], treasury=treasury))
+    state.chain.append(
+        Chain(
+            name=genesis.chain,
+            development=genesis.chain_class == DEVELOPMENT,
+            genesis_ms=genesis.time_ms,
+            treasury_institution=issuer,
+            clock_offset_ms=0,
+            market_frozen=False,
+            open_proposals=(),
+            open_offers=(),
+            live_securities=(),
+        )
+    )
+    state.rehash()
+    return state
+
+
+def _enrol(state: State, institution: GenesisInstitution) -> None:
+    index = len(state.institutions)
+    officers = tuple(
+        state.signers.append(
+            Signer(
+                public_key=key,
+                role=Role.OFFICER,
+                number=number,
+                flags=0,
+                owner=index,
+                highest=0,
+                enrolled_at=0,
+                bitmap=0,
+            )
+        )
+        for number, key in enumerate(institution.officers)
+    )
+    state.institutions.append(
+        Institution(
+            name=institution.name,
+            title=institution.title,
+            voting=institution.voting,
+            threshold=institution.threshold,
+            officers=officers,
+            treasury=NONE,
+            ca_root=institution.ca_root,
+        )
+    )
 
 
 def _chain_problems(genesis: Genesis) -> Iterable[str]:

@@ -9,14 +9,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ledger import kinds, parameters
+from ledger import kinds, parameters  # kinds imports this module: its attributes are read when called
 from ledger.codes import Code, Refused
 from ledger.documents import Approval, Policy, Proposal, ProposalStatus
 from ledger.kind import Context, Kind
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
-from ledger.transactions import decode_payload
-from primitives.codec import decode, pack
+from primitives.codec import pack, unpack
 
 PAYLOAD_BYTES_MAX = 256 * 1024
 NO_REASON = 0
@@ -76,7 +75,7 @@ def check_signature(ctx: Context, index: int) -> None:
 
 
 def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
-    """Add the signers' approvals; returns the indices that the effect created if this completed the policy."""
+    """Add the approvals; returns the indices that the effect created if this completed the policy."""
     proposal = ctx.state.proposals[index]
     signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
     ctx.state.proposals.replace(index, replace(proposal, approvals=(*proposal.approvals, *signatures)))
@@ -158,7 +157,7 @@ def _decide(ctx: Context, index: int) -> tuple[int, ...]:
 def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     """The effect, checked again as the state now stands: all of it or nothing."""
     kind = kinds.BY_NUMBER[proposal.kind]
-    payload = decode_payload(kind, decode(proposal.payload, PAYLOAD_BYTES_MAX))
+    payload = unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
     mark = ctx.state.mark()
     try:
         kind.check(ctx, payload)

@@ -1,0 +1,23 @@
+"""An officer's approval of an open proposal; the one that completes the policy executes it."""
+
+from ledger import proposals
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.schema import U16, Index, Payload
+
+
+class Approve(Payload, frozen=True):
+    """`reason` is a code of the institution's own, kept with the signature."""
+
+    proposal: Index
+    reason: U16
+
+
+def check(ctx: Context, payload: Approve) -> None:
+    proposals.check_signature(ctx, payload.proposal)
+
+
+def apply(ctx: Context, payload: Approve) -> tuple[int, ...]:
+    return proposals.approve(ctx, payload.proposal, payload.reason)
+
+
+KIND = Kind(32, "approve", Lane.ACTS, Signers.OFFICERS, Approve, check, apply)

@@ -1,0 +1,55 @@
+"""SBP defines a currency of cash, once; the treasury gets its holding of it."""
+
+from ledger.codes import Code, Refused
+from ledger.documents import NONE, Instrument, InstrumentKind, InstrumentStatus, Register
+from ledger.identifiers import currency_fault
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.positions import ensure_holding, treasury_account
+from ledger.schema import Name, Payload
+
+
+class CashDefine(Payload, frozen=True):
+    """`currency` is its ISO 4217 code; balances count its minor unit."""
+
+    currency: Name
+
+
+def check(ctx: Context, payload: CashDefine) -> None:
+    fault = currency_fault(payload.currency)
+    if fault is not None:
+        raise Refused(Code.BAD_IDENTIFIER, "currency", payload.currency, fault)
+    if payload.currency in ctx.state.instrument_by_isin:
+        raise Refused(Code.ALREADY_EXISTS, "currency", payload.currency, "this currency is defined")
+
+
+def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
+    index = ctx.state.instruments.append(
+        Instrument(
+            kind=InstrumentKind.CASH,
+            code=payload.currency,
+            status=InstrumentStatus.ACTIVE,
+            supply=0,
+            frozen=False,
+            jurisdictions=(),
+            classes=(),
+            cash=NONE,
+            programme=NONE,
+            face_minor=1,
+            issue_day=0,
+            maturity_day=0,
+            maturity_ms=0,
+            yield_e6=0,
+            price_e4=0,
+            terms_hash=bytes(32),
+            register=Register.NATIVE,
+            reference="",
+            treasury_holding=NONE,
+            treasury_cash=NONE,
+            pool_cash=NONE,
+            redeemed_ms=0,
+        )
+    )
+    return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index))
+
+
+KIND = Kind(52, "cash_define", Lane.ACTS, Signers.OFFICERS, CashDefine, check, apply, governed=True)

@@ -1,0 +1,48 @@
+"""SBP issues cash against a debit of the payment system, which is named by its hash and never used again."""
+
+from ledger.codes import Code, Refused
+from ledger.documents import FundingDebit, InstrumentKind
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.rows import AccountType
+from ledger.schema import AMOUNT_MAX, Amount, Hash32, Index, Payload
+from ledger.transfers import check_unfrozen, mint
+
+TAKERS = (AccountType.CLIENT_MONEY, AccountType.INSTITUTION)
+
+
+class CashIssue(Payload, frozen=True):
+    """`holding` is a VASP's client money or the treasury's; `debit` is the hash of the funding debit."""
+
+    holding: Index
+    amount: Amount
+    debit: Hash32
+
+
+def check(ctx: Context, payload: CashIssue) -> None:
+    state = ctx.state
+    holding = state.holdings.require(payload.holding, "holding")
+    account = state.accounts[holding.account]
+    instrument = state.instruments[holding.instrument]
+    if instrument.kind is not InstrumentKind.CASH:
+        raise Refused(
+            Code.INSTRUMENT_MISMATCH, "holding", payload.holding, f"holds {instrument.code}, not cash"
+        )
+    if account.type not in TAKERS:
+        raise Refused(
+            Code.NOT_AUTHORISED, "holding", payload.holding, "cash is issued to client money or the treasury"
+        )
+    if payload.debit in state.debit_by_hash:
+        raise Refused(Code.DEBIT_ALREADY_USED, "debit", payload.debit, "it has funded an issue of cash")
+    check_unfrozen(state, holding, account, instrument, "holding")
+    if instrument.supply + payload.amount > AMOUNT_MAX:
+        raise Refused(Code.SUPPLY_EXCEEDED, "amount", payload.amount, f"the supply may not pass {AMOUNT_MAX}")
+
+
+def apply(ctx: Context, payload: CashIssue) -> tuple[int, ...]:
+    mint(ctx.state, payload.holding, payload.amount)
+    instrument = int(ctx.state.holdings.field(payload.holding, "instrument"))
+    debit = FundingDebit(payload.debit, instrument, payload.holding, payload.amount, 0, ctx.time_ms)
+    return (ctx.state.debits.append(debit),)
+
+
+KIND = Kind(53, "cash_issue", Lane.ACTS, Signers.OFFICERS, CashIssue, check, apply, governed=True)

@@ -1,0 +1,81 @@
+"""The ministry offers units of its own at a fixed price for a time; what it offers is set aside."""
+
+from typing import Annotated
+
+from msgspec import Meta
+from msgspec.structs import replace
+
+from ledger.codes import Code, Refused
+from ledger.documents import InstrumentKind, InstrumentStatus, Offer, OfferStatus
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.positions import lock
+from ledger.pricing import PRICE_SCALE
+from ledger.schema import Amount, Index, Payload, TimeMs
+from ledger.transfers import available
+
+PRICE_E4_MAX = 1_000 * PRICE_SCALE
+OFFERS_OPEN_MAX = 256
+
+
+class OfferOpen(Payload, frozen=True):
+    """`price_e4` is per 100 of face, times 10**4; the window is ledger time from `opens_ms` to just before
+    `closes_ms`; empty `vasps` (ascending indices) admits every VASP with the right to take."""
+
+    instrument: Index
+    price_e4: Annotated[int, Meta(ge=1, le=PRICE_E4_MAX)]
+    units: Amount
+    opens_ms: TimeMs
+    closes_ms: TimeMs
+    vasps: Annotated[tuple[Index, ...], Meta(max_length=64)]
+
+
+def check(ctx: Context, payload: OfferOpen) -> None:
+    state = ctx.state
+    instrument = state.instruments.require(payload.instrument, "instrument")
+    if instrument.kind is not InstrumentKind.TBILL:
+        raise Refused(Code.INSTRUMENT_MISMATCH, "instrument", instrument.code, "only a security is offered")
+    if instrument.status is not InstrumentStatus.ACTIVE:
+        raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "only ACTIVE is offered")
+    if not payload.opens_ms < payload.closes_ms:
+        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, "must be after opens_ms")
+    if payload.closes_ms <= ctx.time_ms:
+        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"ledger time is {ctx.time_ms}")
+    if payload.closes_ms > instrument.maturity_ms:
+        raise Refused(
+            Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"after maturity at {instrument.maturity_ms}"
+        )
+    for number, vasp in enumerate(payload.vasps):
+        state.vasps.require(vasp, "vasps")
+        if number and vasp <= payload.vasps[number - 1]:
+            raise Refused(Code.OUT_OF_RANGE, "vasps", vasp, "must ascend, each once")
+    free = available(state.holdings[instrument.treasury_holding])
+    if payload.units > free:
+        raise Refused(Code.OVERDRAFT, "units", payload.units, f"the treasury has {free} to offer")
+    if len(state.chain_record.open_offers) >= OFFERS_OPEN_MAX:
+        raise Refused(
+            Code.LIMIT_EXCEEDED, "instrument", payload.instrument, f"{OFFERS_OPEN_MAX} offers are open"
+        )
+
+
+def apply(ctx: Context, payload: OfferOpen) -> tuple[int, ...]:
+    state = ctx.state
+    lock(state, state.instruments[payload.instrument].treasury_holding, payload.units)
+    index = state.offers.append(
+        Offer(
+            instrument=payload.instrument,
+            price_e4=payload.price_e4,
+            units=payload.units,
+            taken=0,
+            cancelled=0,
+            opens_ms=payload.opens_ms,
+            closes_ms=payload.closes_ms,
+            vasps=payload.vasps,
+            status=OfferStatus.OPEN,
+        )
+    )
+    chain = state.chain_record
+    state.chain.replace(0, replace(chain, open_offers=(*chain.open_offers, index)))
+    return (index,)
+
+
+KIND = Kind(61, "offer_open", Lane.ACTS, Signers.OFFICERS, OfferOpen, check, apply, governed=True)

@@ -1,0 +1,35 @@
+"""The voting institutions change one parameter, within its bounds."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ledger import parameters
+from ledger.codes import Code, Refused
+from ledger.documents import Parameter
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.schema import U63, Name, Payload
+
+
+class ParameterSet(Payload, frozen=True):
+    """`value` is an integer, or a list of names, as the parameter asks."""
+
+    name: Name
+    value: U63 | Annotated[tuple[Name, ...], Meta(max_length=parameters.NAMES_MAX)]
+
+
+def check(ctx: Context, payload: ParameterSet) -> None:
+    if payload.name not in parameters.BOUNDS:
+        raise Refused(Code.NOT_FOUND, "name", payload.name, "there is no such parameter")
+    fault = parameters.fault(payload.name, payload.value)
+    if fault is not None:
+        raise Refused(Code.OUT_OF_RANGE, "value", payload.value, fault)
+
+
+def apply(ctx: Context, payload: ParameterSet) -> tuple[int, ...]:
+    index = parameters.POSITIONS[payload.name]
+    ctx.state.parameters.replace(index, Parameter(payload.name, payload.value))
+    return (index,)
+
+
+KIND = Kind(80, "parameter_set", Lane.ACTS, Signers.OFFICERS, ParameterSet, check, apply, governed=True)

@@ -1,0 +1,37 @@
+"""The ministry moves cash of the treasury into a bill's redemption pool; what is left over comes back."""
+
+from ledger.codes import Code, Refused
+from ledger.documents import InstrumentKind, InstrumentStatus
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.schema import Amount, Index, Payload
+from ledger.transfers import available, check_unfrozen, move
+
+
+class RedemptionFund(Payload, frozen=True):
+    instrument: Index
+    amount: Amount
+
+
+def check(ctx: Context, payload: RedemptionFund) -> None:
+    state = ctx.state
+    instrument = state.instruments.require(payload.instrument, "instrument")
+    if instrument.kind is not InstrumentKind.TBILL:
+        raise Refused(Code.INSTRUMENT_MISMATCH, "instrument", instrument.code, "only a security is redeemed")
+    if instrument.status is InstrumentStatus.REDEEMED:
+        raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "it has been redeemed")
+    cash = state.instruments[instrument.cash]
+    for index in (instrument.treasury_cash, instrument.pool_cash):
+        holding = state.holdings[index]
+        check_unfrozen(state, holding, state.accounts[holding.account], cash, "instrument")
+    free = available(state.holdings[instrument.treasury_cash])
+    if payload.amount > free:
+        raise Refused(Code.OVERDRAFT, "amount", payload.amount, f"the treasury has {free} available")
+
+
+def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:
+    instrument = ctx.state.instruments[payload.instrument]
+    move(ctx.state, instrument.treasury_cash, instrument.pool_cash, payload.amount)
+    return (payload.instrument,)
+
+
+KIND = Kind(62, "redemption_fund", Lane.ACTS, Signers.OFFICERS, RedemptionFund, check, apply, governed=True)

@@ -1,0 +1,58 @@
+"""How much of a programme's cap is used: face authorised and unredeemed, never price, in US cents.
+
+It is computed at the newest fixing, which must be within its age limit, and rounded up. A later move of
+the rate stops new issues only.
+"""
+
+from ledger import parameters
+from ledger.codes import Code, Refused
+from ledger.documents import Fixing, InstrumentStatus
+from ledger.pricing import usd_cents_up
+from ledger.state import State
+
+
+def newest_fixing(state: State) -> Fixing | None:
+    """The fixing attested last; attestations are in order of their dates."""
+    return state.fixings[-1] if len(state.fixings) else None
+
+
+def is_fresh(state: State, fixing: Fixing, time_ms: int) -> bool:
+    """Whether `fixing` may still be computed with."""
+    return time_ms - fixing.as_of_ms <= 1_000 * parameters.number(state, "fixing_max_age_s")
+
+
+def face_outstanding(state: State, programme: int) -> int:
+    """Face authorised under the programme and unredeemed, in paisa."""
+    return sum(
+        instrument.supply * instrument.face_minor
+        for instrument in (state.instruments[index] for index in state.chain_record.live_securities)
+        if instrument.programme == programme and instrument.status is not InstrumentStatus.REDEEMED
+    )
+
+
+def used_cents(state: State, programme: int, fixing: Fixing, more_minor: int = 0) -> int:
+    """Use of the cap at `fixing` if `more_minor` of face were issued too, in US cents, rounded up once."""
+    return usd_cents_up(face_outstanding(state, programme) + more_minor, fixing.rate_e4)
+
+
+def check_cap(state: State, programme: int, more_minor: int, time_ms: int) -> None:
+    """Refuse unless `more_minor` of face fits under the cap. Raises Refused(fixing_stale, cap_exceeded)."""
+    fixing = newest_fixing(state)
+    if fixing is None:
+        raise Refused(Code.FIXING_STALE, "programme", programme, "no fixing has been attested yet")
+    if not is_fresh(state, fixing, time_ms):
+        raise Refused(
+            Code.FIXING_STALE,
+            "fixing.as_of_ms",
+            fixing.as_of_ms,
+            f"older than {parameters.number(state, 'fixing_max_age_s')} s (parameter fixing_max_age_s)",
+        )
+    cap = state.programmes[programme].cap_cents
+    used = used_cents(state, programme, fixing, more_minor)
+    if used > cap:
+        raise Refused(
+            Code.CAP_EXCEEDED,
+            "units",
+            more_minor,
+            f"{used} US cents of face would be out, the cap is {cap} (programme {programme})",
+        )

@@ -1,0 +1,126 @@
+"""Delivery versus payment: units of an offer against cash, row by row, both legs or neither.
+
+A row that is refused leaves both of its balances as they were and does not touch the other rows.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec.structs import replace
+
+from ledger.codes import Code, Refused
+from ledger.documents import Instrument, Offer, OfferStatus
+from ledger.kind import RowCodes
+from ledger.positions import unlock
+from ledger.pricing import cost_minor
+from ledger.rows import CLOSED, AccountType
+from ledger.schema import AMOUNT_MAX
+from ledger.state import State
+from ledger.transfers import (
+    Mover,
+    available,
+    check_custody,
+    check_eligible,
+    check_kyc,
+    check_open,
+    check_unfrozen,
+    move,
+)
+
+TAKE_ROW = np.dtype([("security", "<u4"), ("cash", "<u4"), ("units", "<u8")])
+TAKE_ROWS_MAX = 8_192
+
+
+def take_rows(data: bytes) -> npt.NDArray[Any]:
+    """The rows of an offer_take. Raises Refused(malformed or limit_exceeded)."""
+    width = TAKE_ROW.itemsize
+    if not data or len(data) % width:
+        raise Refused(Code.MALFORMED, "rows", len(data), f"must be one or more rows of {width} bytes")
+    if len(data) > TAKE_ROWS_MAX * width:
+        raise Refused(Code.LIMIT_EXCEEDED, "rows", len(data) // width, f"at most {TAKE_ROWS_MAX} rows")
+    return np.frombuffer(data, TAKE_ROW)
+
+
+def check_offer(state: State, index: int, vasp: int, time_ms: int) -> None:
+    """Refuse unless `vasp` may take the offer now."""
+    offer = state.offers.require(index, "offer")
+    if offer.vasps and vasp not in offer.vasps:
+        raise Refused(Code.NOT_AUTHORISED, "offer", index, "the offer is not addressed to this VASP")
+    if offer.status is not OfferStatus.OPEN or not offer.opens_ms <= time_ms < offer.closes_ms:
+        raise Refused(
+            Code.OFFER_CLOSED, "offer", index, f"open from {offer.opens_ms} to before {offer.closes_ms}"
+        )
+    instrument = state.instruments[offer.instrument]
+    check_open(instrument, time_ms)
+    for holding_index, held in (
+        (instrument.treasury_holding, instrument),
+        (instrument.treasury_cash, state.instruments[instrument.cash]),
+    ):
+        holding = state.holdings[holding_index]
+        check_unfrozen(state, holding, state.accounts[holding.account], held, "offer")
+
+
+def settle_offer(state: State, mover: Mover, time_ms: int, index: int, rows: npt.NDArray[Any]) -> RowCodes:
+    """Settle every row that the rules allow, one after another; each row's code."""
+    offer = state.offers[index]
+    instrument = state.instruments[offer.instrument]
+    codes = np.zeros(len(rows), np.uint16)
+    for number, (security, cash, units) in enumerate(rows.tolist()):
+        try:
+            cost = _check_row(state, mover, time_ms, offer, instrument, security, cash, units)
+        except Refused as refused:
+            codes[number] = refused.code
+            continue
+        unlock(state, instrument.treasury_holding, units)
+        move(state, instrument.treasury_holding, security, units)
+        move(state, cash, instrument.treasury_cash, cost)
+        offer = replace(offer, taken=offer.taken + units)
+    state.offers.replace(index, offer)
+    return codes
+
+
+def _check_row(
+    state: State,
+    mover: Mover,
+    time_ms: int,
+    offer: Offer,
+    instrument: Instrument,
+    security: int,
+    cash: int,
+    units: int,
+) -> int:
+    """Refuse the row, or return what it costs."""
+    security_holding = state.holdings.require(security, "security")
+    cash_holding = state.holdings.require(cash, "cash")
+    if not 1 <= units <= AMOUNT_MAX:
+        raise Refused(Code.MALFORMED, "units", units, f"must be from 1 to {AMOUNT_MAX}")
+    if security_holding.instrument != offer.instrument:
+        raise Refused(Code.INSTRUMENT_MISMATCH, "security", security, f"must hold {instrument.code}")
+    if cash_holding.instrument != instrument.cash:
+        raise Refused(Code.INSTRUMENT_MISMATCH, "cash", cash, f"must hold instrument {instrument.cash}")
+    buyer = state.accounts[security_holding.account]
+    payer = state.accounts[cash_holding.account]
+    check_custody(mover, buyer, "security", security)
+    check_custody(mover, payer, "cash", cash)
+    if buyer.type != AccountType.CUSTODIAL:
+        raise Refused(Code.NOT_AUTHORISED, "security", security, "an offer is taken for a client's account")
+    if payer.type != AccountType.CLIENT_MONEY and cash_holding.account != security_holding.account:
+        raise Refused(
+            Code.NOT_AUTHORISED, "cash", cash, "a client pays from his own cash or the VASP's client money"
+        )
+    check_unfrozen(state, security_holding, buyer, instrument, "security")
+    check_unfrozen(state, cash_holding, payer, state.instruments[instrument.cash], "cash")
+    if (buyer.flags | payer.flags) & CLOSED:
+        raise Refused(Code.WRONG_STATUS, "security", security, "the account is closed")
+    check_eligible(buyer, instrument, time_ms, "security")
+    check_kyc(payer, time_ms, "cash")
+    left = offer.units - offer.taken
+    if units > left:
+        raise Refused(Code.OFFER_EXHAUSTED, "units", units, f"{left} units of the offer are left")
+    cost = cost_minor(units, instrument.face_minor, offer.price_e4)
+    if cost > available(cash_holding):
+        raise Refused(
+            Code.DVP_CASH_SHORT, "cash", cash, f"{cost} is due, {available(cash_holding)} available"
+        )
+    return cost
