@@ -7,6 +7,7 @@ answers and the chain advances, GET /metrics is for Prometheus.
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 import anycorn
 import structlog
@@ -82,11 +83,12 @@ class Gateway:
             with trio.fail_after(BODY_S_MAX):
                 if declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
                     return self._too_large(declared[:20])
-                async for part in request.stream():
-                    size += len(part)
-                    if size > self._limits.body_bytes:
-                        return self._too_large(f"more than {self._limits.body_bytes}")
-                    parts.append(part)
+                async with aclosing(request.stream()) as stream:
+                    async for part in stream:
+                        size += len(part)
+                        if size > self._limits.body_bytes:
+                            return self._too_large(f"more than {self._limits.body_bytes}")
+                        parts.append(part)
         except trio.TooSlowError:
             self.metrics.refused("slow")
             return Response(status_code=408)
@@ -108,7 +110,8 @@ class Gateway:
             reply = await self.link.ask("node_health", NodeHealth())
         except RpcError as error:
             return JSONResponse({"ok": False, "connected": self.link.connected, "error": error.data}, 503)
-        assert isinstance(reply, NodeHealthReply)
+        if not isinstance(reply, NodeHealthReply):
+            raise TypeError(f"node_health was answered with {type(reply).__name__}")
         body = {"ok": reply.advancing, "connected": True, "node": to_object(reply)}
         return JSONResponse(body, 200 if reply.advancing else 503)
 

@@ -280,7 +280,8 @@ def _holding_list(view: View, query: wire.HoldingList) -> wire.HoldingListReply:
 
 def _holdings_of_account(state: State, query: wire.HoldingList) -> Iterator[int]:
     """Along the account's own list, which is as long as the number of its instruments; by index."""
-    assert query.account is not None
+    if query.account is None:
+        raise TypeError("holdings are paged by account")
     found = []
     index = state.accounts.require(query.account, "account").first_holding
     while index != NO_ROW:

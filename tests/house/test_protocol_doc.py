@@ -1,0 +1,271 @@
+"""docs/protocol.md is normative: its tables of tags, kinds, codes, records, parameters and limits are the code's."""
+
+import enum
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import numpy as np
+
+from consensus import encoding, quorum
+from ledger import kinds, rights, rows, state, tables, transactions, transfers, window
+from ledger.codes import Code
+from ledger.genesis import DEFAULT_POLICIES
+from ledger.parameters import BOUNDS, DEFAULTS
+from primitives import codec, hashing, merkle
+from wire import blocks, frames, messages
+
+TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+Table = list[list[str]]
+
+
+def table(name: str) -> Table:
+    """The cells of the table that follows the comment `<!-- table: name -->`, without its head."""
+    marker = f"<!-- table: {name} -->"
+    assert TEXT.count(marker) == 1, f"docs/protocol.md must mark one table {name}"
+    lines = TEXT.partition(marker)[2].strip().splitlines()
+    found = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
+    return found[2:]
+
+
+def describe(declared: Any) -> str:
+    """A schema in the words of the document."""
+    metas: list[msgspec.Meta] = []
+    while get_origin(declared) is Annotated:
+        declared, *more = get_args(declared)
+        metas += [meta for meta in more if isinstance(meta, msgspec.Meta)]
+    limits = {
+        name: getattr(meta, name)
+        for meta in metas
+        for name in ("ge", "le", "lt", "min_length", "max_length")
+        if getattr(meta, name) is not None
+    }
+    origin = get_origin(declared)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in get_args(declared))
+    if declared is type(None):
+        return "nil"
+    if declared is bool:
+        return "bool"
+    if declared is int:
+        return f"int{_range(limits.get('ge'), limits.get('le', limits.get('lt', 0) - 1 if 'lt' in limits else None))}"
+    if declared in (bytes, str):
+        return f"{'text' if declared is str else 'bytes'}{_lengths(limits)}"
+    if origin is tuple:
+        items = get_args(declared)
+        if len(items) == 2 and items[1] is Ellipsis:
+            return f"list{_lengths(limits)} of {describe(items[0])}"
+        return f"({', '.join(describe(item) for item in items)})"
+    if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+        return f"({fields_of(declared)})"
+    if isinstance(declared, type) and issubclass(declared, enum.IntEnum):
+        return declared.__name__
+    raise AssertionError(f"no words for {declared!r}")
+
+
+def fields_of(struct: type[msgspec.Struct]) -> str:
+    hints = get_type_hints(struct, include_extras=True)
+    return ", ".join(f"{name}: {describe(hints[name])}" for name in struct.__struct_fields__)
+
+
+def _range(low: int | None, high: int | None) -> str:
+    return (
+        "" if low is None and high is None else f" {_power(low or 0)}..{'' if high is None else _power(high)}"
+    )
+
+
+def _lengths(limits: dict[str, int]) -> str:
+    low, high = limits.get("min_length", 0), limits.get("max_length")
+    if high is None:
+        return f" {low}.." if low else ""
+    return f" {low}" if low == high else f" {low}..{high}"
+
+
+def _power(number: int) -> str:
+    """2^32-1 rather than 4294967295."""
+    for bits in (31, 32, 53, 62, 63, 64):
+        for below in (0, 1, 2):
+            if number == 2**bits - below:
+                return f"2^{bits}-{below}" if below else f"2^{bits}"
+    return str(number)
+
+
+def layout(dtype: np.dtype[Any]) -> Iterable[list[str]]:
+    for name in dtype.names or ():
+        kind, offset = (dtype.fields or {})[name][:2]
+        words = {1: "u8", 2: "u16", 4: "u32", 8: "u64", 32: "32 bytes"}
+        yield [str(offset), name, words[kind.itemsize]]
+
+
+def expected(name: str) -> Table:
+    """The same table, as the code has it."""
+    match name:
+        case "tags":
+            return [
+                [name, tag.rstrip(b"\0").decode()]
+                for name, tag in vars(hashing).items()
+                if name.isupper() and isinstance(tag, bytes) and tag.endswith(b"\0") and len(tag) < 32
+            ]
+        case "codes":
+            return [[str(int(code)), code.word] for code in Code]
+        case "kinds":
+            return [
+                [
+                    str(kind.number),
+                    kind.name,
+                    kind.lane.name.lower(),
+                    kind.signers.name.lower(),
+                    "governed" if kind.governed else "direct",
+                    fields_of(kind.payload),
+                ]
+                for _, kind in sorted(kinds.BY_NUMBER.items())
+            ]
+        case "tables":
+            whole = state.State.empty()
+            widths = {columnar.name: columnar.dtype.itemsize for columnar in whole.columnar_tables}
+            return [
+                [str(number), name, f"rows of {widths[name]} bytes" if name in widths else "documents"]
+                for name, number in state.NUMBERS.items()
+            ]
+        case "documents":
+            whole = state.State.empty()
+            return [
+                [table.name, ", ".join(table.schema.__struct_fields__)] for table in whole.document_tables
+            ]
+        case "accounts" | "holdings" | "signers":
+            return list(
+                layout({"accounts": rows.ACCOUNT, "holdings": rows.HOLDING, "signers": rows.SIGNER}[name])
+            )
+        case "parameters":
+            return [
+                [
+                    name,
+                    ", ".join(value) if isinstance(value := getattr(DEFAULTS, name), tuple) else str(value),
+                    "" if bounds.minimum is None else _power(bounds.minimum),
+                    "" if bounds.maximum is None else _power(bounds.maximum),
+                    bounds.meaning,
+                ]
+                for name, bounds in BOUNDS.items()
+            ]
+        case "policies":
+            return [
+                [act, rule.name.lower(), ", ".join(names)] for act, (rule, names) in DEFAULT_POLICIES.items()
+            ]
+        case "rights":
+            return [
+                [
+                    act,
+                    ", ".join(stage.name for stage in right.stages),
+                    "any" if right.categories == rights.CATEGORIES else ", ".join(right.categories),
+                    "yes" if right.service else "no",
+                ]
+                for act, right in rights.RIGHTS.items()
+            ]
+        case "messages":
+            return [
+                [str(number), schema.__name__, channel.name.lower(), fields_of(schema)]
+                for number, schema, channel in messages.KINDS
+            ]
+        case "header":
+            hints = get_type_hints(blocks.Header, include_extras=True)
+            return [[field, describe(hints[field])] for field in blocks.Header.__struct_fields__]
+        case "limits":
+            return [
+                ["nesting of an encoded value", str(codec.DEPTH_MAX)],
+                ["levels in the path of a proof", str(merkle.DEPTH_MAX)],
+                ["bytes of a transaction", str(transactions.TRANSACTION_BYTES_MAX)],
+                ["signers of a transaction", str(transactions.SIGNERS_MAX)],
+                ["rows in a batch", str(transfers.BATCH_ROWS_MAX)],
+                ["sequences in flight per signer", str(window.WINDOW)],
+                ["bytes of a document", str(tables.DOCUMENT_BYTES_MAX)],
+                ["rows in a leaf", str(tables.LEAF_ROWS)],
+                ["bytes of a block, whatever the parameter says", str(blocks.BLOCK_BYTES_CAP)],
+                ["validators in a set", str(quorum.VALIDATORS_MAX)],
+                ["total power of a set", _power(quorum.POWER_TOTAL_MAX)],
+                ["bytes of one evidence", str(encoding.EVIDENCE_BYTES_MAX)],
+                ["bytes of a frame", str(frames.FRAME_BYTES_MAX)],
+            ]
+    raise AssertionError(f"no table {name}")
+
+
+def first_columns(name: str) -> Table:
+    """The document may add columns of prose to the right of what the code knows."""
+    wanted = expected(name)
+    return [row[: len(wanted[0])] for row in table(name)]
+
+
+def test_the_tags_are_those_of_the_code() -> None:
+    assert first_columns("tags") == expected("tags")
+
+
+def test_the_result_codes_are_those_of_the_code() -> None:
+    assert first_columns("codes") == expected("codes")
+
+
+def test_every_result_code_is_explained() -> None:
+    assert [row[1] for row in table("codes") if len(row) < 3 or len(row[2]) < 10] == []
+
+
+def test_the_kinds_and_their_payloads_are_those_of_the_code() -> None:
+    assert first_columns("kinds") == expected("kinds")
+
+
+def test_every_kind_has_a_paragraph_of_rules() -> None:
+    rules = TEXT.partition("### What each kind does")[2]
+    assert [kind.name for kind in kinds.BY_NUMBER.values() if f"**`{kind.name}`" not in rules] == []
+
+
+def test_the_tables_of_state_are_those_of_the_code() -> None:
+    assert first_columns("tables") == expected("tables")
+    assert first_columns("documents") == expected("documents")
+
+
+def test_the_row_layouts_are_those_of_the_code() -> None:
+    for name in ("accounts", "holdings", "signers"):
+        assert first_columns(name) == expected(name)
+
+
+def test_the_header_is_that_of_the_code() -> None:
+    assert first_columns("header") == expected("header")
+
+
+def test_the_parameters_are_those_of_the_code() -> None:
+    assert first_columns("parameters") == expected("parameters")
+
+
+def test_the_default_policies_are_those_of_the_code() -> None:
+    assert first_columns("policies") == expected("policies")
+
+
+def test_the_rights_of_vasps_are_those_of_the_code() -> None:
+    assert first_columns("rights") == expected("rights")
+
+
+def test_the_messages_between_nodes_are_those_of_the_code() -> None:
+    assert first_columns("messages") == expected("messages")
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    assert first_columns("limits") == expected("limits")
+
+
+def test_the_enumerations_are_those_of_the_code() -> None:
+    from consensus import messages as consensus_messages
+    from ledger import documents
+
+    for owner, names in (
+        (documents, ("Rule", "Stage", "InstrumentKind", "InstrumentStatus", "Register", "OfferStatus")),
+        (documents, ("ProposalStatus", "Target")),
+        (rows, ("AccountType", "Role")),
+        (consensus_messages, ("VoteType",)),
+    ):
+        for name in names:
+            members = getattr(owner, name)
+            said = ", ".join(f"{int(member)} {member.name}" for member in members)
+            assert f"| {name} | {said} |" in TEXT, f"{name} must be said as: {said}"
