@@ -4,14 +4,11 @@ Blocks and certificates are the truth; the stored state is a checkpoint that sav
 order is always: block and certificate durable, then executed, then (in the node) the WAL advances.
 """
 
-from collections.abc import Callable, Iterable
-
 from consensus.encoding import encode_certificate
-from consensus.messages import Certificate, Evidence, Validator
+from consensus.messages import Certificate
 from ledger.codes import InvariantError
 from ledger.genesis import Genesis
 from ledger.state import Changes, State
-from ledger.transactions import Transaction
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
 from primitives.codec import CodecError, pack, unpack
 from storage.blocks import BlockStore
@@ -55,36 +52,6 @@ class Chain:
     def height(self) -> int:
         """The last height executed."""
         return self.replica.height
-
-    @property
-    def state(self) -> State:
-        """The ledger after `height`."""
-        return self.replica.state
-
-    @property
-    def genesis_hash(self) -> bytes:
-        return self.replica.genesis_hash
-
-    def validators_at(self, height: int) -> tuple[Validator, ...]:
-        """As `Replica.validators_at`."""
-        return self.replica.validators_at(height)
-
-    def build_block(
-        self,
-        now_ms: int,
-        transactions: Iterable[Transaction],
-        evidence: Iterable[Evidence],
-        proposer_position: int,
-        is_verified: Callable[[bytes], bool],
-    ) -> Block:
-        """As `Replica.build_block`."""
-        return self.replica.build_block(now_ms, transactions, evidence, proposer_position, is_verified)
-
-    def check_block(
-        self, block: Block, proposer_position: int | None, is_verified: Callable[[bytes], bool]
-    ) -> str | None:
-        """As `Replica.check_block`."""
-        return self.replica.check_block(block, proposer_position, is_verified)
 
     def apply(self, block: Block, certificate: Certificate) -> AppliedBlock:
         """Make a decided block durable, execute it, keep its results.

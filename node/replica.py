@@ -21,11 +21,12 @@ from consensus.verification import evidence_key, verify_evidence
 from ledger import parameters as parameter_table
 from ledger.admission import BlockAdmission, check_signatures, check_signers
 from ledger.codes import Refused
-from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root, validator_set
+from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.schema import TIME_MS_MAX
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction
+from ledger.validators import validator_set
 from primitives.codec import CodecError, builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root
@@ -100,7 +101,7 @@ class Replica:
         """The replica before the first block."""
         state = create_state(genesis)
         state.rehash()
-        members = tuple((member.public_key, member.power) for member in validator_set(state))
+        members = tuple((key, power) for _, key, power in validator_set(state))
         memory = Memory(
             height=0,
             last_hash=ZERO_HASH,
@@ -320,12 +321,12 @@ class Replica:
         value = header.hash()
         fault = self.header_fault(header) or roots_fault(block)
         if fault is not None:
-            raise StateDivergence(header.height, fault, self._dump(header))
+            raise StateDivergence(header.height, fault, self.dump(header))
         try:
             transactions = self._checked.get(value) or tuple(map(decode_transaction, block.transactions))
             committed = [decode_evidence(encoding) for encoding in block.evidence]
         except (Refused, CodecError) as error:
-            raise StateDivergence(header.height, str(error), self._dump(header)) from error
+            raise StateDivergence(header.height, str(error), self.dump(header)) from error
         offences = tuple(map(self._offence, committed))
         outcome = apply_block(self.state, BlockFacts(header.height, header.time_ms, offences), transactions)
         self.height = header.height
@@ -336,9 +337,7 @@ class Replica:
         self.results_root = results_root(outcome.results)
         self.parameters = parameter_table.read(self.state)
         if outcome.validator_updates is not None:
-            members = tuple(
-                Validator(member.public_key, member.power) for member in outcome.validator_updates
-            )
+            members = tuple(Validator(key, power) for _, key, power in outcome.validator_updates)
             self._sets.append((self.height + 2, members))
         for key in map(evidence_key, committed):
             self._committed_evidence[key] = None
@@ -359,7 +358,8 @@ class Replica:
         nodes = [number for number, node in enumerate(self.state.nodes) if node.public_key == key]
         return Offence(nodes[0], height, round_number, kind)
 
-    def _dump(self, header: Header) -> dict[str, object]:
+    def dump(self, header: Header) -> dict[str, object]:
+        """What an engineer needs to find out why a decided header contradicts us."""
         ours = self._header(header.time_ms, header.proposer)
         return {
             "decided_header": {name: _shown(getattr(header, name)) for name in Header.__struct_fields__},
