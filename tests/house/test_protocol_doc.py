@@ -1,4 +1,4 @@
-"""docs/protocol.md is normative: its tables of tags, kinds, codes, records, parameters and limits are the code's."""
+"""docs/protocol.md is normative: its tables of tags, kinds, codes, records and limits are those of the code."""
 
 import enum
 import types
@@ -10,7 +10,8 @@ import msgspec
 import numpy as np
 
 from consensus import encoding, quorum
-from ledger import kinds, rights, rows, state, tables, transactions, transfers, window
+from consensus import messages as consensus_messages
+from ledger import documents, kinds, rights, rows, state, tables, transactions, transfers, window
 from ledger.codes import Code
 from ledger.genesis import DEFAULT_POLICIES
 from ledger.parameters import BOUNDS, DEFAULTS
@@ -54,7 +55,8 @@ def describe(declared: Any) -> str:
     if declared is bool:
         return "bool"
     if declared is int:
-        return f"int{_range(limits.get('ge'), limits.get('le', limits.get('lt', 0) - 1 if 'lt' in limits else None))}"
+        below = limits.get("lt")
+        return f"int{_range(limits.get('ge'), limits.get('le') if below is None else below - 1)}"
     if declared in (bytes, str):
         return f"{'text' if declared is str else 'bytes'}{_lengths(limits)}"
     if origin is tuple:
@@ -75,9 +77,9 @@ def fields_of(struct: type[msgspec.Struct]) -> str:
 
 
 def _range(low: int | None, high: int | None) -> str:
-    return (
-        "" if low is None and high is None else f" {_power(low or 0)}..{'' if high is None else _power(high)}"
-    )
+    if low is None and high is None:
+        return ""
+    return f" {_power(low or 0)}..{'' if high is None else _power(high)}"
 
 
 def _lengths(limits: dict[str, int]) -> str:
@@ -256,9 +258,6 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 
 def test_the_enumerations_are_those_of_the_code() -> None:
-    from consensus import messages as consensus_messages
-    from ledger import documents
-
     for owner, names in (
         (documents, ("Rule", "Stage", "InstrumentKind", "InstrumentStatus", "Register", "OfferStatus")),
         (documents, ("ProposalStatus", "Target")),
