@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ledger import rights
 from ledger.documents import Parameter
 from primitives.codec import encode
 from primitives.hashing import PARAMS, tagged_hash
@@ -20,27 +21,27 @@ if TYPE_CHECKING:
 Value = int | str | tuple[str, ...]
 
 NAMES_MAX = 32  # of a parameter that is a list of names
-NAME_CHARACTERS_MAX = 64
 MEBIBYTE = 1024 * 1024
 DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a parameter may be: an integer from `minimum` to `maximum`, or (both None) a list of names."""
+    """What a parameter may be: an integer from `minimum` to `maximum`, or (both None) a list of `names`."""
 
     minimum: int | None
     maximum: int | None
+    names: tuple[str, ...]
     meaning: str
 
 
 def _number(default: int, minimum: int, maximum: int, meaning: str) -> int:
-    number: int = field(default=default, metadata={"bounds": Bounds(minimum, maximum, meaning)})
+    number: int = field(default=default, metadata={"bounds": Bounds(minimum, maximum, (), meaning)})
     return number
 
 
-def _names(default: tuple[str, ...], meaning: str) -> tuple[str, ...]:
-    names: tuple[str, ...] = field(default=default, metadata={"bounds": Bounds(None, None, meaning)})
+def _names(default: tuple[str, ...], allowed: tuple[str, ...], meaning: str) -> tuple[str, ...]:
+    names: tuple[str, ...] = field(default=default, metadata={"bounds": Bounds(None, None, allowed, meaning)})
     return names
 
 
@@ -71,7 +72,7 @@ class Parameters:
     programmes_cap_cents: int = _number(200_000_000_000, 1, 2**62, "sum of all programme caps, US cents")
     fixing_max_age_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "oldest fixing that a cap is computed at")
     aml_registered_services: tuple[str, ...] = _names(
-        ("account_open",), "acts open to a VASP between goAML registration and licence"
+        (rights.ACCOUNT_OPEN,), rights.SERVICES, "acts open to a VASP between goAML registration and licence"
     )
     aml_accounts_cap: int = _number(10, 0, 1_000_000, "accounts a VASP may open before its licence")
 
@@ -87,7 +88,7 @@ def fault(name: str, value: Any) -> str | None:
     if bounds is None:
         return f"there is no parameter {name!r}"
     if bounds.minimum is None or bounds.maximum is None:
-        return _names_fault(value)
+        return _names_fault(value, bounds.names)
     if type(value) is not int:
         return f"must be an integer from {bounds.minimum} to {bounds.maximum}"
     if not bounds.minimum <= value <= bounds.maximum:
@@ -95,16 +96,14 @@ def fault(name: str, value: Any) -> str | None:
     return None
 
 
-def _names_fault(value: Any) -> str | None:
-    if not isinstance(value, tuple) or not all(type(item) is str for item in value):
-        return "must be a list of names"
-    if len(value) > NAMES_MAX:
-        return f"{len(value)} names, at most {NAMES_MAX}"
+def _names_fault(value: Any, allowed: tuple[str, ...]) -> str | None:
+    if not isinstance(value, tuple):
+        return f"must be a list of names out of {', '.join(allowed)}"
     for item in value:
-        if not 1 <= len(item) <= NAME_CHARACTERS_MAX:
-            return f"a name has 1 to {NAME_CHARACTERS_MAX} characters, not {len(item)}"
-    if len(dict.fromkeys(value)) != len(value):
-        return "a name stands twice"
+        if item not in allowed:
+            return f"{item!r} is not one of {', '.join(allowed)}"
+        if value.count(item) > 1:
+            return f"{item!r} stands twice"
     return None
 
 
