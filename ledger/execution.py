@@ -15,7 +15,7 @@ from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
 from ledger.state import State
 from ledger.transactions import Transaction
-from ledger.validators import validator_set
+from ledger.validators import Validator, validator_set
 from primitives.codec import pack
 from primitives.merkle import list_root
 
@@ -53,11 +53,11 @@ class Result(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class BlockOutcome:
-    """The results in order of the transactions; the new validator set as (node, public key, power), or None
+    """The results in order of the transactions; the new validator set, or None
     if it stays as it was."""
 
     results: tuple[Result, ...]
-    validator_updates: tuple[tuple[int, bytes, int], ...] | None
+    validator_updates: tuple[Validator, ...] | None
 
 
 def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:

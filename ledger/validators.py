@@ -1,10 +1,22 @@
 """The validator set as the registry of nodes has it, in plain values for consensus."""
 
+from typing import NamedTuple
+
 from ledger.state import State
 
 
-def validator_set(state: State) -> tuple[tuple[int, bytes, int], ...]:
-    """(node, public key, power) of every node with power, in the order of the registry."""
+class Validator(NamedTuple):
+    """A node that votes: its index in the registry, its key, its power."""
+
+    node: int
+    public_key: bytes
+    power: int
+
+
+def validator_set(state: State) -> tuple[Validator, ...]:
+    """Every node with power, in the order of the registry."""
     return tuple(
-        (index, node.public_key, node.power) for index, node in enumerate(state.nodes) if node.power > 0
+        Validator(index, node.public_key, node.power)
+        for index, node in enumerate(state.nodes)
+        if node.power > 0
     )

@@ -1,0 +1,408 @@
+"""Blocks: every included transaction uses its sequence, results are exact, nothing raises, all is conserved."""
+
+import numpy as np
+import pytest
+
+from ledger import conservation, rows, transfers
+from ledger.codes import Code, InvariantError
+from ledger.documents import Node, Stage
+from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_block, results_root
+from ledger.kinds.account_open import AccountRow
+from ledger.rows import AccountType, Role
+from ledger.state import State
+from ledger.transactions import Transaction
+from primitives.codec import pack, unpack
+from primitives.signatures import public_key_of
+from tests.ledger import world
+from tests.ledger.world import START_MS, START_S, transaction
+
+SBP, BINANCE, HTX, OWNER = 0, 1, 2, 3
+KEYS = {SBP: "officer", BINANCE: "binance", HTX: "htx", OWNER: "owner"}
+
+
+def market() -> State:
+    """Two licensed VASPs; accounts 0 (binance), 1 (htx), 2 (self-custody at binance), 100 bills each."""
+    state = world.new_state()
+    world.add_signer(state, "officer", Role.OFFICER, 0)
+    world.add_vasp(state, "binance")
+    world.add_vasp(state, "htx")
+    world.add_instrument(state, "PK0012345671")
+    world.add_instrument(state, "PK0012345689")
+    world.add_signer(state, "owner", Role.OWNER, 2)
+    for vasp, type, owner in (
+        (0, AccountType.CUSTODIAL, 0),
+        (1, AccountType.CUSTODIAL, 0),
+        (0, AccountType.SELF_CUSTODY, OWNER + 1),
+    ):
+        account = world.add_account(state, vasp, type, owner=owner)
+        world.add_holding(state, account, 0, 100)
+    state.rehash()
+    return state
+
+
+def signed(state: State, kind: str, signer: int, sequence: int, *fields: object) -> Transaction:
+    return transaction(state, kind, {signer: KEYS[signer]}, sequence, *fields)
+
+
+def run(state: State, *transactions: Transaction, height: int = 1) -> BlockOutcome:
+    return apply_block(state, BlockFacts(height, START_MS + height), transactions)
+
+
+def result(state: State, *transactions: Transaction) -> Result:
+    return run(state, *transactions).results[-1]
+
+
+def batch(*moves: tuple[int, int, int]) -> bytes:
+    return np.array(list(moves), rows.TRANSFER_ROW).tobytes()
+
+
+def client(type: int = 0, key: bytes = b"", until: int = START_S + 10) -> AccountRow:
+    return AccountRow(type, b"c" * 32, until, 586, 1, key)
+
+
+def test_a_transfer_is_executed_and_its_sequence_used() -> None:
+    state = market()
+    assert result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30)) == Result(0, "", "", "", (), b"")
+    assert state.holdings.column("balance").tolist() == [70, 130, 100]
+    assert (state.signers[BINANCE].highest, state.signers[BINANCE].bitmap) == (1, 1)
+
+
+def test_a_refused_transaction_uses_its_sequence_and_changes_nothing_else() -> None:
+    state = market()
+    outcome = result(state, signed(state, "transfer", BINANCE, 5, 0, 1, 101))
+    assert (outcome.code, outcome.field, outcome.value) == (Code.OVERDRAFT, "amount", "101")
+    assert outcome.rule
+    assert state.holdings.column("balance").tolist() == [100, 100, 100]
+    assert state.signers[BINANCE].highest == 5
+
+
+def test_a_sequence_that_is_used_twice_is_a_result_and_not_an_error() -> None:
+    state = market()
+    outcome = run(
+        state,
+        signed(state, "transfer", BINANCE, 1, 0, 1, 1),
+        signed(state, "transfer", BINANCE, 1, 0, 1, 2),
+        signed(state, "transfer", BINANCE, 66, 0, 1, 2),
+    )
+    assert [r.code for r in outcome.results] == [Code.OK, Code.SEQUENCE_USED, Code.SEQUENCE_AHEAD]
+    assert state.signers[BINANCE].highest == 1
+
+
+def test_a_signer_that_does_not_exist_is_a_result_and_not_an_error() -> None:
+    state = market()
+    assert result(state, transaction(state, "transfer", {9: "x"}, 1, 0, 1, 1)).code == Code.UNKNOWN_SIGNER
+
+
+@pytest.mark.parametrize(
+    ("kind", "signer", "fields"),
+    [
+        ("transfer", SBP, (0, 1, 1)),
+        ("transfer_batch", SBP, (batch((0, 1, 1)),)),
+        ("account_open", SBP, ((client(),),)),
+        ("account_open", OWNER, ((client(),),)),
+        ("holding_open", SBP, (bytes(8),)),
+        ("account_update", SBP, (0, bytes(32), 1)),
+        ("account_update", OWNER, (2, bytes(32), 1)),
+        ("transfer", HTX, (0, 1, 1)),
+        ("transfer", OWNER, (0, 1, 1)),
+        ("transfer", BINANCE, (2, 1, 1)),
+        ("holding_open", HTX, (np.array([0, 1], "<u4").tobytes(),)),
+        ("holding_open", OWNER, (np.array([0, 1], "<u4").tobytes(),)),
+        ("account_update", HTX, (0, bytes(32), 1)),
+    ],
+)
+def test_the_wrong_actor_is_not_authorised(kind: str, signer: int, fields: tuple[object, ...]) -> None:
+    state = market()
+    assert result(state, signed(state, kind, signer, 1, *fields)).code == Code.NOT_AUTHORISED
+
+
+def test_a_kind_for_one_key_is_not_signed_by_two() -> None:
+    state = market()
+    both = transaction(state, "transfer", {BINANCE: "binance", HTX: "htx"}, 1, 0, 1, 1)
+    assert result(state, both).code == Code.NOT_AUTHORISED
+
+
+def test_rows_of_a_batch_have_codes_of_their_own() -> None:
+    state = market()
+    moves = batch((0, 1, 60), (0, 1, 60), (2, 1, 1), (0, 1, 40))
+    outcome = result(state, signed(state, "transfer_batch", BINANCE, 1, moves))
+    assert outcome.code == Code.OK
+    assert np.frombuffer(outcome.rows, "<u2").tolist() == [0, Code.OVERDRAFT, Code.NOT_AUTHORISED, 0]
+    assert state.holdings.column("balance").tolist() == [0, 200, 100]
+
+
+def test_a_batch_that_passes_whole_has_no_row_codes() -> None:
+    state = market()
+    outcome = result(state, signed(state, "transfer_batch", BINANCE, 1, batch((0, 1, 1), (0, 1, 2))))
+    assert (outcome.code, outcome.rows) == (Code.OK, b"")
+
+
+@pytest.mark.parametrize("data", [b"", bytes(15), bytes(17)])
+def test_a_batch_that_is_not_whole_rows_is_malformed(data: bytes) -> None:
+    state = market()
+    assert result(state, signed(state, "transfer_batch", BINANCE, 1, data)).code == Code.MALFORMED
+
+
+def test_accounts_open_with_dense_indices_and_enrol_their_owners() -> None:
+    state = market()
+    own = public_key_of(world.key("new owner"))
+    outcome = result(state, signed(state, "account_open", BINANCE, 1, (client(), client(1, own), client(2))))
+    assert (outcome.code, outcome.created) == (Code.OK, (3, 4, 5, 4))
+    assert state.vasps[0].accounts == 3
+    assert state.accounts[3].owner == rows.CUSTODIAL
+    assert state.accounts[4].owner == 4 + 1
+    assert (state.signers[4].public_key, state.signers[4].role, state.signers[4].owner) == (
+        own,
+        Role.OWNER,
+        4,
+    )
+    assert state.accounts[5].first_holding == rows.NONE
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        (client(3), Code.MALFORMED),
+        (client(4), Code.MALFORMED),
+        (client(1), Code.MALFORMED),
+        (client(0, public_key_of(world.key("new"))), Code.MALFORMED),
+        (client(1, public_key_of(world.key("htx"))), Code.KEY_ALREADY_ENROLLED),
+        (client(1, bytes(32)), Code.BAD_KEY),
+        (client(1, b"k" * 31), Code.BAD_KEY),
+        (client(0, b"", START_S), Code.OUT_OF_RANGE),
+    ],
+)
+def test_a_bad_row_opens_no_account_at_all(row: AccountRow, code: Code) -> None:
+    state = market()
+    outcome = result(state, signed(state, "account_open", BINANCE, 1, (client(), row)))
+    assert outcome.code == code
+    assert outcome.field.startswith("rows[1].")
+    assert (len(state.accounts), len(state.signers)) == (3, 4)
+
+
+def test_a_key_is_not_enrolled_twice_in_one_batch() -> None:
+    state = market()
+    row = client(1, public_key_of(world.key("new owner")))
+    outcome = result(state, signed(state, "account_open", BINANCE, 1, (row, row)))
+    assert outcome.code == Code.KEY_ALREADY_ENROLLED
+
+
+def test_before_the_licence_accounts_are_capped_and_distribution_is_closed() -> None:
+    state = market()
+    world.change(state.vasps, 0, stage=Stage.NOC)
+    outcome = run(
+        state,
+        signed(state, "account_open", BINANCE, 1, (client(),) * 10),
+        signed(state, "account_open", BINANCE, 2, (client(),)),
+        signed(state, "transfer", BINANCE, 3, 0, 1, 1),
+        signed(state, "holding_open", BINANCE, 4, np.array([0, 1], "<u4").tobytes()),
+    )
+    codes = [r.code for r in outcome.results]
+    assert codes == [Code.OK, Code.CAP_EXCEEDED, Code.STAGE_NOT_REACHED, Code.STAGE_NOT_REACHED]
+    assert "LICENSED" in outcome.results[2].rule
+
+
+def test_without_goaml_registration_no_account_is_opened() -> None:
+    state = market()
+    world.change(state.vasps, 0, stage=Stage.NOC, goaml_ms=0)
+    assert (
+        result(state, signed(state, "account_open", BINANCE, 1, (client(),))).code == Code.STAGE_NOT_REACHED
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("account_open", ((client(),),)),
+        ("holding_open", (np.array([0, 1], "<u4").tobytes(),)),
+        ("account_update", (0, bytes(32), 1)),
+    ],
+)
+def test_a_frozen_vasp_opens_and_updates_nothing(kind: str, fields: tuple[object, ...]) -> None:
+    state = market()
+    world.change(state.vasps, 0, frozen=True)
+    assert result(state, signed(state, kind, BINANCE, 1, *fields)).code == Code.FROZEN
+
+
+def test_holdings_of_an_account_form_a_list() -> None:
+    state = market()
+    outcome = result(
+        state, signed(state, "holding_open", BINANCE, 1, np.array([0, 1, 2, 1], "<u4").tobytes())
+    )
+    assert outcome.created == (3, 4)
+    assert list(state.holdings_of(0)) == [3, 0]
+    assert (state.holding_of(0, 0), state.holding_of(0, 1), state.holding_of(1, 1)) == (0, 3, None)
+
+
+def test_an_owner_opens_a_holding_of_its_own() -> None:
+    state = market()
+    outcome = result(state, signed(state, "holding_open", OWNER, 1, np.array([2, 1], "<u4").tobytes()))
+    assert (outcome.code, outcome.created) == (Code.OK, (3,))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "code"),
+    [
+        ([0, 0], Code.ALREADY_EXISTS),
+        ([0, 1, 0, 1], Code.ALREADY_EXISTS),
+        ([9, 0], Code.NOT_FOUND),
+        ([0, 9], Code.NOT_FOUND),
+        ([1, 1], Code.NOT_AUTHORISED),
+    ],
+)
+def test_a_bad_pair_opens_no_holding_at_all(pairs: list[int], code: Code) -> None:
+    state = market()
+    data = np.array([2, 1, *pairs], "<u4").tobytes()
+    assert result(state, signed(state, "holding_open", BINANCE, 1, data)).code == code
+    assert len(state.holdings) == 3
+
+
+def test_a_client_opens_at_most_256_holdings() -> None:
+    state = market()
+    for number in range(255):
+        index = world.add_instrument(state, f"I{number}")
+        transfers.open_holding(state, 0, index)
+    outcome = result(state, signed(state, "holding_open", BINANCE, 1, np.array([0, 1], "<u4").tobytes()))
+    assert outcome.code == Code.LIMIT_EXCEEDED
+
+
+def test_a_renewed_kyc_restores_eligibility() -> None:
+    state = market()
+    state.accounts.set_field(1, "kyc_until", START_S)
+    outcome = run(
+        state,
+        signed(state, "transfer", BINANCE, 1, 0, 1, 1),
+        signed(state, "account_update", HTX, 1, 1, b"n" * 32, START_S + 100),
+        signed(state, "transfer", BINANCE, 2, 0, 1, 1),
+    )
+    assert [r.code for r in outcome.results] == [Code.INELIGIBLE, Code.OK, Code.OK]
+    assert (state.accounts[1].kyc, state.accounts[1].kyc_until) == (b"n" * 32, START_S + 100)
+
+
+def test_a_closed_account_is_neither_updated_nor_given_holdings() -> None:
+    state = market()
+    state.accounts.set_field(0, "flags", rows.CLOSED)
+    outcome = run(
+        state,
+        signed(state, "account_update", BINANCE, 1, 0, bytes(32), 1),
+        signed(state, "holding_open", BINANCE, 2, np.array([0, 1], "<u4").tobytes()),
+    )
+    assert [r.code for r in outcome.results] == [Code.WRONG_STATUS, Code.WRONG_STATUS]
+
+
+def test_ledger_time_is_header_time_plus_the_clock_offset() -> None:
+    state = market()
+    world.change(state.chain, 0, clock_offset_ms=20_000)
+    row = client(until=START_S + 10)
+    assert result(state, signed(state, "account_open", BINANCE, 1, (row,))).code == Code.OUT_OF_RANGE
+
+
+def test_evidence_is_counted_against_the_node() -> None:
+    state = market()
+    node = Node("n", 0, bytes(32), 1, "validator", 0)
+    state.nodes.append(node)
+    facts = BlockFacts(7, START_MS, (Offence(0, 5, 0, 1), Offence(0, 5, 0, 2)))
+    outcome = apply_block(state, facts, ())
+    assert state.nodes[0].offences == 2
+    assert outcome.validator_updates is None
+
+
+def test_results_are_committed_to_and_survive_encoding() -> None:
+    state = market()
+    moves = batch((0, 1, 60), (0, 1, 60))
+    outcome = run(
+        state,
+        signed(state, "transfer", BINANCE, 1, 0, 1, 101),
+        signed(state, "transfer_batch", BINANCE, 2, moves),
+    )
+    assert [unpack(pack(r), Result, 10_000) for r in outcome.results] == list(outcome.results)
+    root = results_root(outcome.results)
+    assert root != results_root(outcome.results[::-1])
+    assert root != results_root(outcome.results[:1])
+
+
+def test_the_same_blocks_give_the_same_root_on_every_replica() -> None:
+    roots = set()
+    for _ in range(2):
+        state = market()
+        run(state, signed(state, "transfer_batch", BINANCE, 1, batch((0, 1, 3), (0, 2, 4))))
+        run(state, signed(state, "transfer", OWNER, 1, 2, 0, 50), height=2)
+        roots.add(state.root())
+    assert len(roots) == 1
+
+
+# --- conservation
+
+
+def test_units_from_nowhere_are_noticed() -> None:
+    state = market()
+    mark = state.mark()
+    state.holdings.set_field(0, "balance", 101)
+    with pytest.raises(InvariantError, match="balances change by 1, its supply by 0"):
+        conservation.check_block(state, mark)
+    with pytest.raises(InvariantError, match="balances sum to 301, its supply is 300"):
+        conservation.check_all(state)
+
+
+def test_a_supply_that_moves_alone_is_noticed() -> None:
+    state = market()
+    mark = state.mark()
+    world.change(state.instruments, 0, supply=299)
+    with pytest.raises(InvariantError, match="balances change by 0, its supply by -1"):
+        conservation.check_block(state, mark)
+
+
+def test_units_that_come_with_a_new_holding_are_noticed() -> None:
+    state = market()
+    mark = state.mark()
+    state.holdings.append(rows.Holding(0, 1, 5, 0, rows.NONE, 0))
+    with pytest.raises(InvariantError, match="instrument 1"):
+        conservation.check_block(state, mark)
+
+
+def test_units_that_change_their_instrument_are_noticed() -> None:
+    state = market()
+    other = world.add_holding(state, 0, 1, 0)
+    mark = state.mark()
+    state.holdings.set_field(0, "balance", 90)
+    state.holdings.set_field(other, "balance", 10)
+    with pytest.raises(InvariantError, match="instrument 0"):
+        conservation.check_block(state, mark)
+
+
+def test_more_locked_than_held_is_noticed() -> None:
+    state = market()
+    mark = state.mark()
+    state.holdings.set_field(0, "locked", 99)
+    transfers.debit(state, 0, 1)
+    state.holdings.set_field(0, "locked", 100)
+    transfers.credit(state, 1, 1)
+    with pytest.raises(InvariantError, match="more locked"):
+        conservation.check_block(state, mark)
+
+
+def test_mint_move_and_burn_conserve() -> None:
+    state = market()
+    mark = state.mark()
+    transfers.mint(state, 0, 2**61)
+    transfers.move(state, 0, 1, 2**60)
+    some = np.array([1, 1, 2], np.int64)
+    transfers.apply_moves(state, some, np.array([2, 0, 0], np.int64), np.array([5, 6, 7], np.uint64))
+    transfers.burn(state, 0, 2**59)
+    conservation.check_block(state, mark)
+    conservation.check_all(state)
+    assert state.instruments[0].supply == 300 + 2**61 - 2**59
+
+
+def test_a_block_that_does_not_conserve_halts() -> None:
+    state = market()
+    state.rehash()
+    original = transfers.credit
+
+    def generous(state: State, holding: int, amount: int) -> None:
+        original(state, holding, amount + 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfers, "credit", generous)
+        with pytest.raises(InvariantError, match="balances change by 1"):
+            run(state, signed(state, "transfer", BINANCE, 1, 0, 1, 1))

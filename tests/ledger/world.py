@@ -1,0 +1,140 @@
+"""A small ledger built straight into its tables, for tests that need accounts and balances and no history."""
+
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from ledger import documents, parameters, rows, transfers
+from ledger.documents import InstrumentKind, InstrumentStatus, Register, Stage
+from ledger.kinds import BY_NAME
+from ledger.state import State
+from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
+from primitives.signatures import public_key_of, sign
+
+GENESIS_HASH = sha256(b"a chain for tests").digest()
+START_MS = 1_700_000_000_000
+START_S = START_MS // 1_000
+PAKISTAN = 586
+
+
+def key(name: str) -> Ed25519PrivateKey:
+    """The private key of this name."""
+    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
+
+
+def new_state() -> State:
+    """A state with the chain's record and the default parameters, nothing else."""
+    state = State.empty()
+    state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False, (), (), ()))
+    for record in parameters.records({}):
+        state.parameters.append(record)
+    return state
+
+
+def add_signer(state: State, name: str, role: rows.Role, owner: int) -> int:
+    return state.signers.append(rows.Signer(public_key_of(key(name)), role, 0, 0, owner, 0, 0, 0))
+
+
+def add_vasp(
+    state: State, name: str, stage: Stage = Stage.LICENSED, categories: tuple[str, ...] = ("exchange",)
+) -> int:
+    """A VASP whose settlement key is `key(name)`."""
+    signer = add_signer(state, name, rows.Role.SETTLEMENT, len(state.vasps))
+    return state.vasps.append(
+        documents.Vasp(
+            name, name, signer, stage, stage, 1, 1, "", 1, "", "", 1, categories, 1, categories, 0, False
+        )
+    )  # fmt: skip
+
+
+def add_instrument(state: State, code: str, kind: InstrumentKind = InstrumentKind.TBILL) -> int:
+    return state.instruments.append(
+        documents.Instrument(
+            kind=kind,
+            code=code,
+            status=InstrumentStatus.ACTIVE,
+            supply=0,
+            frozen=False,
+            jurisdictions=(),
+            classes=(),
+            cash=-1,
+            programme=-1,
+            face_minor=500_000,
+            issue_day=0,
+            maturity_day=0,
+            maturity_ms=0,
+            yield_e6=0,
+            price_e4=0,
+            terms_hash=bytes(32),
+            register=Register.NATIVE,
+            reference="",
+            treasury_holding=-1,
+            treasury_cash=-1,
+            pool_cash=-1,
+            redeemed_ms=0,
+        )
+    )
+
+
+def add_account(
+    state: State,
+    vasp: int,
+    type: rows.AccountType = rows.AccountType.CUSTODIAL,
+    *,
+    owner: int = rows.CUSTODIAL,
+    kyc_until: int = rows.FOREVER,
+    jurisdiction: int = PAKISTAN,
+    investor_class: int = 1,
+    flags: int = 0,
+) -> int:
+    return state.accounts.append(
+        rows.Account(
+            vasp,
+            owner,
+            bytes(32),
+            kyc_until,
+            jurisdiction,
+            investor_class,
+            type,
+            rows.NONE,
+            flags,
+            rows.NONE,
+        )
+    )
+
+
+def add_holding(
+    state: State, account: int, instrument: int, balance: int, locked: int = 0, flags: int = 0
+) -> int:
+    index = transfers.open_holding(state, account, instrument)
+    if balance:
+        transfers.mint(state, index, balance)
+    if locked:
+        state.holdings.set_field(index, "locked", locked)
+    if flags:
+        state.holdings.set_field(index, "flags", flags)
+    return index
+
+
+def change(table, index: int, **fields: object) -> None:
+    """Replace some fields of one document."""
+    table.replace(index, replace(table[index], **fields))
+
+
+def transaction(
+    state: State, kind: str, signers: dict[int, str], sequence: int, *fields: object, valid_for_s: int = 60
+) -> Transaction:
+    """A signed transaction; `signers` maps indices to the names of keys."""
+    definition = BY_NAME[kind]
+    body = encode_body(
+        definition.number,
+        sorted(signers),
+        sequence,
+        START_S + valid_for_s,
+        definition.payload(*fields),
+    )
+    message = sign_input(GENESIS_HASH, body)
+    return decode_transaction(
+        assemble(body, [sign(key(signers[index]), message) for index in sorted(signers)])
+    )
