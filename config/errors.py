@@ -102,25 +102,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def known_names(model: type[BaseModel], location: Iterable[str | int]) -> tuple[str, ...]:
-    """The keys allowed in the table at `location` below `model`."""
+    """The keys allowed in the table at `location` below `model`; none if any key is."""
     current: Any = model
     for part in location:
-        if isinstance(part, int):
-            continue
-        fields = getattr(current, "model_fields", {})
-        field = fields.get(part) or next((item for item in fields.values() if item.alias == part), None)
-        current = _model_within(field.annotation) if field is not None else None
-        if current is None:
-            return ()
+        if _is_model(current):
+            fields = current.model_fields
+            field = fields.get(part) or next((item for item in fields.values() if item.alias == part), None)
+            current = field.annotation if field is not None else None
+        else:  # the rows of a list, or the tables of a dict, are all of one kind
+            current = next((item for item in reversed(get_args(current)) if item is not ...), None)
+        if get_origin(current) in (Union, UnionType):
+            current = next((argument for argument in get_args(current) if _is_model(argument)), None)
+    if not _is_model(current):
+        return ()
     return tuple(field.alias or name for name, field in current.model_fields.items())
 
 
-def _model_within(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (tuple, list, dict, Union, UnionType):
-        for argument in get_args(annotation):
-            found = _model_within(argument)
-            if found is not None:
-                return found
-    return None
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
