@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import devnet, gateway, genesis, keys, node
+from cli import audit, devnet, gateway, genesis, keys, node
 from cli.output import EXIT_HELP, Exit, note
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(node.app, name="node")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(devnet.app, name="devnet")
+app.command("audit")(audit.audit)
 
 
 def _print_version(wanted: bool) -> None:

@@ -242,6 +242,10 @@ class AsyncClient:
 
     # --- calls ------------------------------------------------------------------------------------------
 
+    async def ask(self, name: str, query: Message) -> Message:
+        """Any query of wire.queries by its name; the methods above are this, with their types."""
+        return await self._ask(name, query, QUERIES[name][1])
+
     async def batch(self, calls: Sequence[tuple[str, Message]]) -> list[Message | CallRefused]:
         """Several calls in one request; for each, in order, its reply or the error that answers it."""
         if not calls:

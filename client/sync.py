@@ -80,4 +80,5 @@ class Client:
     outcome = _sync(AsyncClient.outcome)
     send = _sync(AsyncClient.send)
     perform = _sync(AsyncClient.perform)
+    ask = _sync(AsyncClient.ask)
     batch = _sync(AsyncClient.batch)

@@ -1,0 +1,63 @@
+"""What the commands that call a gateway share: its address, the wallet, and how a refusal ends a command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import Exit, fail
+
+if TYPE_CHECKING:
+    from client.sync import Client
+    from client.wallet import Wallet
+
+Rpc = Annotated[
+    str,
+    typer.Option("--rpc", envvar="MOHUR_RPC", help="The gateway's address, such as http://127.0.0.1:8640."),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(help="File whose first line is the passphrase, mode 0600. Without it: MOHUR_PASSPHRASE."),
+]
+
+RETRY_S = 5.0
+
+
+@contextmanager
+def calling(url: str, *, as_json: bool) -> "Iterator[Client]":
+    """A client of the gateway; what goes wrong becomes a message and its exit code."""
+    from client.errors import CallRefused, ClientError, Unreachable
+    from client.rpc import PASSING_CODES
+    from client.sync import Client
+    from client.transactions import BadPayload
+
+    try:
+        with Client(url, retry_s=RETRY_S) as client:
+            yield client
+    except CallRefused as error:
+        code = Exit.UNREACHABLE if error.code in PASSING_CODES else Exit.REFUSED
+        fail(
+            code,
+            error.name,
+            str(error),
+            as_json=as_json,
+            result_code=error.code,
+            field=error.field,
+            value=error.value,
+            rule=error.rule,
+        )
+    except Unreachable as error:
+        fail(Exit.UNREACHABLE, "unreachable", str(error), as_json=as_json)
+    except BadPayload as error:
+        fail(Exit.USAGE, "payload", str(error), as_json=as_json)
+    except ClientError as error:
+        fail(Exit.FAILED, "client", str(error), as_json=as_json)
+
+
+def wallet_of(client: "Client", keystore: Path, passphrase: bytes) -> "Wallet":
+    """The wallet of a keystore, with its signer and sequence as the ledger has them."""
+    from client.wallet import Wallet
+
+    return client.align(Wallet.from_keystore(keystore, passphrase, client.genesis_hash()))

@@ -1,0 +1,83 @@
+"""`mohur query`: one command for each read that a gateway answers, made from wire.queries itself."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from cli.calls import Rpc, calling
+from cli.output import Exit, Json, fail, show, table
+from wire.objects import FieldFault, fields, from_params, to_object
+from wire.queries import QUERIES, Message
+
+app = typer.Typer(no_args_is_help=True, help="Ask a gateway about the chain, the ledger and its node.")
+
+NOT_HERE = frozenset({"tx_submit", "tx_submitMany", "tx_wait", "proof_get"})  # `mohur tx`, `mohur proof`
+CELL_CHARACTERS_MAX = 64
+
+
+def _command(name: str, query: type[Message]) -> Callable[..., None]:
+    """The command of one query: what it requires are arguments, the rest options."""
+    described = fields(query)
+
+    def command(**given: Any) -> None:
+        rpc, as_json = given.pop("rpc"), given.pop("as_json")
+        params = {
+            field: _value(given[field], shape) for field, shape, _ in described if given[field] is not None
+        }
+        try:
+            asked = from_params(params, query)
+        except FieldFault as fault:
+            fail(Exit.USAGE, "params", str(fault), as_json=as_json)
+        with calling(rpc, as_json=as_json) as client:
+            values = to_object(client.ask(name, asked))
+        show(values, as_json=as_json, text=lambda: _print(values))
+
+    parameters = []
+    for field, _, required in described:
+        info: Any = typer.Argument(show_default=False) if required else typer.Option(show_default=False)
+        hint: Any = Annotated[str, info] if required else Annotated[str | None, info]
+        default = inspect.Parameter.empty if required else None
+        parameters.append(_parameter(field, hint, default))
+    parameters += [_parameter("rpc", Rpc, inspect.Parameter.empty), _parameter("as_json", Json, False)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__ = query.__doc__
+    return command
+
+
+def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint, default=default)
+
+
+def _value(text: str, shape: dict[str, Any]) -> Any:
+    """What was typed, as a number where the field may be one."""
+    types = {shape.get("type"), *(each.get("type") for each in shape.get("anyOf", ()))}
+    return int(text) if "integer" in types and text.isascii() and text.isdigit() else text
+
+
+def _print(values: dict[str, Any]) -> None:
+    """A list as a table of its items, anything else as a table of names and values."""
+    items = values.get("items")
+    if not isinstance(items, list):
+        table(("", ""), [(name, _cell(value)) for name, value in values.items()], header=False)
+        return
+    more = "" if values.get("next_cursor") is None else f"; more with --cursor {values['next_cursor']}"
+    title = f"{len(items)} at height {values['height']}{more}"
+    columns = list(items[0]) if items else ["nothing"]
+    table(columns, [[_cell(value) for value in item.values()] for item in items], title=title)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(_cell(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
+    text = "-" if value is None else str(value)
+    return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 3] + "..."
+
+
+for _name, (_query, _) in QUERIES.items():
+    if _name not in NOT_HERE:
+        app.command(_name, help=inspect.cleandoc(_query.__doc__ or ""))(_command(_name, _query))

@@ -1,0 +1,212 @@
+"""`mohur tx`: build, sign and send transactions of every kind; approve proposals; look for a result."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.calls import PassphraseFile, Rpc, calling, wallet_of
+from cli.output import Exit, Json, fail, reported, show, table
+
+if TYPE_CHECKING:
+    from ledger.schema import Payload
+    from wire.queries import TransactionResult
+
+app = typer.Typer(no_args_is_help=True, help="Send transactions, approve proposals, look for results.")
+
+Keystore = Annotated[
+    Path, typer.Option("--keystore", "-k", help="The signer's encrypted key file (NAME.pem).")
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until a block holds it.")]
+TransactionId = Annotated[str, typer.Argument(help="The transaction's id, 64 hex digits.")]
+
+
+@app.command("kinds")
+def kinds(as_json: Json = False) -> None:
+    """List every kind of transaction and the fields of its payload."""
+    from ledger.kinds import BY_NUMBER
+
+    listed = [
+        {
+            "number": kind.number,
+            "name": kind.name,
+            "signed_by": "/".join(sorted(role.name.lower() for role in kind.signers.roles)),
+            "governed": kind.governed,
+            "payload": list(kind.payload.__struct_fields__),
+        }
+        for kind in sorted(BY_NUMBER.values(), key=lambda kind: kind.number)
+    ]
+    columns = ("number", "kind", "signed by", "governed", "payload")
+    rows = [(*list(entry.values())[:4], ", ".join(entry["payload"])) for entry in listed]  # type: ignore[arg-type]
+    show({"kinds": listed}, as_json=as_json, text=lambda: table(columns, rows))
+
+
+@app.command("send")
+def send(
+    kind: Annotated[str, typer.Argument(help="The kind of transaction; `mohur tx kinds` lists them.")],
+    rpc: Rpc,
+    keystore: Keystore,
+    payload: Annotated[
+        str,
+        typer.Option("--json-payload", "-p", help="The payload as a JSON object, or @FILE that holds it."),
+    ] = "{}",
+    with_keystore: Annotated[
+        list[Path] | None,
+        typer.Option(help="A second officer's key file, for an act that both sign; repeatable."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Sign a transaction, send it, and wait for its result.
+
+    Numbers in the payload are integers, hashes and keys hex. A batch's `rows` may be a list of lists of three
+    integers. Sending an act that a policy governs proposes it; the result's `created` names the proposal.
+    """
+    from client.transactions import payload_from_object
+
+    with calling(rpc, as_json=as_json):
+        checked = payload_from_object(kind, _payload(payload, as_json))
+    _send(rpc, kind, checked, [keystore, *(with_keystore or [])], passphrase_file, no_wait, as_json)
+
+
+@app.command("approve")
+def approve(
+    proposal: Annotated[int, typer.Argument(help="The proposal's index.")],
+    rpc: Rpc,
+    keystore: Keystore,
+    reason: Annotated[int, typer.Option(help="Reason code that stays beside the signature.")] = 0,
+    passphrase_file: PassphraseFile = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Approve a proposal as an officer; the approval that completes its policy executes it."""
+    _answer("approve", proposal, reason, rpc, keystore, passphrase_file, no_wait, as_json)
+
+
+@app.command("reject")
+def reject(
+    proposal: Annotated[int, typer.Argument(help="The proposal's index.")],
+    rpc: Rpc,
+    keystore: Keystore,
+    reason: Annotated[int, typer.Option(help="Reason code that stays beside the signature.")] = 0,
+    passphrase_file: PassphraseFile = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Object to a proposal as an officer of an institution that its policy names."""
+    _answer("reject", proposal, reason, rpc, keystore, passphrase_file, no_wait, as_json)
+
+
+@app.command("get")
+def get(tx_id: TransactionId, rpc: Rpc, as_json: Json = False) -> None:
+    """Show a transaction that waits or is in a block."""
+    from wire.objects import to_object
+
+    with calling(rpc, as_json=as_json) as client:
+        show(to_object(client.tx_get(_id(tx_id, as_json))), as_json=as_json)
+
+
+@app.command("wait")
+def wait(
+    tx_id: TransactionId,
+    rpc: Rpc,
+    timeout: Annotated[float, typer.Option(min=0, max=60, help="Seconds.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Wait until a block holds a transaction, then show it; exit code 1 if none does in time."""
+    from wire.objects import to_object
+
+    with calling(rpc, as_json=as_json) as client:
+        reply = client.tx_wait(_id(tx_id, as_json), int(timeout * 1000))
+    if reply.result is None:
+        fail(Exit.FAILED, "pending", f"transaction {tx_id} still waits for a block", as_json=as_json)
+    show(to_object(reply), as_json=as_json)
+
+
+def _answer(
+    kind: str,
+    proposal: int,
+    reason: int,
+    rpc: str,
+    keystore: Path,
+    passphrase_file: Path | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    from client.transactions import payload
+
+    with calling(rpc, as_json=as_json):
+        checked = payload(kind, proposal=proposal, reason=reason)
+    _send(rpc, kind, checked, [keystore], passphrase_file, no_wait, as_json)
+
+
+def _send(
+    rpc: str,
+    kind: str,
+    payload: "Payload",
+    keystores: list[Path],
+    passphrase_file: Path | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    from client.wallet import sign_together
+    from config.keys import read_passphrase
+
+    with reported(as_json=as_json), calling(rpc, as_json=as_json) as client:
+        passphrase = read_passphrase(passphrase_file, os.environ)
+        wallets = [wallet_of(client, keystore, passphrase) for keystore in keystores]
+        signed = sign_together(wallets, kind, payload)
+        if no_wait:
+            reply = client.submit(signed.raw)
+            show({"ok": True, "tx_id": reply.tx_id.hex(), "duplicate": reply.duplicate}, as_json=as_json)
+            return
+        result = client.outcome(signed.raw, signed.id)
+    _show_result(signed.id, kind, result, as_json)
+
+
+def _show_result(tx_id: bytes, kind: str, result: "TransactionResult", as_json: bool) -> None:
+    from wire.objects import to_object
+
+    values = to_object(result)
+    if result.code:
+        why = f"{result.name}: {result.field} = {result.value}: {result.rule}"
+        message = f"{kind} refused in block {result.block}: {why}"
+        fail(Exit.REFUSED, result.name, message, as_json=as_json, tx_id=tx_id.hex(), result=values)
+    show({"ok": True, "tx_id": tx_id.hex(), "kind": kind, **values}, as_json=as_json)
+
+
+def _payload(text: str, as_json: bool) -> Any:
+    """The JSON object that the option holds or names, its batch rows as bytes in hex."""
+    from client.transactions import transfer_rows
+
+    try:
+        value = json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
+    except (OSError, ValueError) as error:
+        fail(Exit.USAGE, "payload", f"--json-payload: {error}", as_json=as_json)
+    rows = value.get("rows") if isinstance(value, dict) else None
+    if isinstance(rows, list) and all(_is_row(row) for row in rows):
+        value["rows"] = transfer_rows([tuple(row) for row in rows]).hex()
+    return value
+
+
+def _is_row(row: Any) -> bool:
+    return (
+        isinstance(row, list)
+        and len(row) == 3
+        and all(type(item) is int and 0 <= item < 2**32 for item in row[:2])
+        and type(row[2]) is int
+        and 0 <= row[2] < 2**64
+    )
+
+
+def _id(text: str, as_json: bool) -> bytes:
+    try:
+        identity = bytes.fromhex(text)
+    except ValueError:
+        identity = b""
+    if len(identity) != 32:
+        fail(Exit.USAGE, "tx_id", f"tx_id: {text}: must be 64 hex digits", as_json=as_json)
+    return identity
