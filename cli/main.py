@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, devnet, gateway, genesis, keys, node
+from cli import audit, devnet, gateway, genesis, keys, node, proof, query, tx
 from cli.output import EXIT_HELP, Exit, note
 
 app = typer.Typer(
@@ -25,6 +25,10 @@ app.add_typer(genesis.app, name="genesis")
 app.add_typer(node.app, name="node")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(devnet.app, name="devnet")
+app.add_typer(tx.app, name="tx")
+app.add_typer(query.app, name="query")
+app.command("proof")(proof.proof)
+app.command("verify")(proof.verify)
 app.command("audit")(audit.audit)
 
 
