@@ -23,6 +23,7 @@ from primitives.signatures import sign
 from wire.objects import FieldFault, from_params
 
 ROW = struct.Struct("<IIQ")
+HOLDING_ROW = struct.Struct("<II")
 
 
 class BadPayload(ValueError):
@@ -107,6 +108,11 @@ def transfer_rows(rows: Iterable[tuple[int, int, int]]) -> bytes:
 def offer_rows(rows: Iterable[tuple[int, int, int]]) -> bytes:
     """The rows of an offer_take: (securities holding, cash holding, units)."""
     return b"".join(ROW.pack(*row) for row in rows)
+
+
+def holding_rows(rows: Iterable[tuple[int, int]]) -> bytes:
+    """The rows of a holding_open: (account, instrument)."""
+    return b"".join(HOLDING_ROW.pack(*row) for row in rows)
 
 
 def _checked(kind: Kind, value: object) -> Payload:

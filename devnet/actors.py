@@ -17,7 +17,7 @@ REASON = 1  # the reason code that these officers give
 
 
 class Actors:
-    """The officers of a network and the VASPs that join it, each with a wallet; `client` carries their acts."""
+    """The officers of a network and the VASPs that join it, each with a wallet."""
 
     def __init__(self, network: Network, client: AsyncClient) -> None:
         self.network = network

@@ -8,9 +8,11 @@ network says otherwise.
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeVar
 
 import trio
 
@@ -24,7 +26,7 @@ from devnet.processes import RunningNetwork
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, OfferStatus
 from ledger.rows import AccountType
-from wire.queries import InstrumentReply, TransactionResult
+from wire.queries import ChainStatusReply, InstrumentReply
 
 ISIN = "PK0012345671"
 SECOND_ISIN = "PK0012345689"
@@ -47,13 +49,16 @@ SINGLES = 200
 BATCH_ROWS = 2_500
 CRASHED = "pvara"
 GAP_MS_MAX = 2_000
-DAY_MS = 86_400_000
 WINDOW_MS = 3_600_000
 SEED = 1947
+WAIT_S = 30
+POLL_S = 0.05
+
+T = TypeVar("T")
 
 
 def paisa(units: int) -> int:
-    """What `units` cost at the offer's price, rounded down to the paisa: the remainder stays with the payer."""
+    """What `units` cost at the offer's price, rounded down: the remainder stays with the payer."""
     return units * UNIT_FACE * PRICE_E4 // 1_000_000
 
 
@@ -89,20 +94,21 @@ class Vasp:
         return [holder for holder in self.holders if holder.wallet is not None]
 
 
-@dataclass(slots=True)
-class Record:
-    """What a finished chapter did."""
-
-    name: str
-    detail: str
-    tx_id: str
-    height: int
-
-
 def require(condition: bool, what: str) -> None:
     """Raise DevnetError, saying what is not as it must be."""
     if not condition:
         raise DevnetError(what)
+
+
+async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], otherwise: str) -> T:
+    """The first answer that `holds`. Raises DevnetError(otherwise) after WAIT_S."""
+    with trio.move_on_after(WAIT_S):
+        while True:
+            answer = await ask()
+            if holds(answer):
+                return answer
+            await trio.sleep(POLL_S)
+    raise DevnetError(f"{otherwise} within {WAIT_S} s")
 
 
 class Scenario:
@@ -125,13 +131,10 @@ class Scenario:
         self.bill = -1
         self.programme = -1
         self.offer = -1
-        self.eligible = -1
-        self.last: TransactionResult | None = None
         self.last_id = ""
         self.binance = Vasp("binance", self.actors.new_wallet("binance"))
         self.htx = Vasp("htx", self.actors.new_wallet("htx"))
         self.frozen: Holder | None = None
-        self.foreigner: Holder | None = None
 
     @property
     def vasps(self) -> tuple[Vasp, Vasp]:
@@ -227,10 +230,10 @@ class Scenario:
         await self.actors.approve(proposal, "mof", 1)
         for institution in ("sbp", "pvara"):
             for number in (0, 1):
-                self.last = await self.actors.approve(proposal, institution, number)
+                last = await self.actors.approve(proposal, institution, number)
         reply = await self.client.proposal_get(proposal)
         require(reply.status.name == "EXECUTED", f"the issue is {reply.status.name}: {reply.rule}")
-        require(reply.decided_height == self.last.block, "the bill was not issued in the completing block")
+        require(reply.decided_height == last.block, "the bill was not issued in the completing block")
         self.bill = reply.created[0]
         bill = await self.client.instrument_get(ISIN)
         require(bill.supply == UNITS, f"supply is {bill.supply}")
@@ -244,10 +247,14 @@ class Scenario:
             "mof", "tbill_issue", **self._bill_terms(SECOND_ISIN, FURTHER_UNITS)
         )
         await self.actors.perform(officer, "withdraw", proposal=further, reason=1)
-        return f"{ISIN}: {UNITS:,} units of PKR 5,000 at 97.8873; a further 550 bn fits the cap, 550 bn + 5,000 not"
+        return (
+            f"{ISIN}: {UNITS:,} units of PKR 5,000 at 97.8873; "
+            "a further 550 bn fits the cap, 550 bn + 5,000 does not"
+        )
 
     async def distribution(self) -> str:
         """5. The offer is taken delivery versus payment; what is not sold is cancelled."""
+        await self._open_bill_holdings()
         status = await self.client.chain_status()
         opens = status.ledger_time_ms
         (self.offer,) = await self.actors.enact(
@@ -295,7 +302,7 @@ class Scenario:
         return f"{sold:,} units to {2 * self.clients:,} clients; {UNITS - sold:,} unsold units cancelled"
 
     async def trading(self) -> str:
-        """6. Batches of the VASPs, single transfers of self-custody clients, and every refusal by its code."""
+        """6. Batches of the VASPs, single transfers of self-custody clients, every refusal by its code."""
         for vasp in self.vasps:
             batches = self._trades(vasp, self.trades // 2)
             for rows in batches:
@@ -305,7 +312,10 @@ class Scenario:
         await self._singles()
         await self._refusals()
         await self._check_some()
-        return f"{self.trades:,} transfers in batches and {SINGLES} signed one by one; 13 refusals, each by its code"
+        return (
+            f"{self.trades:,} transfers in batches, {SINGLES} signed one by one; "
+            f"{len(self.refusals)} kinds of refusal, each by its code"
+        )
 
     async def crash(self) -> str:
         """7. One validator dies by SIGKILL under load, comes back, and catches up."""
@@ -320,7 +330,7 @@ class Scenario:
         self.transfers += counter.committed
         last = (await self.client.chain_status()).height
         times = [(await self.client.chain_block(height)).time_ms for height in range(first, last + 1)]
-        self.longest_gap_ms = max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        self.longest_gap_ms = max(later - earlier for earlier, later in pairwise(times))
         require(self.longest_gap_ms <= GAP_MS_MAX, f"a gap of {self.longest_gap_ms} ms between two blocks")
         root, height = await self.equal_roots()
         self.restart_caught_up = True
@@ -370,20 +380,19 @@ class Scenario:
 
         Raises DevnetError if they differ, or are not at one height within half a minute.
         """
-        clients = [AsyncClient(url) for url in self.running.rpc_urls]
-        try:
-            with trio.move_on_after(30):
-                while True:
-                    replies = [await client.chain_status() for client in clients]
-                    if len({reply.height for reply in replies}) == 1:
-                        roots = {reply.state_root for reply in replies}
-                        require(len(roots) == 1, f"state roots differ at height {replies[0].height}")
-                        return replies[0].state_root.hex(), replies[0].height
-                    await trio.sleep(0.05)
-        finally:
-            for client in clients:
-                await client.__aexit__(None, None, None)
-        raise DevnetError("the validators are not at one height within 30 s")
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(AsyncClient(url)) for url in self.running.rpc_urls]
+
+            async def ask() -> list[ChainStatusReply]:
+                return [await client.chain_status() for client in clients]
+
+            replies = await until(
+                ask,
+                lambda replies: len({reply.height for reply in replies}) == 1,
+                "the validators are not at one height",
+            )
+        require(len({reply.state_root for reply in replies}) == 1, f"roots differ at {replies[0].height}")
+        return replies[0].state_root.hex(), replies[0].height
 
     # --- accounts and money -----------------------------------------------------------------------------
 
@@ -461,7 +470,7 @@ class Scenario:
             "reference": "",
         }
 
-    async def open_bill_holdings(self) -> None:
+    async def _open_bill_holdings(self) -> None:
         """Holdings of the bill for every client, before the offer is taken."""
         for vasp in self.vasps:
             accounts = [holder.account for holder in vasp.holders]
@@ -476,7 +485,7 @@ class Scenario:
         """Batches of trades that all pass: nobody sells what only a later trade brings him."""
         everyone = [*self.binance.holders, *self.htx.holders]
         sellers = {id(holder): holder.units for holder in vasp.custodial}
-        rows = []
+        rows: list[tuple[int, int, int]] = []
         while len(rows) < count:
             seller, buyer = self.random.choice(vasp.custodial), self.random.choice(everyone)
             if seller is buyer or sellers[id(seller)] == 0:
@@ -606,8 +615,11 @@ class Scenario:
         """Move the ledger's clock, then wait for a block that has seen it."""
         officer = await self.actors.officer("mof", 0)
         moved = await self.actors.perform(officer, "dev_advance_clock", advance_ms=milliseconds)
-        while (await self.client.chain_status()).height <= moved.block + 1:
-            await trio.sleep(0.05)
+        await until(
+            self.client.chain_status,
+            lambda status: status.height > moved.block + 1,
+            "no block after the advance",
+        )
 
     async def _treasury_cash(self, bill: InstrumentReply) -> int:
         require(bill.treasury_cash is not None, "the bill has no treasury cash holding")
@@ -615,13 +627,11 @@ class Scenario:
         return (await self.client.holding_get(bill.treasury_cash)).balance
 
     async def _redeemed(self) -> InstrumentReply:
-        with trio.move_on_after(15):
-            while True:
-                bill = await self.client.instrument_get(self.bill)
-                if bill.status is InstrumentStatus.REDEEMED:
-                    return bill
-                await trio.sleep(0.05)
-        raise DevnetError("the bill is not redeemed 15 s after its funding")
+        return await until(
+            lambda: self.client.instrument_get(self.bill),
+            lambda bill: bill.status is InstrumentStatus.REDEEMED,
+            "the bill is not redeemed after its funding",
+        )
 
     # --- checks -----------------------------------------------------------------------------------------
 
