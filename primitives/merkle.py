@@ -76,8 +76,8 @@ class Tree:
         for level_number in range(1, self.depth + 1):
             below = self._levels[level_number - 1]
             if level_number == len(self._levels):
+                # A tree grows only past a full one: the old top has a changed sibling under the new node.
                 self._levels.append(bytearray())
-                dirty = set(range(len(below) // HASH_BYTES))
             here = self._levels[level_number]
             wanted = -(-len(below) // GROUP_BYTES // ARITY) * GROUP_BYTES
             if len(here) < wanted:

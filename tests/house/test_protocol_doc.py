@@ -1,4 +1,4 @@
-"""docs/protocol.md is normative: its tables of tags, kinds, codes, records and limits are those of the code."""
+"""docs/protocol.md is normative: its tables of tags, kinds, codes, records and limits are the code's."""
 
 import enum
 import types
