@@ -310,7 +310,7 @@ class TlsTransport:
         roots: Callable[[], Mapping[str, bytes]],
         chain: str,
     ) -> None:
-        """`addresses` are those of the nodes we dial; `roots` the root certificate (DER) of each institution."""
+        """`addresses` are those of the nodes we dial; `roots` each institution's root (DER)."""
         self._listen = listen
         self._addresses = dict(addresses)
         self._server = server

@@ -14,7 +14,8 @@ WINDOW = 128  # heights asked for ahead of ours
 WINDOW_BYTES_MAX = 64 * 1024 * 1024  # downloaded and not yet applied
 REQUEST_BLOCKS = 16
 REQUEST_MS = 3_000
-DISTRUST_MS = 10_000
+DISTRUST_MS = 10_000  # after the first offence; it doubles with each
+DISTRUST_MS_MAX = 640_000
 GRACE_MS = 150  # one height behind is normal for this long
 REPLY_BYTES_MAX = 2 * 1024 * 1024  # of a response; it always holds one block
 
@@ -38,11 +39,14 @@ class _Outstanding:
 class Sync:
     """What one node has asked for, has received, and whom it does not believe at the moment."""
 
-    def __init__(self, height: int) -> None:
+    def __init__(self, height: int, faulty_max: int) -> None:
+        """`faulty_max` peers may lie together: so many claims alone keep us from voting."""
         self.height = height  # the last one applied
+        self.faulty_max = faulty_max
         self._claims: dict[str, int] = {}
         self._outstanding: dict[str, _Outstanding] = {}
         self._distrusted_until: dict[str, int] = {}
+        self._offences: dict[str, int] = {}
         self._downloaded: dict[int, Downloaded] = {}
         self._bytes = 0
         self._behind_since_ms: int | None = None
@@ -51,13 +55,19 @@ class Sync:
         """`peer` says that it has committed `height`."""
         self._claims[peer] = height
 
+    def claim_of(self, peer: str) -> int:
+        """What `peer` said last, or 0."""
+        return self._claims.get(peer, 0)
+
     def left(self, peer: str) -> None:
         self._claims.pop(peer, None)
         self._outstanding.pop(peer, None)
 
     def distrust(self, peer: str, now_ms: int) -> None:
         """`peer` did not deliver, or delivered what does not verify: drop what it sent, ask others."""
-        self._distrusted_until[peer] = now_ms + DISTRUST_MS
+        offences = self._offences.get(peer, 0)
+        self._offences[peer] = offences + 1
+        self._distrusted_until[peer] = now_ms + min(DISTRUST_MS << min(offences, 16), DISTRUST_MS_MAX)
         self._outstanding.pop(peer, None)
         for height in [height for height, item in self._downloaded.items() if item.peer == peer]:
             self._drop(height)
@@ -74,8 +84,13 @@ class Sync:
         return max((self._claims[peer] for peer in self._believed(now_ms)), default=0)
 
     def is_behind(self, now_ms: int) -> bool:
-        """Whether others have decided the height that we would vote in: then voting there is idle."""
-        return self.target(now_ms) > self.height
+        """Whether an honest peer has decided the height that we would vote in, and the one after it too.
+
+        One height behind is normal: the votes that decide it are on their way. More peers than can lie must
+        claim it, for otherwise one liar could keep us from voting.
+        """
+        claims = sorted((self._claims[peer] for peer in self._believed(now_ms)), reverse=True)
+        return len(claims) > self.faulty_max and claims[self.faulty_max] > self.height + 1
 
     def take(self, height: int) -> Downloaded | None:
         """The block downloaded for `height`, if there is one; it stays until applied or distrusted."""
@@ -111,10 +126,12 @@ class Sync:
             return None  # an answer to a request that we gave up
         if response.first != asked.first or len(response.blocks) > asked.count:
             self.distrust(peer, now_ms)
-            return f"asked for {asked.count} blocks from {asked.first}, sent {len(response.blocks)} from {response.first}"
+            sent = f"sent {len(response.blocks)} from {response.first}"
+            return f"asked for {asked.count} blocks from {asked.first}, {sent}"
         if not response.blocks:
             self.distrust(peer, now_ms)
             return None
+        self._offences.pop(peer, None)
         for height, (block, certificate) in enumerate(response.blocks, response.first):
             size = len(block) + len(certificate)
             if height <= self.height or height in self._downloaded:

@@ -1,0 +1,63 @@
+"""The blocks of undecided heights by value id: bytes at hand, decoded once, bounded.
+
+Every value costs its proposer a turn, so few are ever held; should a height go through very many rounds, the
+oldest are forgotten, but never those that consensus has locked or holds valid.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wire.blocks import Block
+
+BLOCKS_MAX = 128
+BYTES_MAX = 256 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class HeldBlock:
+    """A block whose header hashes to its value id and whose body is the header's."""
+
+    value: bytes
+    raw: bytes
+    block: Block
+    logged: bool = False  # its bytes are in the write-ahead log of its height
+
+
+class BlockCache:
+    """Blocks by value id."""
+
+    def __init__(self, count_max: int = BLOCKS_MAX, bytes_max: int = BYTES_MAX) -> None:
+        self._held: OrderedDict[bytes, HeldBlock] = OrderedDict()
+        self._bytes = 0
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, value: bytes) -> HeldBlock | None:
+        return self._held.get(value)
+
+    def put(self, held: HeldBlock, needed: Iterable[bytes | None] = ()) -> None:
+        """Keep a block; the oldest go if there is no room, except those in `needed`."""
+        if held.value in self._held:
+            return
+        self._held[held.value] = held
+        self._bytes += len(held.raw)
+        kept = {held.value, *needed}
+        for value in [value for value in self._held if value not in kept]:
+            if len(self._held) <= self._count_max and self._bytes <= self._bytes_max:
+                break
+            self._drop(value)
+
+    def of_height(self, height: int) -> list[HeldBlock]:
+        return [held for held in self._held.values() if held.block.header.height == height]
+
+    def forget_to(self, height: int) -> None:
+        """Forget the blocks of every height up to `height`."""
+        for value in [v for v, held in self._held.items() if held.block.header.height <= height]:
+            self._drop(value)
+
+    def _drop(self, value: bytes) -> None:
+        self._bytes -= len(self._held.pop(value).raw)

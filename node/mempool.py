@@ -1,0 +1,226 @@
+"""Transactions that wait for a block: checked once, in lanes, bounded, fair.
+
+Acts of institutions come first, up to a quota; transfers share the rest by turns of their first signer, which
+for a VASP is its settlement key. A transaction is known by its id only once its signatures verify. Nothing
+here decides: the block's own rules do, and the pool only repeats them early, so that a client hears at once.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from heapq import heappop, heappush
+
+from ledger.codes import Code, Refused
+from ledger.kind import Lane
+from ledger.transactions import Transaction, decode_transaction
+
+TRANSACTIONS_MAX = 100_000
+BYTES_MAX = 64 * 1024 * 1024
+PER_SIGNER_MAX = 64  # as many as the replay window holds
+VERIFIED_MAX = 200_000
+
+
+class Submission(IntEnum):
+    """What became of a transaction that was not refused."""
+
+    ACCEPTED = 0
+    PENDING = 1  # this very transaction waits already
+    COMMITTED = 2  # it is in a block
+
+
+@dataclass(slots=True)
+class _Waiting:
+    transaction: Transaction
+    lane: Lane
+    ours: bool  # a client gave it to us, not a peer
+
+
+class VerifiedCache:
+    """Hashes of full transaction bytes whose signatures verified; the oldest are forgotten first."""
+
+    def __init__(self, count_max: int = VERIFIED_MAX) -> None:
+        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+        self._count_max = count_max
+
+    def __contains__(self, full_hash: bytes) -> bool:
+        return full_hash in self._hashes
+
+    def add(self, full_hash: bytes) -> None:
+        self._hashes[full_hash] = None
+        if len(self._hashes) > self._count_max:
+            self._hashes.popitem(last=False)
+
+
+class Mempool:
+    """The pool of one node.
+
+    `check` verifies a transaction against the newest state (its second argument says that the signatures are
+    known to be good) and raises Refused; `committed` says whether an id is in a block; `still_open` says
+    whether a signer's window takes, or may come to take, a sequence.
+    """
+
+    def __init__(
+        self,
+        *,
+        check: Callable[[Transaction, bool], None],
+        committed: Callable[[bytes], bool],
+        still_open: Callable[[int, int], bool],
+        count_max: int = TRANSACTIONS_MAX,
+        bytes_max: int = BYTES_MAX,
+    ) -> None:
+        self._check = check
+        self._committed = committed
+        self._still_open = still_open
+        self._count_max = count_max
+        self._bytes_max = bytes_max
+        self._waiting: dict[bytes, _Waiting] = {}
+        self._acts: deque[bytes] = deque()
+        self._turns: OrderedDict[int, deque[bytes]] = OrderedDict()  # by first signer
+        self._sequences: dict[int, dict[int, bytes]] = {}  # by first signer
+        self._expiries: list[tuple[int, bytes]] = []
+        self._to_gossip: list[bytes] = []
+        self._bytes = 0
+        self.verified = VerifiedCache()
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def bytes_held(self) -> int:
+        return self._bytes
+
+    def submit(self, raw: bytes, *, ours: bool) -> tuple[Submission, Transaction]:
+        """Take in a transaction from a client (`ours`, to be told to the peers) or from a peer.
+
+        Raises Refused, with the rule it breaks against the newest state.
+        """
+        try:
+            transaction = decode_transaction(raw)
+            return self._admit(transaction, ours), transaction
+        except Refused:
+            self.refused += 1
+            raise
+
+    def _admit(self, transaction: Transaction, ours: bool) -> Submission:
+        waiting = self._waiting.get(transaction.id)
+        if waiting is not None and waiting.transaction.full_hash == transaction.full_hash:
+            return Submission.PENDING
+        # Other signature bytes for a known body, or a body that is known from a block, must verify before
+        # anything is said about them: ids belong to those who can sign.
+        verified = transaction.full_hash in self.verified
+        if self._committed(transaction.id):
+            return Submission.COMMITTED
+        signer, sequence = transaction.signers[0], transaction.sequence
+        self._check(transaction, verified)
+        self.verified.add(transaction.full_hash)
+        if waiting is not None:
+            return Submission.PENDING
+        sequences = self._sequences.get(signer)
+        if sequences is not None:
+            if sequence in sequences:
+                raise Refused(
+                    Code.SEQUENCE_USED, "sequence", str(sequence), "another transaction with it waits"
+                )
+            if len(sequences) >= PER_SIGNER_MAX:
+                raise Refused(
+                    Code.LIMIT_EXCEEDED,
+                    "signers",
+                    str(signer),
+                    f"at most {PER_SIGNER_MAX} transactions of one signer wait at once",
+                )
+        size = len(transaction.raw)
+        if len(self._waiting) >= self._count_max or self._bytes + size > self._bytes_max:
+            raise Refused(
+                Code.LIMIT_EXCEEDED, "transaction", transaction.id.hex(), "the node's pool is full: try again"
+            )
+        lane = transaction.definition.lane
+        self._waiting[transaction.id] = _Waiting(transaction, lane, ours)
+        self._sequences.setdefault(signer, {})[sequence] = transaction.id
+        self._bytes += size
+        if lane is Lane.ACTS:
+            self._acts.append(transaction.id)
+        else:
+            self._turns.setdefault(signer, deque()).append(transaction.id)
+        heappush(self._expiries, (transaction.valid_until, transaction.id))
+        if ours:
+            self._to_gossip.append(transaction.raw)
+        return Submission.ACCEPTED
+
+    def ordered(self, acts_quota: int) -> Iterator[Transaction]:
+        """The waiting transactions in the order for a block: acts up to the quota, then transfers by turns.
+
+        They stay in the pool until they are committed, expire, or can no longer be included.
+        """
+        acts = [identity for identity in self._acts if identity in self._waiting]
+        self._acts = deque(acts)
+        for identity in acts[:acts_quota]:
+            yield self._waiting[identity].transaction
+        lines = []
+        for signer in list(self._turns):
+            line = deque(identity for identity in self._turns[signer] if identity in self._waiting)
+            if line:
+                self._turns[signer] = line
+                lines.append(iter(line))
+            else:
+                del self._turns[signer]
+        if self._turns:
+            self._turns.move_to_end(next(iter(self._turns)))  # another signer is first next time
+        while lines:
+            going = []
+            for line_of_signer in lines:
+                for identity in line_of_signer:
+                    yield self._waiting[identity].transaction
+                    going.append(line_of_signer)
+                    break
+            lines = going
+
+    def block_committed(self, transaction_ids: Iterable[bytes], time_ms: int) -> None:
+        """Forget what is in the block, what can no longer be included after it, and what has expired."""
+        signers = set()
+        for identity in transaction_ids:
+            waiting = self._waiting.get(identity)
+            if waiting is not None:
+                signers.add(waiting.transaction.signers[0])
+                self._forget(identity)
+        for signer in signers:
+            for sequence, identity in list(self._sequences.get(signer, {}).items()):
+                if not self._still_open(signer, sequence):
+                    self._forget(identity)
+        while self._expiries and self._expiries[0][0] * 1000 < time_ms:
+            self._forget(heappop(self._expiries)[1])
+        if len(self._expiries) > 2 * len(self._waiting) + 1024:
+            self._expiries = [
+                (waiting.transaction.valid_until, identity) for identity, waiting in self._waiting.items()
+            ]
+            self._expiries.sort()
+
+    def drop(self, identity: bytes) -> None:
+        """Forget a transaction that no block can include."""
+        self._forget(identity)
+
+    def take_gossip(self) -> list[bytes]:
+        """The raw bytes that clients gave us since the last call."""
+        taken, self._to_gossip = self._to_gossip, []
+        return taken
+
+    def ours(self) -> list[bytes]:
+        """The raw bytes of everything that clients gave us and that still waits: what a new peer lacks."""
+        return [waiting.transaction.raw for waiting in self._waiting.values() if waiting.ours]
+
+    def get(self, identity: bytes) -> Transaction | None:
+        """The waiting transaction of that id, or None."""
+        waiting = self._waiting.get(identity)
+        return None if waiting is None else waiting.transaction
+
+    def _forget(self, identity: bytes) -> None:
+        waiting = self._waiting.pop(identity, None)
+        if waiting is None:
+            return
+        transaction = waiting.transaction
+        self._bytes -= len(transaction.raw)
+        sequences = self._sequences[transaction.signers[0]]
+        del sequences[transaction.sequence]
+        if not sequences:
+            del self._sequences[transaction.signers[0]]

@@ -1,0 +1,384 @@
+"""One node: the driver, its peers, its pool and its sync put together, and the questions a gateway may ask.
+
+`Node.run` owns every task. What it stands on (stores, transport, clock, how blocking calls run) is handed in,
+so that tests run many nodes in one process under a mock clock, and `node.app` runs one over TLS and disks.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+import trio
+
+from ledger import window
+from ledger.admission import check_envelope
+from ledger.codes import Code, Refused
+from ledger.transactions import Transaction
+from node.driver import Driver, Heard, RunSync
+from node.execution import AppliedBlock, Chain
+from node.health import Facts, verdict
+from node.mempool import Mempool, Submission
+from node.peers import Peer, PeerName, Peers, Transport
+from node.proofs import StartedProof, start_proof
+from node.queries import Archive, View
+from node.signer import Signer
+from node.sync import REPLY_BYTES_MAX, Sync
+from node.waiting import Commitments
+from storage.blocks import BlockStore
+from storage.wal import WriteAheadLog
+from wire.blocks import Block, Header, decode_block
+from wire.messages import (
+    TRANSACTIONS_BYTES_MAX,
+    TRANSACTIONS_MAX,
+    CertificateMessage,
+    Message,
+    ProposalMessage,
+    Status,
+    SyncRequest,
+    SyncResponse,
+    Transactions,
+    VoteMessage,
+)
+from wire.queries import NodeHealthReply, PeerView
+
+STATUS_S = 1.0
+SYNC_S = 0.05
+LAG_STATUS_MS = 200  # between two hints to a peer that lags
+GOSSIP_S = 0.002  # transactions wait so long for company
+FIRST_CONTACT_S = 1.0  # a starting node waits so long to hear where the others are
+INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
+INTAKE_SLICE = 32  # transactions checked between two turns of the event loop
+
+log = structlog.get_logger("node")
+
+Service = Callable[[], Awaitable[None]]
+
+
+class Node:
+    """A validator, or an observer when it has no signer."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        chain: Chain,
+        blocks: BlockStore,
+        wal: WriteAheadLog,
+        signer: Signer | None,
+        transport: Transport,
+        dials: Iterable[str],
+        now_ms: Callable[[], int],
+        run_sync: RunSync,
+        jitter: random.Random,
+        mempool_transactions: int,
+        mempool_bytes: int,
+        services: Sequence[Service] = (),
+    ) -> None:
+        """`dials` are the nodes that we connect to; `services` run beside the node, as the local socket."""
+        self.name = name
+        self._version = version
+        self._chain = chain
+        self._blocks = blocks
+        self._now_ms = now_ms
+        self._run_sync = run_sync
+        self._services = services
+        self._archive = Archive(blocks)
+        self._header: Header | None = _last_header(blocks, chain.height)
+        self._committed_at_ms = now_ms()
+        self._hinted_ms: dict[str, int] = {}
+        self._contact = trio.Event()
+        self._gossip = trio.Event()
+        self._intake_send, self._intake = trio.open_memory_channel[tuple[bytes, ...]](INTAKE_BATCHES_MAX)
+        self.commitments = Commitments(chain.height)
+        self.sync = Sync(chain.height, (len(chain.replica.validators) - 1) // 3)
+        self.mempool = Mempool(
+            check=self._check,
+            committed=lambda identity: self._archive.find(identity) is not None,
+            still_open=self._still_open,
+            count_max=mempool_transactions,
+            bytes_max=mempool_bytes,
+        )
+        self.peers = Peers(
+            name=name,
+            genesis_hash=chain.replica.genesis_hash,
+            transport=transport,
+            dials=dials,
+            admit=self._admit,
+            height=lambda: chain.height,
+            handler=self,
+            jitter=jitter,
+        )
+        self.driver = Driver(
+            chain=chain,
+            wal=wal,
+            signer=signer,
+            mempool=self.mempool,
+            sync=self.sync,
+            surroundings=self,
+            now_ms=now_ms,
+            run_sync=run_sync,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled, then save a checkpoint. Raises what the driver raises when it must stop."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.peers.run)
+            nursery.start_soon(self._tell_status)
+            nursery.start_soon(self._tell_transactions)
+            nursery.start_soon(self._request_blocks)
+            nursery.start_soon(self._take_in)
+            for service in self._services:
+                nursery.start_soon(service)
+            task_status.started()
+            with trio.move_on_after(FIRST_CONTACT_S):
+                await self._contact.wait()
+            await self.driver.run()
+
+    # --- peers (node.peers.PeerHandler) -------------------------------------------------------------------
+
+    def joined(self, peer: Peer) -> None:
+        self.sync.claimed(peer.name, peer.status.height)
+        peer.say(self._status())
+        for batch in _batches(self.mempool.ours()):
+            peer.say(batch)
+        if 3 * (len(self.peers.connected) + 1) > 2 * len(self._chain.replica.validators):
+            self._contact.set()
+
+    async def heard(self, peer: Peer, message: Message) -> None:
+        match message:
+            case VoteMessage() | ProposalMessage() | CertificateMessage():
+                self.sync.claimed(peer.name, max(peer.status.height, message.height - 1))
+                await self.driver.hear(Heard(peer.name, message, self._now_ms()))
+            case Transactions():
+                try:
+                    self._intake_send.send_nowait(message.transactions)
+                except trio.WouldBlock:
+                    log.debug("transactions dropped", peer=peer.name, count=len(message.transactions))
+            case Status():
+                self.sync.claimed(peer.name, message.height)
+            case SyncRequest():
+                peer.say(await self._run_sync(self._past, message))
+            case SyncResponse():
+                fault = self.sync.received(peer.name, message, self._now_ms())
+                if fault is not None:
+                    peer.close(fault)
+                self.driver.wake()
+
+    def left(self, peer: Peer) -> None:
+        self.sync.left(peer.name)
+        self._hinted_ms.pop(peer.name, None)
+
+    def _admit(self, peer: PeerName) -> str | None:
+        """The ledger's registry knows the node; while we are behind, its institution's root was enough."""
+        state = self._chain.replica.state
+        for node in state.nodes:
+            if node.name == peer.node:
+                institution = state.institutions[node.institution].name
+                if institution != peer.institution:
+                    return f"{peer.node} belongs to {institution}, its certificate says {peer.institution}"
+                return None
+        if self.sync.is_behind(self._now_ms()):
+            return None
+        return f"{peer.node} is not in the ledger's registry of nodes"
+
+    # --- what the driver calls (node.driver.Surroundings) -------------------------------------------------
+
+    def broadcast(self, message: Message) -> None:
+        self.peers.broadcast(message)
+
+    def misbehaved(self, peer: str, reason: str) -> None:
+        connected = self.peers.connected.get(peer)
+        log.warning("peer misbehaved", peer=peer, reason=reason)
+        if connected is not None:
+            connected.close(reason)
+
+    def lags(self, peer: str) -> None:
+        now = self._now_ms()
+        connected = self.peers.connected.get(peer)
+        if connected is not None and now - self._hinted_ms.get(peer, 0) >= LAG_STATUS_MS:
+            self._hinted_ms[peer] = now
+            connected.say(self._status())
+
+    def committed(self, block: Block, applied: AppliedBlock) -> None:
+        self._header = block.header
+        self._committed_at_ms = self._now_ms()
+        self.sync.faulty_max = (len(self._chain.replica.validators) - 1) // 3
+        self.mempool.block_committed(applied.transaction_ids, block.header.time_ms)
+        self.commitments.committed(applied.height, applied.transaction_ids)
+
+    # --- questions (node.local.Services) ------------------------------------------------------------------
+
+    async def quiet(self) -> None:
+        """Return once no block is being executed."""
+        await self.driver.quiet()
+
+    def view(self) -> View:
+        """The state after the last executed block."""
+        return View(
+            self._chain.replica.state,
+            self._archive,
+            self._header,
+            self._chain.replica.genesis_hash,
+            self.name,
+            self._version,
+        )
+
+    def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
+        """Take in a client's transaction and tell the peers. Raises Refused."""
+        submission, transaction = self.mempool.submit(raw, ours=True)
+        if submission is Submission.ACCEPTED:
+            self._gossip.set()
+            self.driver.wake()
+        return submission, transaction
+
+    def waiting(self, tx_id: bytes) -> Transaction | None:
+        return self.mempool.get(tx_id)
+
+    async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
+        return await self.commitments.wait_transaction(tx_id, timeout_s)
+
+    async def wait_height(self, height: int, timeout_s: float) -> bool:
+        return await self.commitments.wait_height(height, timeout_s)
+
+    def start_proof(self, holding: int) -> StartedProof:
+        return start_proof(self._chain.replica, holding)
+
+    def health(self) -> NodeHealthReply:
+        """Whether the chain advances, and if not, whose votes are missing."""
+        now = self._now_ms()
+        replica, engine = self._chain.replica, self.driver.engine
+        names = [node.name for node in replica.state.nodes if node.power > 0]
+        missing = engine.missing_voters if self.driver.started else ()
+        syncing = self.sync.is_behind(now)
+        facts = Facts(
+            height=self._chain.height,
+            round=engine.round,
+            step=engine.step_name,
+            last_block_age_ms=max(0, now - self._committed_at_ms),
+            idle_ms=replica.parameters.idle_ms,
+            syncing=syncing,
+            target=self.sync.target(now),
+            connected=len(self.peers.connected),
+            missing=[names[position] for position in missing if position < len(names)],
+        )
+        judged = verdict(facts)
+        return NodeHealthReply(
+            height=facts.height,
+            node=self.name,
+            advancing=judged.advancing,
+            reason=judged.reason,
+            syncing=syncing,
+            voting=self.driver.started and self.driver.position is not None and not syncing,
+            round=facts.round,
+            last_block_age_ms=facts.last_block_age_ms,
+            missing=tuple(facts.missing),
+            peers=self._peer_views(),
+            mempool_transactions=len(self.mempool),
+            mempool_bytes=self.mempool.bytes_held,
+        )
+
+    def _peer_views(self) -> tuple[PeerView, ...]:
+        state = self._chain.replica.state
+        views = []
+        for node in state.nodes:
+            if node.name != self.name:
+                peer = self.peers.connected.get(node.name)
+                institution = state.institutions[node.institution].name
+                height = 0 if peer is None else max(peer.status.height, self.sync.claim_of(node.name))
+                views.append(
+                    PeerView(
+                        name=node.name, institution=institution, connected=peer is not None, height=height
+                    )
+                )
+        return tuple(views)
+
+    # --- tasks --------------------------------------------------------------------------------------------
+
+    async def _tell_status(self) -> None:
+        while True:
+            self.peers.broadcast(self._status())
+            await trio.sleep(STATUS_S)
+
+    async def _tell_transactions(self) -> None:
+        while True:
+            await self._gossip.wait()
+            await trio.sleep(GOSSIP_S)
+            self._gossip = trio.Event()
+            for batch in _batches(self.mempool.take_gossip()):
+                self.peers.broadcast(batch)
+
+    async def _request_blocks(self) -> None:
+        while True:
+            for name, request in self.sync.requests(self._now_ms()):
+                peer = self.peers.connected.get(name)
+                if peer is not None:
+                    peer.say(request)
+            self.driver.wake_if_held()
+            await trio.sleep(SYNC_S)
+
+    async def _take_in(self) -> None:
+        """Check peers' transactions, a slice at a time, so that votes are never behind them."""
+        async for batch in self._intake:
+            for start in range(0, len(batch), INTAKE_SLICE):
+                await self.quiet()
+                for raw in batch[start : start + INTAKE_SLICE]:
+                    try:
+                        self.mempool.submit(raw, ours=False)
+                    except Refused as refused:
+                        log.debug("a peer's transaction refused", reason=str(refused))
+                await trio.lowlevel.checkpoint()
+            if len(self.mempool):
+                self.driver.wake()
+
+    # --- small answers ------------------------------------------------------------------------------------
+
+    def _status(self) -> Status:
+        return Status(self._chain.height, self.driver.engine.round, self._base)
+
+    @property
+    def _base(self) -> int:
+        return min(1, self._chain.height)
+
+    def _past(self, request: SyncRequest) -> SyncResponse:
+        """Decided blocks from the log, as many as asked for and as fit a response."""
+        found: list[tuple[bytes, bytes]] = []
+        size = 0
+        for height in range(request.first, request.first + request.count):
+            block, certificate = self._blocks.block(height), self._blocks.certificate(height)
+            if block is None or certificate is None:
+                break
+            size += len(block) + len(certificate)
+            if found and size > REPLY_BYTES_MAX:
+                break
+            found.append((block, certificate))
+        return SyncResponse(request.first, tuple(found))
+
+    def _check(self, transaction: Transaction, verified: bool) -> None:
+        replica = self._chain.replica
+        time_ms = max(self._now_ms(), replica.last_time_ms + 1)
+        check_envelope(replica.state, transaction, replica.genesis_hash, time_ms, verified)
+
+    def _still_open(self, signer: int, sequence: int) -> bool:
+        record = self._chain.replica.state.signers[signer]
+        code = window.check(record.highest, record.bitmap, sequence)
+        return code in (Code.OK, Code.SEQUENCE_AHEAD)
+
+
+def _batches(transactions: Sequence[bytes]) -> Iterable[Transactions]:
+    """The transactions in messages of bounded size."""
+    batch: list[bytes] = []
+    size = 0
+    for raw in transactions:
+        if batch and (size + len(raw) > TRANSACTIONS_BYTES_MAX or len(batch) == TRANSACTIONS_MAX):
+            yield Transactions(tuple(batch))
+            batch, size = [], 0
+        batch.append(raw)
+        size += len(raw)
+    if batch:
+        yield Transactions(tuple(batch))
+
+
+def _last_header(blocks: BlockStore, height: int) -> Header | None:
+    stored = blocks.block(height) if height else None
+    return None if stored is None else decode_block(stored).header
