@@ -1,0 +1,206 @@
+"""Whole nodes in one process: real engine, ledger and stores, memory streams, a mock clock, inline disk."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ledger.genesis import (
+    DEVELOPMENT,
+    VALIDATOR,
+    Genesis,
+    GenesisInstitution,
+    GenesisNode,
+    default_policies,
+    genesis_hash,
+)
+from ledger.kinds import BY_NAME
+from ledger.transactions import assemble, decode_transaction, encode_body, sign_input
+from node.execution import Chain
+from node.peers import Transport
+from node.runtime import Node
+from node.signer import Signer
+from primitives.signatures import public_key_of, sign
+from storage.blocks import BlockStore
+from storage.signer import SignerStore
+from storage.state import StateStore
+from storage.wal import WriteAheadLog
+from tests.node.network import MemoryNetwork
+
+INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")
+VALIDATORS = ("mof-1", "sbp-1", "pvara-1", "secp-1")
+OFFICERS = 40  # of each institution; every one is a signer with a window of its own
+GENESIS_MS = 1_700_000_000_000
+MAP_BYTES = 2**30
+
+T = TypeVar("T")
+
+
+def key(name: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
+
+
+def new_genesis(**parameters: int) -> Genesis:
+    """Five institutions, four of them with one validator each."""
+    institutions = tuple(
+        GenesisInstitution(
+            name,
+            name.upper(),
+            name != "fmu",
+            2,
+            tuple(public_key_of(key(f"{name}-officer-{number}")) for number in range(OFFICERS)),
+            b"root of " + name.encode(),
+        )
+        for name in INSTITUTIONS
+    )
+    nodes = tuple(
+        GenesisNode(name, name.split("-")[0], public_key_of(key(name)), 1, VALIDATOR) for name in VALIDATORS
+    )
+    return Genesis(
+        "testnet",
+        DEVELOPMENT,
+        GENESIS_MS,
+        institutions,
+        nodes,
+        default_policies(),
+        tuple(sorted(parameters.items())),
+        "mof",
+    )
+
+
+async def run_inline(call: Callable[..., T], *args: Any) -> T:
+    """Disk inline: under a mock clock a worker thread's time does not exist."""
+    await trio.lowlevel.checkpoint()
+    return call(*args)
+
+
+@dataclass
+class Running:
+    """One node of a cluster while it runs."""
+
+    node: Node
+    chain: Chain
+    blocks: BlockStore
+    stores: list[Any]
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    stopped: trio.Event = field(default_factory=trio.Event)
+    failure: BaseException | None = None
+
+    @property
+    def height(self) -> int:
+        return self.chain.height
+
+
+class Cluster:
+    """Nodes by name, each with a folder that outlives it."""
+
+    def __init__(self, folder: Path, nursery: trio.Nursery, genesis: Genesis | None = None) -> None:
+        self.folder = folder
+        self.genesis = genesis or new_genesis()
+        self.genesis_hash = genesis_hash(self.genesis)
+        self.network = MemoryNetwork()
+        self.nodes: dict[str, Running] = {}
+        self._nursery = nursery
+        self._sequences: dict[int, int] = {}
+        self._started_at = trio.current_time()
+
+    def now_ms(self) -> int:
+        """Real time of the simulated world."""
+        return GENESIS_MS + 1000 + int((trio.current_time() - self._started_at) * 1000)
+
+    async def start(self, *names: str, build: Callable[[Node], None] | None = None) -> None:
+        """Start nodes; `build` may change one before it runs."""
+        for name in names:
+            await self._start(name, build)
+
+    async def _start(self, name: str, build: Callable[[Node], None] | None) -> None:
+        folder = self.folder / name
+        new = not folder.exists()
+        blocks = BlockStore(folder / "blocks", map_bytes=MAP_BYTES)
+        states = StateStore(folder / "state", map_bytes=MAP_BYTES)
+        wal = WriteAheadLog(folder / "wal", map_bytes=MAP_BYTES)
+        signatures = SignerStore(folder / "signer", map_bytes=MAP_BYTES)
+        if new:
+            signatures.initialise(1)
+        chain = Chain.open(self.genesis, blocks, states)
+        institution = name.split("-")[0]
+        transport: Transport = self.network.transport(name, institution)
+        node = Node(
+            name=name,
+            version="test",
+            chain=chain,
+            blocks=blocks,
+            wal=wal,
+            signer=Signer(key(name), signatures, self.genesis_hash),
+            transport=transport,
+            dials=[other for other in VALIDATORS if other > name],
+            now_ms=self.now_ms,
+            run_sync=run_inline,
+            jitter=random.Random(name),
+            mempool_transactions=10_000,
+            mempool_bytes=2**24,
+        )
+        if build is not None:
+            build(node)
+        running = Running(node, chain, blocks, [blocks, states, wal, signatures])
+        self.nodes[name] = running
+
+        async def run(*, task_status: trio.TaskStatus[None]) -> None:
+            try:
+                with running.scope:
+                    await node.run(task_status=task_status)
+            finally:
+                for store in running.stores:
+                    store.close()
+                running.stopped.set()
+
+        await self._nursery.start(run)
+
+    async def kill(self, name: str) -> None:
+        """Stop a node between two turns of the event loop, without any goodbye."""
+        running = self.nodes.pop(name)
+        running.scope.cancel()
+        await running.stopped.wait()
+
+    async def reached(self, height: int, *names: str, seconds: float = 60) -> None:
+        """Wait until the nodes (all, unless named) have committed `height`."""
+        with trio.fail_after(seconds):
+            for name in names or tuple(self.nodes):
+                while self.nodes[name].height < height:
+                    await trio.sleep(0.005)
+
+    def act(self, signer: int = 0, advance_ms: int = 1) -> bytes:
+        """A signed act of one officer: the development clock goes ahead."""
+        sequence = self._sequences.get(signer, 0) + 1
+        self._sequences[signer] = sequence
+        kind = BY_NAME["dev_advance_clock"]
+        valid_until = self.now_ms() // 1000 + 600
+        body = encode_body(kind.number, [signer], sequence, valid_until, kind.payload(advance_ms))
+        name = f"{INSTITUTIONS[signer // OFFICERS]}-officer-{signer % OFFICERS}"
+        return assemble(body, [sign(key(name), sign_input(self.genesis_hash, body))])
+
+    async def commit(self, at: str, raw: bytes, seconds: float = 20) -> int:
+        """Submit to one node and wait until that node has it in a block; its height."""
+        node = self.nodes[at].node
+        node.submit(raw)
+        identity = decode_transaction(raw).id
+        assert await node.wait_committed(identity, seconds), "not committed in time"
+        found = self.nodes[at].blocks.find_transaction(identity)
+        assert found is not None
+        return found[0]
+
+    def assert_agreement(self) -> None:
+        """No two nodes have different blocks at a height, or different states at the same height."""
+        everyone = list(self.nodes.values())
+        for height in range(1, max(running.height for running in everyone) + 1):
+            stored = {running.blocks.block(height) for running in everyone if running.height >= height}
+            assert len(stored) == 1, f"different blocks at height {height}"
+        roots: dict[int, set[bytes]] = {}
+        for running in everyone:
+            roots.setdefault(running.height, set()).add(running.chain.replica.state_root)
+        assert all(len(found) == 1 for found in roots.values()), "different states"
