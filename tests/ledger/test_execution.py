@@ -1,4 +1,4 @@
-"""Blocks: every included transaction uses its sequence, results are exact, nothing raises, all is conserved."""
+"""Blocks: each included transaction uses its sequence, results are exact, nothing raises, all is conserved."""
 
 import numpy as np
 import pytest

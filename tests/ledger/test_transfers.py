@@ -79,6 +79,14 @@ def test_debits_whose_sum_passes_64_bits_are_not_mistaken_for_small() -> None:
     assert verdicts(state, mover, [(sender, receiver, 2**62)] * 4) == [Code.OVERDRAFT] * 4
 
 
+def test_low_halves_of_debits_carry_into_the_high_ones() -> None:
+    state, mover, sender, receiver = market()
+    transfers.mint(state, sender, 2**32 - 100)
+    # without the carry the sum of these would be 2**32 - 2, which the sender has
+    batch = [(sender, receiver, 2**32 - 1), (sender, receiver, 2**32 - 1)]
+    assert verdicts(state, mover, batch) == [Code.OK, Code.OVERDRAFT]
+
+
 def test_balances_above_two_to_the_53_stay_exact() -> None:
     state, mover, sender, receiver = market()
     transfers.mint(state, sender, 2**62)
