@@ -44,6 +44,7 @@ from consensus.verification import evidence_key
 TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 ROUNDS_AFTER_FAULTS_MAX = 4
 END_MS = 200_000
+LIES_MAX = 300  # messages that a liar reacts to: the honest answer each of its lies, which would never end
 
 Message = Proposal | Vote | Certificate
 
@@ -471,10 +472,12 @@ class Liar:
         self.position = position
         self._values: dict[int, list[bytes]] = {}
         self._seen: set[tuple[int, int]] = set()
+        self._acts = 0
 
     def receive(self, sender: int, message: Message, with_block: bool) -> None:
         cluster, random = self.cluster, self.cluster.random
-        if not cluster.faulty:
+        self._acts += 1
+        if not cluster.faulty or self._acts > LIES_MAX:
             return
         if isinstance(message, Proposal):
             values = self._values.setdefault(message.height, [])

@@ -1,0 +1,59 @@
+"""Random schedules over whole clusters: safety always, a decision soon after faults cease."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.simulation.cluster import Crash, Schedule, run, schedule_of
+
+_crashes = st.lists(
+    st.builds(
+        Crash,
+        node=st.integers(0, 3),
+        effect=st.integers(1, 60),
+        down_ms=st.integers(0, 3000),
+        tail_kept=st.sampled_from((0, 50, 100)),
+    ),
+    max_size=4,
+).map(tuple)
+
+_schedules = st.builds(
+    Schedule,
+    seed=st.integers(0, 2**32),
+    powers=st.sampled_from(((1, 1, 1, 1), (3, 3, 2, 3))),
+    heights=st.integers(1, 2),
+    faults_end_ms=st.sampled_from((500, 2000, 4000)),
+    loss_percent=st.sampled_from((0, 10, 30, 60)),
+    duplicate_percent=st.sampled_from((0, 20)),
+    delay_ms_max=st.sampled_from((5, 100, 800)),
+    untimely_percent=st.sampled_from((0, 30)),
+    crashes=_crashes,
+    liar=st.sampled_from((None, 0, 1, 2, 3)),
+    observer=st.booleans(),
+)
+
+
+@settings(
+    max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
+@given(_schedules)
+def test_no_schedule_breaks_a_rule(schedule: Schedule) -> None:
+    run(schedule)
+
+
+def test_a_thousand_seeds_break_no_rule() -> None:
+    evidence = 0
+    for seed in range(1000):
+        evidence += len(run(schedule_of(seed)).evidence)
+    assert evidence > 100  # the liars lied, and were seen
+
+
+def test_the_same_seed_gives_the_same_hash() -> None:
+    assert [run(schedule_of(seed)).digest for seed in range(20)] == [
+        run(schedule_of(seed)).digest for seed in range(20)
+    ]
+
+
+def test_four_that_lose_power_at_once_decide_the_block_they_precommitted() -> None:
+    for effect in range(1, 40):
+        crashes = tuple(Crash(node, effect, 100, 0) for node in range(4))
+        run(Schedule(effect, heights=2, crashes=crashes))
