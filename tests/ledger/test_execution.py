@@ -1,7 +1,9 @@
-"""Blocks: each included transaction uses its sequence, results are exact, nothing raises, all is conserved."""
+"""Blocks: each included transaction uses its sequence, results are exact, nothing raises, all conserves."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger import conservation, rows, transfers
 from ledger.codes import Code, InvariantError
@@ -329,6 +331,48 @@ def test_the_same_blocks_give_the_same_root_on_every_replica() -> None:
         run(state, signed(state, "transfer", OWNER, 1, 2, 0, 50), height=2)
         roots.add(state.root())
     assert len(roots) == 1
+
+
+indices = st.one_of(st.integers(0, 5), st.integers(0, 2**32 - 2))
+payloads = st.one_of(
+    st.tuples(st.just("transfer"), st.tuples(indices, indices, st.integers(1, 2**63 - 1))),
+    st.tuples(st.just("transfer_batch"), st.tuples(st.binary(max_size=64))),
+    st.tuples(st.just("holding_open"), st.tuples(st.binary(min_size=8, max_size=24))),
+    st.tuples(st.just("account_update"), st.tuples(indices, st.just(bytes(32)), st.integers(0, 2**32 - 1))),
+    st.tuples(
+        st.just("account_open"),
+        st.tuples(
+            st.lists(
+                st.builds(
+                    AccountRow,
+                    st.integers(0, 255),
+                    st.just(bytes(32)),
+                    st.integers(0, 2**32 - 1),
+                    st.integers(0, 999),
+                    st.integers(0, 255),
+                    st.binary(max_size=32),
+                ),
+                min_size=1,
+                max_size=3,
+            ).map(tuple)
+        ),
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(payloads, st.integers(0, 5), st.integers(1, 200)), max_size=8))
+def test_execution_never_raises_and_always_conserves(
+    block: list[tuple[tuple[str, tuple[object, ...]], int, int]],
+) -> None:
+    state = market()
+    transactions = [
+        transaction(state, kind, {signer: KEYS.get(signer, "nobody")}, sequence, *fields)
+        for (kind, fields), signer, sequence in block
+    ]
+    outcome = run(state, *transactions)
+    assert len(outcome.results) == len(transactions)
+    conservation.check_all(state)
 
 
 # --- conservation
