@@ -1,14 +1,14 @@
 """Certificates: both ends prove who they are, and no institution can speak for another."""
 
 import ssl
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from config.keys import KeyFileError
@@ -124,6 +124,23 @@ def test_an_institution_cannot_issue_the_node_of_another(mof: Issued, sbp: Issue
 def test_an_institution_outside_the_genesis_is_refused(mof: Issued) -> None:
     with pytest.raises(CertificateError, match="institution 'mof': not in the genesis"):
         peer_identity(issue_node(mof, MOF, NOW).der, {})
+
+
+def test_a_certificate_with_a_second_name_is_refused(mof: Issued) -> None:
+    names = [x509.UniformResourceIdentifier(SBP.uri), x509.UniformResourceIdentifier(MOF.uri)]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(mof.certificate.subject)
+        .issuer_name(mof.certificate.subject)
+        .public_key(mof.private_key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(mof.private_key, hashes.SHA256())
+    )
+    with pytest.raises(CertificateError, match="has 2 subject alternative names, must have one URI"):
+        peer_identity(certificate.public_bytes(serialization.Encoding.DER), {"mof": mof.der})
 
 
 @pytest.mark.parametrize(

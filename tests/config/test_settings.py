@@ -71,9 +71,9 @@ def test_a_gateway_has_no_place_for_a_key(tmp_path: Path) -> None:
 
 def test_the_environment_plays_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN", "127.0.0.1:1")
-    monkeypatch.setenv("NAME", "other")
+    monkeypatch.setenv("PASSPHRASE_FILE", "/somewhere")  # a key that the file does not have
     settings = load_node_settings(written(tmp_path, NODE))
-    assert (settings.name, settings.listen) == ("mof", "127.0.0.1:26600")
+    assert (settings.listen, settings.passphrase_file) == ("127.0.0.1:26600", None)
 
 
 def test_a_limit_outside_its_bounds_is_refused(tmp_path: Path) -> None:
