@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import conservation, rows, transfers
-from ledger.codes import Code, InvariantError
+from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Node, Stage
 from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_block, results_root
 from ledger.kinds.account_open import AccountRow
@@ -436,6 +436,31 @@ def test_mint_move_and_burn_conserve() -> None:
     conservation.check_block(state, mark)
     conservation.check_all(state)
     assert state.instruments[0].supply == 300 + 2**61 - 2**59
+
+
+def test_a_holding_opened_and_filled_in_one_block_is_counted_once() -> None:
+    state = market()
+    mark = state.mark()
+    holding = transfers.open_holding(state, 0, 1)
+    transfers.mint(state, holding, 7)
+    transfers.move(state, 0, 1, 5)
+    conservation.check_block(state, mark)
+
+
+def test_an_effect_that_is_refused_halfway_leaves_nothing() -> None:
+    state = market()
+    original = transfers.credit
+
+    def refusing(state: State, holding: int, amount: int) -> None:
+        original(state, holding, amount)
+        raise Refused(Code.WRONG_STATUS, "holding", holding, "refused after it was written")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfers, "credit", refusing)
+        outcome = result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30))
+    assert outcome.code == Code.WRONG_STATUS
+    assert state.holdings.column("balance").tolist() == [100, 100, 100]
+    assert state.signers[BINANCE].highest == 1
 
 
 def test_a_block_that_does_not_conserve_halts() -> None:
