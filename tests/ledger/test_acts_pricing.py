@@ -30,7 +30,9 @@ def test_price_is_the_exact_fraction_rounded_half_up(yield_e6: int, days: int) -
     assert tbill_price_e4(yield_e6, days) == int(exact * 10**4 + Fraction(1, 2))
 
 
-@pytest.mark.parametrize(("units", "paisa"), [(1, 489_436), (2, 978_873), (3, 1_468_309), (2_000_000, 978_873_000_000)])
+@pytest.mark.parametrize(
+    ("units", "paisa"), [(1, 489_436), (2, 978_873), (3, 1_468_309), (2_000_000, 978_873_000_000)]
+)
 def test_cost_is_rounded_down_so_that_the_remainder_stays_with_the_payer(units: int, paisa: int) -> None:
     assert cost_minor(units, 500_000, 978_873) == paisa == units * 500_000 * 978_873 // 10**6
 
@@ -47,7 +49,8 @@ def test_real_isins_pass(isin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["PK0012345670", "PK0012345617", "pk0012345671", "PK00123456", "PK 0012345671", "", "PK001234567١"]
+    "text",
+    ["PK0012345670", "PK0012345617", "pk0012345671", "PK00123456", "PK 0012345671", "", "PK001234567١"],
 )
 def test_other_texts_are_no_isin(text: str) -> None:
     assert isin_fault(text) is not None

@@ -1,0 +1,144 @@
+"""The life of a proposal: maker and checkers, and every way it can end."""
+
+import pytest
+
+from ledger.codes import Code
+from ledger.documents import ProposalStatus
+from tests.ledger.network import BILL, DAY_MS, EVERYONE, Network, make_genesis
+
+PROGRAMME = {"name": "bills", "cap_cents": 1_000}
+
+
+@pytest.fixture
+def net() -> Network:
+    return Network()
+
+
+def test_one_officer_opens_and_another_one_executes(net: Network) -> None:
+    (proposal,) = net.ok("cash_define", "sbp1", currency="PKR")
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    assert len(net.state.instruments) == 0
+    created = net.ok("approve", "sbp3", proposal=proposal, reason=12)
+    assert created[0] == 0
+    record = net.proposal(proposal)
+    assert (record.status, record.created) == (ProposalStatus.EXECUTED, created)
+    assert (record.decided_height, record.decided_ms) == (net.height, net.header_ms)
+    first, second = record.approvals
+    assert (first.officer, first.institution, first.height, first.reason) == (net.signers["sbp1"], 1, 1, 0)
+    assert (second.officer, second.institution, second.height, second.reason) == (
+        net.signers["sbp3"],
+        1,
+        2,
+        12,
+    )
+    assert (first.time_ms, second.time_ms) == (net.header_ms - 1_000, net.header_ms)
+
+
+def test_the_maker_is_never_his_own_second(net: Network) -> None:
+    (proposal,) = net.ok("cash_define", "sbp1", currency="PKR")
+    net.refused(Code.DUPLICATE_OFFICER, "approve", "sbp1", proposal=proposal, reason=0)
+    net.refused(Code.DUPLICATE_OFFICER, "approve", "sbp1 sbp2", proposal=proposal, reason=0)
+    net.refused(Code.DUPLICATE_OFFICER, "reject", "sbp1", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    assert len(net.proposal(proposal).approvals) == 1
+
+
+def test_a_checker_counts_once_too(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1 mof2", **PROGRAMME)
+    net.ok("approve", "sbp1", proposal=proposal, reason=0)
+    net.refused(Code.DUPLICATE_OFFICER, "approve", "sbp1", proposal=proposal, reason=0)
+
+
+def test_who_has_objected_does_not_approve(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1 mof2", **PROGRAMME)
+    net.ok("reject", "sbp1", proposal=proposal, reason=3)
+    net.refused(Code.DUPLICATE_OFFICER, "approve", "sbp1", proposal=proposal, reason=0)
+    assert net.proposal(proposal).objections[0].reason == 3
+
+
+def test_an_institution_rejects_by_as_many_officers_as_it_approves(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1 mof2", **PROGRAMME)
+    net.ok("reject", "sbp1", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("reject", "sbp2", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.REJECTED
+    net.refused(Code.WRONG_STATUS, "approve", "pvara1", proposal=proposal, reason=0)
+    assert net.state.chain_record.open_proposals == ()
+
+
+def test_the_maker_withdraws_what_is_open_and_nothing_else(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1", **PROGRAMME)
+    net.ok("withdraw", "mof1", proposal=proposal, reason=5)
+    record = net.proposal(proposal)
+    assert (record.status, record.objections[-1].reason) == (ProposalStatus.WITHDRAWN, 5)
+    net.refused(Code.WRONG_STATUS, "withdraw", "mof1", proposal=proposal, reason=5)
+    net.refused(Code.WRONG_STATUS, "reject", "sbp1", proposal=proposal, reason=5)
+
+
+def test_a_proposal_expires_in_ledger_time(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1", **PROGRAMME)
+    net.advance(7 * DAY_MS - 60_000)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.advance(60_000)
+    record = net.proposal(proposal)
+    assert (record.status, record.decided_height) == (ProposalStatus.EXPIRED, net.height)
+    net.refused(Code.WRONG_STATUS, "approve", "sbp1", proposal=proposal, reason=0)
+
+
+def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net: Network) -> None:
+    (first,) = net.ok("cash_define", "sbp1", currency="PKR")
+    (second,) = net.ok("cash_define", "sbp2", currency="PKR")
+    net.ok("approve", "sbp2", proposal=first, reason=0)
+    net.ok("approve", "sbp1", proposal=second, reason=0)
+    record = net.proposal(second)
+    assert (record.status, record.code, record.field) == (
+        ProposalStatus.FAILED,
+        Code.ALREADY_EXISTS,
+        "currency",
+    )
+    assert record.value == "PKR"
+    assert len(record.approvals) == 2
+    assert net.state.chain_record.open_proposals == ()
+
+
+def test_the_cap_is_checked_again_at_execution(net: Network) -> None:
+    net.define_money()
+    (first,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 112_000_000})
+    (second,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 1, "isin": "US0378331005"})
+    net.ok("approve", "pvara1 pvara2", proposal=first, reason=0)
+    net.ok("approve", "pvara1 pvara2", proposal=second, reason=0)
+    assert net.proposal(first).status is ProposalStatus.EXECUTED
+    assert (net.proposal(second).status, net.proposal(second).code) == (
+        ProposalStatus.FAILED,
+        Code.CAP_EXCEEDED,
+    )
+    assert "US0378331005" not in net.state.instrument_by_isin
+    assert len(net.state.accounts) == 2  # the treasury and one pool: the failed effect left nothing
+
+
+def test_what_can_be_seen_to_fail_is_refused_before_it_is_proposed(net: Network) -> None:
+    net.refused(Code.BAD_IDENTIFIER, "cash_define", "sbp1 sbp2", currency="rupee")
+    assert len(net.state.proposals) == 0
+
+
+def test_there_is_a_limit_to_open_proposals() -> None:
+    net = Network(make_genesis(parameters=(("proposals_open_max", 16),)))
+    for number in range(16):
+        net.ok("programme_create", "mof1", name=f"p{number}", cap_cents=1)
+    net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof1", name="one more", cap_cents=1)
+
+
+def test_a_proposal_that_does_not_exist_is_not_found(net: Network) -> None:
+    for kind in ("approve", "reject", "withdraw"):
+        net.refused(Code.NOT_FOUND, kind, "mof1", proposal=9, reason=0)
+
+
+def test_more_than_two_thirds_of_the_voting_institutions_change_the_network(net: Network) -> None:
+    (proposal,) = net.ok("parameter_set", "mof1 mof2 sbp1 sbp2", name="idle_ms", value=750)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", "secp1 secp3", proposal=proposal, reason=0)
+    assert net.state.parameters[net.state.parameter_by_name["idle_ms"]].value == 750
+
+
+def test_one_transaction_may_carry_everybodys_signature(net: Network) -> None:
+    assert net.enact("programme_create", EVERYONE, **PROGRAMME) == (0,)
