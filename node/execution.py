@@ -4,6 +4,8 @@ Blocks and certificates are the truth; the stored state is a checkpoint that sav
 order is always: block and certificate durable, then executed, then (in the node) the WAL advances.
 """
 
+from dataclasses import dataclass
+
 from consensus.encoding import encode_certificate
 from consensus.messages import Certificate
 from ledger.codes import InvariantError
@@ -19,6 +21,15 @@ from wire.blocks import Block, decode_block
 CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
 
 __all__ = ["AppliedBlock", "Chain", "StateDivergence"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What one checkpoint writes."""
+
+    height: int
+    changes: Changes
+    meta: bytes
 
 
 class Chain:
@@ -66,18 +77,32 @@ class Chain:
         self._blocks.put_results(applied.height, applied.results_bytes, list(applied.transaction_ids))
         return applied
 
-    def checkpoint_due(self) -> bool:
-        """Whether enough blocks were executed since the last checkpoint."""
-        return self.height - self._saved_height >= CHECKPOINT_BLOCKS
+    @property
+    def saved_height(self) -> int:
+        """The height of the last checkpoint."""
+        return self._saved_height
+
+    def checkpoint_due(self, blocks: int = CHECKPOINT_BLOCKS) -> bool:
+        """Whether so many blocks were executed since the last checkpoint."""
+        return self.height - self._saved_height >= blocks
+
+    def take_checkpoint(self) -> "Checkpoint":
+        """Everything that changed since the last checkpoint, copied while the state stands still."""
+        self._unsaved = _merged(self._unsaved, self.replica.state.drain_changes())
+        return Checkpoint(self.height, self._unsaved, pack(self.replica.memory()))
+
+    def save_checkpoint(self, taken: "Checkpoint") -> None:
+        """Write a checkpoint, off the event loop and one at a time: none is taken before it is saved. One
+        that fails loses nothing, the next one includes it."""
+        if taken.height > self._saved_height:
+            self._states.save(taken.height, taken.changes, taken.meta)
+            self._saved_height = taken.height
+        self._unsaved = None
 
     def checkpoint(self) -> None:
-        """Save the state of this height; a save that fails loses nothing, the next one includes it."""
-        if self.height == self._saved_height:
-            return
-        self._unsaved = _merged(self._unsaved, self.replica.state.drain_changes())
-        self._states.save(self.height, self._unsaved, pack(self.replica.memory()))
-        self._unsaved = None
-        self._saved_height = self.height
+        """Save the state of this height."""
+        if self.height > self._saved_height:
+            self.save_checkpoint(self.take_checkpoint())
 
     def _replay(self, height: int) -> None:
         stored = self._blocks.block(height)

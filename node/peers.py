@@ -33,6 +33,7 @@ SILENCE_S = 30.0  # a peer says its status every second
 SEND_S = 15.0  # for one piece of at most two frames
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 1.0
+CONNECTIONS_MAX = 64
 STRANGERS_MAX = 64  # connections at once that have not said hello
 RECEIVE_BYTES = 128 * 1024
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -82,6 +83,7 @@ class Peer:
         self.wake = trio.Event()
         self.scope = trio.CancelScope()
         self.closed_because = ""
+        self.gone = trio.Event()
 
     def send(self, channel: Channel, data: bytes) -> bool:
         """Queue one encoded message. False when it was dropped for want of room."""
@@ -126,6 +128,7 @@ class Peers:
         height: Callable[[], int],
         handler: PeerHandler,
         jitter: random.Random,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
         """`dials` are the nodes that we connect to (the others connect to us); `admit` says why a peer may
         not join, or None; `height` is our committed height, for the hello."""
@@ -137,6 +140,7 @@ class Peers:
         self._height = height
         self._handler = handler
         self._jitter = jitter
+        self._connections_max = connections_max
         self._strangers = 0
         self.connected: dict[str, Peer] = {}
 
@@ -158,8 +162,8 @@ class Peers:
         await self._transport.serve(self._accept, task_status)
 
     async def _accept(self, link: Link) -> None:
-        if self._strangers >= STRANGERS_MAX:
-            log.warning("connection refused", peer=link.peer.node, reason="too many have not said hello")
+        if self._strangers >= STRANGERS_MAX or len(self.connected) >= self._connections_max:
+            log.warning("connection refused", peer=link.peer.node, reason="too many connections")
             await trio.aclose_forcefully(link.stream)
             return
         await self._converse(link)
@@ -167,6 +171,9 @@ class Peers:
     async def _keep_dialling(self, name: str) -> None:
         backoff = BACKOFF_FIRST_S
         while True:
+            connected = self.connected.get(name)
+            if connected is not None:  # it has dialled us
+                await connected.gone.wait()
             try:
                 with trio.fail_after(DIAL_S):
                     link = await self._transport.dial(name)
@@ -208,6 +215,7 @@ class Peers:
             if self.connected.get(peer.name) is peer:
                 del self.connected[peer.name]
                 self._handler.left(peer)
+            peer.gone.set()
             log.info("peer left", peer=peer.name, reason=peer.closed_because or "the node stops")
             await trio.aclose_forcefully(link.stream)
         return True

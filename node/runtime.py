@@ -73,6 +73,8 @@ class Node:
         jitter: random.Random,
         mempool_transactions: int,
         mempool_bytes: int,
+        checkpoint_blocks: int,
+        connections_max: int,
         services: Sequence[Service] = (),
     ) -> None:
         """`dials` are the nodes that we connect to; `services` run beside the node, as the local socket."""
@@ -82,9 +84,12 @@ class Node:
         self._blocks = blocks
         self._now_ms = now_ms
         self._run_sync = run_sync
-        self._services = services
+        self._services = tuple(services)
+        self._checkpoint_blocks = checkpoint_blocks
+        self._checkpoint_due = trio.Event()
         self._archive = Archive(blocks)
         self._header: Header | None = _last_header(blocks, chain.height)
+        self._base = blocks.base()
         self._committed_at_ms = now_ms()
         self._hinted_ms: dict[str, int] = {}
         self._contact = trio.Event()
@@ -108,6 +113,7 @@ class Node:
             height=lambda: chain.height,
             handler=self,
             jitter=jitter,
+            connections_max=connections_max,
         )
         self.driver = Driver(
             chain=chain,
@@ -121,13 +127,14 @@ class Node:
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run until cancelled, then save a checkpoint. Raises what the driver raises when it must stop."""
+        """Run until cancelled. Raises what the driver raises when the node must stop."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self.peers.run)
             nursery.start_soon(self._tell_status)
             nursery.start_soon(self._tell_transactions)
             nursery.start_soon(self._request_blocks)
             nursery.start_soon(self._take_in)
+            nursery.start_soon(self._save_checkpoints)
             for service in self._services:
                 nursery.start_soon(service)
             task_status.started()
@@ -202,10 +209,13 @@ class Node:
 
     def committed(self, block: Block, applied: AppliedBlock) -> None:
         self._header = block.header
+        self._base = self._base or block.header.height
         self._committed_at_ms = self._now_ms()
         self.sync.faulty_max = (len(self._chain.replica.validators) - 1) // 3
         self.mempool.block_committed(applied.transaction_ids, block.header.time_ms)
         self.commitments.committed(applied.height, applied.transaction_ids)
+        if self._chain.checkpoint_due(self._checkpoint_blocks):
+            self._checkpoint_due.set()
 
     # --- questions (node.local.Services) ------------------------------------------------------------------
 
@@ -331,14 +341,19 @@ class Node:
             if len(self.mempool):
                 self.driver.wake()
 
+    async def _save_checkpoints(self) -> None:
+        """Copy what changed between two blocks, write it beside consensus."""
+        while True:
+            await self._checkpoint_due.wait()
+            await self.quiet()
+            taken = self._chain.take_checkpoint()
+            await self._run_sync(self._chain.save_checkpoint, taken)
+            self._checkpoint_due = trio.Event()
+
     # --- small answers ------------------------------------------------------------------------------------
 
     def _status(self) -> Status:
         return Status(self._chain.height, self.driver.engine.round, self._base)
-
-    @property
-    def _base(self) -> int:
-        return min(1, self._chain.height)
 
     def _past(self, request: SyncRequest) -> SyncResponse:
         """Decided blocks from the log, as many as asked for and as fit a response."""

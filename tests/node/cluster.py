@@ -144,6 +144,8 @@ class Cluster:
             jitter=random.Random(name),
             mempool_transactions=10_000,
             mempool_bytes=2**24,
+            checkpoint_blocks=10,
+            connections_max=16,
         )
         if build is not None:
             build(node)
