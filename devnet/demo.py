@@ -25,7 +25,8 @@ from client.errors import ClientError
 from client.rpc import AsyncClient
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork, running_network
-from devnet.scenario import Scenario, require
+from devnet.scenario import Scenario
+from devnet.watching import equal_roots, require
 
 VALIDATORS = 4
 COMMAND_S = 300
@@ -100,7 +101,7 @@ class Demo:
                 self.report.refusals = scenario.refusals
                 self.report.transfers = scenario.transfers
                 self.report.restart_caught_up = scenario.restart_caught_up
-                self.report.state_root, self.report.height = await scenario.equal_roots()
+                self.report.state_root, self.report.height = await equal_roots(running)
                 self.report.roots_equal = True
                 proof = directory / "holding.proof"
                 await self._play(progress, client, "proof", lambda: self._proof(running, scenario, proof))

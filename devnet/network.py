@@ -321,9 +321,7 @@ def _write_node(
         ),
         log=log,
     )
-    gateway = GatewaySettings(
-        listen=node.rpc.removeprefix("http://"), socket=_relative(node), blocks_dir=Path("blocks"), log=log
-    )
+    gateway = GatewaySettings(listen=node.rpc.removeprefix("http://"), socket=_relative(node), log=log)
     node.node_toml.write_text(settings_to_toml(settings, f"Node {node.name} of a local network."))
     node.gateway_toml.write_text(settings_to_toml(gateway, f"Gateway beside node {node.name}."))
     signer = SignerStore(directory / "signer")

@@ -8,11 +8,10 @@ network says otherwise.
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeVar
 
 import trio
 
@@ -23,10 +22,11 @@ from client.wallet import Wallet
 from devnet.actors import Actors
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork
+from devnet.watching import equal_roots, require, until
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, OfferStatus
 from ledger.rows import AccountType
-from wire.queries import ChainStatusReply, InstrumentReply
+from wire.queries import InstrumentReply
 
 ISIN = "PK0012345671"
 SECOND_ISIN = "PK0012345689"
@@ -51,10 +51,6 @@ CRASHED = "pvara"
 GAP_MS_MAX = 2_000
 WINDOW_MS = 3_600_000
 SEED = 1947
-WAIT_S = 30
-POLL_S = 0.05
-
-T = TypeVar("T")
 
 
 def paisa(units: int) -> int:
@@ -92,23 +88,6 @@ class Vasp:
     @property
     def self_custody(self) -> list[Holder]:
         return [holder for holder in self.holders if holder.wallet is not None]
-
-
-def require(condition: bool, what: str) -> None:
-    """Raise DevnetError, saying what is not as it must be."""
-    if not condition:
-        raise DevnetError(what)
-
-
-async def until(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool], otherwise: str) -> T:
-    """The first answer that `holds`. Raises DevnetError(otherwise) after WAIT_S."""
-    with trio.move_on_after(WAIT_S):
-        while True:
-            answer = await ask()
-            if holds(answer):
-                return answer
-            await trio.sleep(POLL_S)
-    raise DevnetError(f"{otherwise} within {WAIT_S} s")
 
 
 class Scenario:
@@ -332,7 +311,7 @@ class Scenario:
         times = [(await self.client.chain_block(height)).time_ms for height in range(first, last + 1)]
         self.longest_gap_ms = max(later - earlier for earlier, later in pairwise(times))
         require(self.longest_gap_ms <= GAP_MS_MAX, f"a gap of {self.longest_gap_ms} ms between two blocks")
-        root, height = await self.equal_roots()
+        root, height = await equal_roots(self.running)
         self.restart_caught_up = True
         return (
             f"{CRASHED} killed and restarted; longest gap {self.longest_gap_ms} ms; "
@@ -375,33 +354,21 @@ class Scenario:
             f"PKR {due / 100:,.2f} to every holder in one block; supply zero; the frozen one into frozen cash"
         )
 
-    async def equal_roots(self) -> tuple[str, int]:
-        """The state root that all validators hold at one same height, and that height.
-
-        Raises DevnetError if they differ, or are not at one height within half a minute.
-        """
-        async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(AsyncClient(url)) for url in self.running.rpc_urls]
-
-            async def ask() -> list[ChainStatusReply]:
-                return [await client.chain_status() for client in clients]
-
-            replies = await until(
-                ask,
-                lambda replies: len({reply.height for reply in replies}) == 1,
-                "the validators are not at one height",
-            )
-        require(len({reply.state_root for reply in replies}) == 1, f"roots differ at {replies[0].height}")
-        return replies[0].state_root.hex(), replies[0].height
-
     # --- accounts and money -----------------------------------------------------------------------------
 
     def _account_row(
         self, number: int, type: AccountType, owner: bytes, jurisdiction: int
-    ) -> tuple[object, ...]:
+    ) -> dict[str, object]:
         salt = self.random.randbytes(16)
         commitment = hashlib.sha256(salt + f"client {number}".encode()).digest()
-        return (int(type), commitment, KYC_UNTIL, jurisdiction, RETAIL, owner)
+        return {
+            "type": int(type),
+            "kyc": commitment,
+            "kyc_until": KYC_UNTIL,
+            "jurisdiction": jurisdiction,
+            "investor_class": RETAIL,
+            "owner_key": owner,
+        }
 
     async def _open_accounts(self, vasp: Vasp, count: int, *, owners: Sequence[Wallet] = ()) -> list[Holder]:
         rows = [self._account_row(n, AccountType.CUSTODIAL, b"", PAKISTAN) for n in range(count)]
