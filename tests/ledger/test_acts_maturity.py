@@ -1,0 +1,205 @@
+"""Maturity, redemption and freezes."""
+
+import pytest
+
+from ledger.codes import Code
+from ledger.documents import InstrumentStatus, ProposalStatus
+from ledger.rows import FROZEN
+from tests.ledger.network import DAY_MS, Network, client, packed
+
+AT_ONCE = "pvara1 pvara2"
+TWO_AUTHORITIES = "sbp1 sbp2 fmu1 fmu2"
+
+
+class Holders:
+    """A bill of 100 units, of which three clients hold 10, 20 and 30; only the first has a cash holding of
+    his own from the start, the second pays from client money, the third was given his."""
+
+    def __init__(self) -> None:
+        self.net = net = Network()
+        net.license("binance")
+        net.define_money()
+        self.bill = net.issue(units=100)
+        *clients, pool = net.accounts("binance", [client(1), client(2), client(3), client(4, 2)])
+        self.clients = clients
+        self.bills = net.holdings("binance", [(account, self.bill) for account in clients])
+        self.money, self.cash = net.holdings("binance", [(pool, 0), (clients[0], 0)])
+        net.fund(self.money, 60 * 489_437)
+        offer = net.offer(self.bill, 100)
+        rows = [(self.bills[0], self.money, 10), (self.bills[1], self.money, 50)]
+        assert net.do("offer_take", "binance", offer=offer, rows=packed(rows, 4, 4, 8)).rows == b""
+        net.ok("transfer", "binance", from_holding=self.bills[1], to_holding=self.bills[2], amount=30)
+
+    def mature(self) -> None:
+        bill = self.net.state.instruments[self.bill]
+        self.net.advance(bill.maturity_ms - self.net.time_ms - 1_000)
+
+    def pay(self, amount: int) -> None:
+        treasury = self.net.state.instruments[self.bill].treasury_cash
+        self.net.fund(treasury, amount)
+        self.net.enact("redemption_fund", "mof1 mof2", instrument=self.bill, amount=amount)
+        self.net.block()
+
+    def cash_of(self, number: int) -> int:
+        holding = self.net.state.holding_of(self.clients[number], 0)
+        assert holding is not None
+        return holding
+
+    @property
+    def status(self) -> InstrumentStatus:
+        return self.net.state.instruments[self.bill].status
+
+
+@pytest.fixture
+def holders() -> Holders:
+    return Holders()
+
+
+def test_transfers_close_in_the_first_block_of_the_day_of_maturity(holders: Holders) -> None:
+    net = holders.net
+    trade = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
+    net.advance(net.state.instruments[holders.bill].maturity_ms - net.time_ms - 3_000)
+    assert holders.status is InstrumentStatus.ACTIVE
+    net.ok("transfer", "binance", **trade)
+    net.block()
+    assert net.time_ms - 1_000 >= net.state.instruments[holders.bill].maturity_ms
+    assert holders.status is InstrumentStatus.MATURED_UNPAID
+    net.refused(Code.TRANSFERS_CLOSED, "transfer", "binance", **trade)
+    assert net.do("transfer_batch", "binance", rows=packed([tuple(trade.values())], 4, 4, 8)).rows == packed(
+        [(Code.TRANSFERS_CLOSED,)], 2
+    )
+
+
+def test_nobody_is_paid_until_everybody_can_be(holders: Holders) -> None:
+    holders.mature()
+    holders.pay(60 * 500_000 - 1)
+    assert holders.status is InstrumentStatus.MATURED_UNPAID
+    assert holders.net.balance(holders.cash) == 0
+    holders.pay(1)
+    assert holders.status is InstrumentStatus.REDEEMED
+    assert [holders.net.balance(holders.cash_of(n)) for n in range(3)] == [5_000_000, 10_000_000, 15_000_000]
+    assert holders.net.state.instruments[holders.bill].supply == 0
+    assert holders.net.state.chain_record.live_securities == ()
+
+
+def test_funds_may_come_early_and_what_is_left_returns(holders: Holders) -> None:
+    bill = holders.net.state.instruments[holders.bill]
+    proceeds = holders.net.balance(bill.treasury_cash)
+    holders.pay(60 * 500_000 + 123)
+    assert holders.status is InstrumentStatus.ACTIVE
+    holders.mature()
+    assert holders.status is InstrumentStatus.REDEEMED
+    assert holders.net.balance(bill.pool_cash) == 0
+    assert holders.net.balance(bill.treasury_cash) == proceeds + 123
+
+
+def test_what_is_redeemed_takes_no_more_funds_and_more_than_there_is_is_refused(holders: Holders) -> None:
+    net = holders.net
+    free = net.balance(net.state.instruments[holders.bill].treasury_cash)
+    net.refused(Code.OVERDRAFT, "redemption_fund", "mof1", instrument=holders.bill, amount=free + 1)
+    net.refused(Code.INSTRUMENT_MISMATCH, "redemption_fund", "mof1", instrument=0, amount=1)
+    holders.pay(60 * 500_000)
+    holders.mature()
+    net.refused(Code.WRONG_STATUS, "redemption_fund", "mof1", instrument=holders.bill, amount=1)
+
+
+@pytest.mark.parametrize("target", ["account", "holding"])
+def test_a_frozen_holder_is_paid_into_frozen_cash(holders: Holders, target: str) -> None:
+    net = holders.net
+    index = holders.clients[1] if target == "account" else holders.bills[1]
+    net.enact("freeze", AT_ONCE, target=1 if target == "account" else 2, index=index)
+    holders.pay(60 * 500_000)
+    holders.mature()
+    assert net.balance(holders.cash_of(1)) == 10_000_000
+    assert net.state.holdings[holders.cash_of(1)].flags & FROZEN
+    for number in (0, 2):
+        assert not net.state.holdings[holders.cash_of(number)].flags & FROZEN
+    move = {"from_holding": holders.cash_of(1), "to_holding": holders.money, "amount": 1}
+    net.refused(Code.FROZEN, "transfer", "binance", **move)
+    if target == "account":  # the account's lift leaves the cash frozen: it has a flag of its own
+        net.enact("lift", TWO_AUTHORITIES, target=1, index=index)
+        net.refused(Code.FROZEN, "transfer", "binance", **move)
+    net.enact("lift", TWO_AUTHORITIES, target=2, index=holders.cash_of(1))
+    net.ok("transfer", "binance", **move)
+
+
+@pytest.mark.parametrize(("target", "index"), [(3, 1), (3, 0), (5, 0)])
+def test_redemption_waits_while_the_bill_its_cash_or_the_market_is_frozen(
+    holders: Holders, target: int, index: int
+) -> None:
+    holders.pay(60 * 500_000)
+    holders.net.enact("freeze", AT_ONCE, target=target, index=index)
+    holders.mature()
+    assert holders.status is InstrumentStatus.MATURED_UNPAID
+    holders.net.enact("lift", TWO_AUTHORITIES, target=target, index=index)
+    holders.net.block()
+    assert holders.status is InstrumentStatus.REDEEMED
+
+
+def test_units_the_treasury_kept_are_redeemed_to_the_treasury() -> None:
+    net = Network()
+    net.define_money()
+    bill = net.issue(units=4)
+    record = net.state.instruments[bill]
+    net.fund(record.treasury_cash, 4 * 500_000)
+    net.enact("redemption_fund", "mof1 mof2", instrument=bill, amount=4 * 500_000)
+    net.advance(85 * DAY_MS)
+    assert net.state.instruments[bill].status is InstrumentStatus.REDEEMED
+    assert net.balance(record.treasury_cash) == 4 * 500_000
+
+
+# --- freezes
+
+
+@pytest.mark.parametrize("authority", ["pvara", "sbp", "fmu"])
+def test_two_officers_of_any_one_authority_freeze_at_once(holders: Holders, authority: str) -> None:
+    net = holders.net
+    (proposal,) = net.ok("freeze", f"{authority}1", target=2, index=holders.bills[0])
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", f"{authority}2", proposal=proposal, reason=0)
+    move = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
+    net.refused(Code.FROZEN, "transfer", "binance", **move)
+
+
+def test_one_officer_each_of_two_authorities_freeze_nothing(holders: Holders) -> None:
+    net = holders.net
+    proposal, *_ = net.ok("freeze", "pvara1 sbp1", target=2, index=holders.bills[0])
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+
+
+def test_one_authority_never_lifts_alone(holders: Holders) -> None:
+    net = holders.net
+    net.enact("freeze", AT_ONCE, target=1, index=holders.clients[0])
+    (proposal,) = net.ok("lift", "pvara1 pvara2 pvara3", target=1, index=holders.clients[0])
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", "sbp1", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", "sbp2", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.EXECUTED
+    assert not net.state.accounts[holders.clients[0]].flags & FROZEN
+
+
+@pytest.mark.parametrize("target", [1, 2, 3, 4, 5])
+def test_every_target_stops_a_transfer_and_its_lift_lets_it_go(holders: Holders, target: int) -> None:
+    net = holders.net
+    index = {1: holders.clients[0], 2: holders.bills[0], 3: holders.bill, 4: 0, 5: 0}[target]
+    move = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
+    net.enact("freeze", AT_ONCE, target=target, index=index)
+    net.refused(Code.FROZEN, "transfer", "binance", **move)
+    net.refused(Code.WRONG_STATUS, "freeze", "sbp1", target=target, index=index)
+    net.enact("lift", TWO_AUTHORITIES, target=target, index=index)
+    net.refused(Code.WRONG_STATUS, "lift", "sbp1", target=target, index=index)
+    net.ok("transfer", "binance", **move)
+
+
+def test_a_transfer_to_oneself_unfreezes_nothing(holders: Holders) -> None:
+    net = holders.net
+    net.enact("freeze", AT_ONCE, target=2, index=holders.bills[0])
+    to_itself = {"from_holding": holders.bills[0], "to_holding": holders.bills[0], "amount": 1}
+    net.refused(Code.SAME_HOLDING, "transfer", "binance", **to_itself)
+    assert net.state.holdings[holders.bills[0]].flags & FROZEN
+
+
+@pytest.mark.parametrize(("target", "index"), [(1, 999), (2, 999), (3, 999), (4, 999), (5, 1)])
+def test_what_does_not_exist_is_not_frozen(holders: Holders, target: int, index: int) -> None:
+    holders.net.refused(Code.NOT_FOUND, "freeze", "sbp1", target=target, index=index)

@@ -1,0 +1,313 @@
+"""Cash, fixings, programmes, bills and offers: what makes each valid, and delivery versus payment."""
+
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from ledger.calendar import DAY_MS, day_of, start_of
+from ledger.codes import Code
+from ledger.documents import OfferStatus, ProposalStatus
+from tests.ledger.network import BILL, EVERYONE, Network, client, make_genesis, packed
+
+HASH = sha256(b"debit").digest()
+
+
+@pytest.fixture
+def net() -> Network:
+    net = Network()
+    net.define_money()
+    return net
+
+
+class Shop:
+    """A bill on offer, and two clients of one VASP with 10 units' worth of cash each."""
+
+    def __init__(self, net: Network, units: int = 100) -> None:
+        self.net = net
+        net.license("binance")
+        self.bill = net.issue()
+        a, b, pool = net.accounts("binance", [client(1), client(2), client(3, 2)])
+        self.clients = (a, b)
+        self.cash_a, self.cash_b, self.money = net.holdings("binance", [(a, 0), (b, 0), (pool, 0)])
+        self.bill_a, self.bill_b = net.holdings("binance", [(a, self.bill), (b, self.bill)])
+        net.fund(self.money, 20 * 489_437)
+        rows = [(self.money, holding, 10 * 489_437) for holding in (self.cash_a, self.cash_b)]
+        net.ok("transfer_batch", "binance", rows=packed(rows, 4, 4, 8))
+        self.offer = net.offer(self.bill, units)
+
+    def take(self, *rows: tuple[int, int, int]) -> list[int]:
+        """The code of each row."""
+        result = self.net.do("offer_take", "binance", offer=self.offer, rows=packed(rows, 4, 4, 8))
+        assert result.code == Code.OK, result
+        if not result.rows:
+            return [0] * len(rows)
+        return [int.from_bytes(result.rows[n : n + 2], "little") for n in range(0, len(result.rows), 2)]
+
+
+# --- cash
+
+
+def test_no_cash_comes_from_nowhere(net: Network) -> None:
+    treasury = 0
+    net.enact("cash_issue", "sbp1 sbp2", holding=treasury, amount=500, debit=HASH)
+    net.refused(Code.DEBIT_ALREADY_USED, "cash_issue", "sbp1", holding=treasury, amount=500, debit=HASH)
+    net.refused(Code.NOT_FOUND, "cash_issue", "sbp1", holding=99, amount=500, debit=bytes(32))
+    assert net.state.instruments[0].supply == 500
+
+
+def test_a_debit_used_between_proposal_and_execution_fails_the_second(net: Network) -> None:
+    (first,) = net.ok("cash_issue", "sbp1", holding=0, amount=500, debit=HASH)
+    (second,) = net.ok("cash_issue", "sbp1", holding=0, amount=500, debit=HASH)
+    for proposal in (first, second):
+        net.ok("approve", "sbp2", proposal=proposal, reason=0)
+    assert net.proposal(second).status is ProposalStatus.FAILED
+    assert net.proposal(second).code == Code.DEBIT_ALREADY_USED
+    assert net.state.instruments[0].supply == 500
+
+
+def test_cash_is_issued_to_client_money_and_the_treasury_only(net: Network) -> None:
+    shop = Shop(net)
+    net.refused(Code.NOT_AUTHORISED, "cash_issue", "sbp1", holding=shop.cash_a, amount=1, debit=HASH)
+    net.refused(Code.INSTRUMENT_MISMATCH, "cash_issue", "sbp1", holding=shop.bill_a, amount=1, debit=HASH)
+    pool = net.state.instruments[shop.bill].pool_cash
+    net.refused(Code.NOT_AUTHORISED, "cash_issue", "sbp1", holding=pool, amount=1, debit=HASH)
+
+
+def test_the_supply_of_cash_has_a_limit(net: Network) -> None:
+    net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=2**63 - 1, debit=HASH)
+    net.refused(Code.SUPPLY_EXCEEDED, "cash_issue", "sbp1", holding=0, amount=1, debit=bytes(32))
+
+
+def test_destroying_reverses_an_issue_and_no_more_than_it(net: Network) -> None:
+    net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=HASH)
+    net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=bytes(32))
+    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, amount=300)
+    net.refused(Code.OUT_OF_RANGE, "cash_destroy", "sbp1", debit=HASH, amount=201)
+    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, amount=200)
+    assert net.state.instruments[0].supply == net.balance(0) == 500
+    net.refused(Code.DEBIT_ALREADY_USED, "cash_issue", "sbp1", holding=0, amount=1, debit=HASH)
+    net.refused(Code.NOT_FOUND, "cash_destroy", "sbp1", debit=b"\1" * 32, amount=1)
+
+
+def test_cash_that_has_moved_on_is_not_destroyed(net: Network) -> None:
+    shop = Shop(net)
+    debit = net.state.debits[0].hash
+    net.refused(Code.OVERDRAFT, "cash_destroy", "sbp1", debit=debit, amount=1)
+    assert net.balance(shop.cash_a) == 10 * 489_437
+
+
+def test_a_currency_is_defined_once(net: Network) -> None:
+    net.refused(Code.ALREADY_EXISTS, "cash_define", "sbp1", currency="PKR")
+
+
+# --- fixings, programmes, the cap
+
+
+def test_a_fixing_is_neither_of_the_future_nor_old_nor_older_than_the_last(net: Network) -> None:
+    now = net.time_ms
+    net.refused(Code.OUT_OF_RANGE, "fixing_attest", "sbp1", rate_e4=1, as_of_ms=now + 1_000_000)
+    net.refused(Code.OUT_OF_RANGE, "fixing_attest", "sbp1", rate_e4=1, as_of_ms=now - 1_000_000)
+    net.advance(20 * DAY_MS)
+    net.refused(Code.FIXING_STALE, "fixing_attest", "sbp1", rate_e4=1, as_of_ms=net.time_ms - 8 * DAY_MS)
+
+
+def test_the_cap_admits_its_last_rupee_and_not_one_unit_more(net: Network) -> None:
+    net.issue()
+    further = {**BILL, "isin": "US0378331005"}
+    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **{**further, "units": 110_000_001})
+    net.enact("tbill_issue", EVERYONE, **{**further, "units": 110_000_000})
+    one_more = {**BILL, "isin": "GB0002634946", "units": 1}
+    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **one_more)
+    net.fix(2_800_001)
+    assert net.ok("tbill_issue", "mof1", **one_more)
+
+
+def test_a_cap_counts_the_face_of_its_own_programme_only(net: Network) -> None:
+    net.enact("parameter_set", "mof1 mof2 sbp1 sbp2 secp1 secp2", name="programmes_cap_cents", value=2**40)
+    net.enact("programme_create", EVERYONE, name="small", cap_cents=2)
+    net.issue()
+    tiny = {**BILL, "isin": "US0378331005", "programme": 1, "face_minor": 280, "units": 2}
+    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **{**tiny, "units": 3})
+    net.enact("tbill_issue", EVERYONE, **tiny)
+
+
+def test_no_issue_without_a_fresh_fixing() -> None:
+    net = Network()
+    net.enact("cash_define", "sbp1 sbp2", currency="PKR")
+    net.enact("programme_create", EVERYONE, name="bills", cap_cents=200_000_000_000)
+    net.refused(Code.FIXING_STALE, "tbill_issue", "mof1", **BILL)
+    net.fix()
+    net.advance(7 * DAY_MS + 60_000)
+    net.refused(Code.FIXING_STALE, "tbill_issue", "mof1", **BILL)
+    net.fix()
+    net.issue()
+
+
+def test_programmes_have_names_of_their_own_and_a_sum_that_is_capped(net: Network) -> None:
+    net.refused(Code.ALREADY_EXISTS, "programme_create", "mof1", name="bills", cap_cents=1)
+    net.refused(Code.CAP_EXCEEDED, "programme_create", "mof1", name="more", cap_cents=1)
+
+
+# --- bills
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"isin": "PK0012345670"}, Code.BAD_IDENTIFIER),
+        ({"programme": 1}, Code.NOT_FOUND),
+        ({"cash": 5}, Code.NOT_FOUND),
+        ({"register": 2}, Code.OUT_OF_RANGE),
+        ({"reference": "CDC-1"}, Code.OUT_OF_RANGE),
+        ({"units": 2**62, "face_minor": 2**62}, Code.SUPPLY_EXCEEDED),
+    ],
+)
+def test_a_bill_is_refused_for_each_thing_wrong_with_it(
+    net: Network, change: dict[str, Any], code: Code
+) -> None:
+    net.refused(code, "tbill_issue", "mof1", **{**BILL, **change})
+
+
+def test_a_bill_is_paid_in_the_currency_of_the_fixing(net: Network) -> None:
+    net.enact("cash_define", "sbp1 sbp2", currency="USD")
+    net.refused(Code.INSTRUMENT_MISMATCH, "tbill_issue", "mof1", **{**BILL, "cash": 1})
+    bill = net.issue()
+    net.refused(Code.INSTRUMENT_MISMATCH, "tbill_issue", "mof1", **{**BILL, "cash": bill})
+    net.refused(Code.ALREADY_EXISTS, "tbill_issue", "mof1", **BILL)
+
+
+def test_the_issue_date_is_the_ledger_day_of_execution(net: Network) -> None:
+    (proposal,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **BILL)
+    net.advance(DAY_MS)
+    net.ok("approve", "pvara1 pvara2", proposal=proposal, reason=0)
+    bill = net.state.instruments[1]
+    today = day_of(net.time_ms)
+    assert (bill.issue_day, bill.maturity_day) == (today, today + 84)
+    assert bill.maturity_ms == start_of(today + 84)
+    assert bill.price_e4 == 978_873
+
+
+# --- offers and delivery versus payment
+
+
+def test_an_offer_stays_within_what_the_treasury_has_and_the_life_of_the_bill(net: Network) -> None:
+    bill = net.issue(units=10)
+    now = net.time_ms
+    good = {
+        "instrument": bill,
+        "price_e4": 1,
+        "units": 10,
+        "opens_ms": now,
+        "closes_ms": now + DAY_MS,
+        "vasps": (),
+    }
+    net.refused(Code.OVERDRAFT, "offer_open", "mof1", **{**good, "units": 11})
+    net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", **{**good, "closes_ms": now})
+    net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", **{**good, "opens_ms": 1, "closes_ms": now - DAY_MS})
+    net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", **{**good, "closes_ms": now + 85 * DAY_MS})
+    net.refused(Code.NOT_FOUND, "offer_open", "mof1", **{**good, "vasps": (0,)})
+    net.refused(Code.INSTRUMENT_MISMATCH, "offer_open", "mof1", **{**good, "instrument": 0})
+    net.enact("offer_open", "mof1 mof2", **{**good, "units": 6})
+    net.refused(Code.OVERDRAFT, "offer_open", "mof1", **{**good, "units": 5})
+    net.enact("offer_open", "mof1 mof2", **{**good, "units": 4})
+
+
+def test_both_legs_move_or_neither(net: Network) -> None:
+    shop = Shop(net)
+    cash = net.balance(shop.cash_a)
+    treasury = net.balance(0)
+    assert shop.take((shop.bill_a, shop.cash_a, 3)) == [Code.OK]
+    assert net.balance(shop.bill_a) == 3
+    assert net.balance(shop.cash_a) == cash - 1_468_309
+    assert net.balance(0) == treasury + 1_468_309
+    assert shop.take((shop.bill_b, shop.cash_b, 11), (shop.bill_a, shop.cash_a, 1)) == [
+        Code.DVP_CASH_SHORT,
+        Code.OK,
+    ]
+    assert (net.balance(shop.bill_b), net.balance(shop.cash_b)) == (0, cash)
+    assert net.state.offers[shop.offer].taken == 4
+
+
+def test_an_offer_is_taken_up_to_its_last_unit(net: Network) -> None:
+    shop = Shop(net, units=5)
+    rows = [(shop.bill_a, shop.cash_a, 4), (shop.bill_b, shop.cash_b, 2), (shop.bill_b, shop.cash_b, 1)]
+    assert shop.take(*rows) == [Code.OK, Code.OFFER_EXHAUSTED, Code.OK]
+    assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.OFFER_EXHAUSTED]
+
+
+def test_a_row_names_holdings_of_the_bill_and_of_its_cash(net: Network) -> None:
+    shop = Shop(net)
+    assert shop.take(
+        (shop.cash_a, shop.cash_a, 1),
+        (shop.bill_a, shop.bill_a, 1),
+        (9_999, shop.cash_a, 1),
+        (shop.bill_a, 9_999, 1),
+        (shop.bill_a, shop.cash_a, 0),
+        (shop.bill_a, shop.cash_b, 1),
+    ) == [
+        Code.INSTRUMENT_MISMATCH,
+        Code.INSTRUMENT_MISMATCH,
+        Code.NOT_FOUND,
+        Code.NOT_FOUND,
+        Code.MALFORMED,
+        Code.NOT_AUTHORISED,
+    ]
+
+
+def test_a_client_may_be_paid_for_out_of_client_money(net: Network) -> None:
+    shop = Shop(net)
+    net.fund(shop.money, 489_436)
+    assert shop.take((shop.bill_a, shop.money, 1)) == [Code.OK]
+    assert net.balance(shop.money) == 0
+
+
+def test_a_frozen_or_ineligible_client_takes_nothing(net: Network) -> None:
+    shop = Shop(net)
+    a, _ = shop.clients
+    net.enact("freeze", "fmu1 fmu2", target=1, index=a)
+    assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.FROZEN]
+    net.enact("lift", "fmu1 fmu2 sbp1 sbp2", target=1, index=a)
+    net.ok("account_update", "binance", account=a, kyc=bytes(32), kyc_until=1)
+    assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.INELIGIBLE]
+
+
+def test_an_offer_is_open_in_its_window_only(net: Network) -> None:
+    shop = Shop(net)
+    now = net.time_ms
+    (later,) = net.enact(
+        "offer_open",
+        "mof1 mof2",
+        instrument=shop.bill,
+        price_e4=978_873,
+        units=5,
+        opens_ms=now + DAY_MS // 2,
+        closes_ms=now + 2 * DAY_MS,
+        vasps=(),
+    )
+    rows = packed([(shop.bill_a, shop.cash_a, 1)], 4, 4, 8)
+    net.refused(Code.OFFER_CLOSED, "offer_take", "binance", offer=later, rows=rows)
+    net.refused(Code.NOT_FOUND, "offer_take", "binance", offer=9, rows=rows)
+    net.refused(Code.MALFORMED, "offer_take", "binance", offer=shop.offer, rows=rows[:-1])
+    net.advance(DAY_MS)
+    net.ok("offer_take", "binance", offer=later, rows=rows)
+    assert net.state.offers[shop.offer].status is OfferStatus.CLOSED
+    net.refused(Code.OFFER_CLOSED, "offer_take", "binance", offer=shop.offer, rows=rows)
+
+
+def test_unsold_units_are_cancelled_when_the_window_closes(net: Network) -> None:
+    shop = Shop(net)
+    shop.take((shop.bill_a, shop.cash_a, 3))
+    bill = net.state.instruments[shop.bill]
+    net.advance(DAY_MS)
+    assert net.state.offers[shop.offer].cancelled == 97
+    assert net.state.instruments[shop.bill].supply == bill.supply - 97
+    treasury = net.state.holdings[bill.treasury_holding]
+    assert (treasury.balance, treasury.locked) == (bill.supply - 100, 0)
+    assert net.state.chain_record.open_offers == ()
+
+
+def test_a_production_genesis_starts_the_same_ledger() -> None:
+    net = Network(make_genesis("production"))
+    net.define_money()
+    assert net.issue() == 1
