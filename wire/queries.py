@@ -34,8 +34,7 @@ Blob = Annotated[bytes, Meta(extra={"json": "base64"})]
 TransactionBytes = Annotated[
     bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX, extra={"json": "base64"})
 ]
-Decimal = Annotated[int, Meta(ge=0, le=2**64 - 1, extra={"json": "decimal"})]
-SignedDecimal = Annotated[int, Meta(ge=-(2**63), le=2**64 - 1, extra={"json": "decimal"})]
+Decimal = Annotated[int, Meta(ge=0, extra={"json": "decimal"})]  # below 2**64, as msgpack integers are
 Index = Annotated[int, Meta(ge=0, le=2**32 - 2)]
 Cursor = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Limit = Annotated[int, Meta(ge=1, le=PAGE_MAX)]

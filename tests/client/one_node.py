@@ -1,0 +1,123 @@
+"""A whole ledger behind a real gateway, without consensus: what is submitted is in a block a moment later."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from client.wallet import Wallet
+from ledger.admission import check_envelope
+from ledger.transactions import Transaction
+from ledger.window import check as check_window
+from node.local import serve_local
+from node.mempool import Mempool, Submission
+from node.proofs import StartedProof, start_proof
+from node.queries import Archive, View
+from node.waiting import Commitments
+from tests.gateway.network import HEALTHY, Front, connected, gateway
+from tests.node.little_chain import LittleChain, key
+from wire.blocks import Header
+from wire.queries import NodeHealthReply
+
+
+class OneNode:
+    """The services of a node whose blocks are decided by nobody but itself."""
+
+    def __init__(self, little: LittleChain) -> None:
+        self.little = little
+        self.commitments = Commitments(little.chain.height)
+        self.mempool = Mempool(
+            check=self._check,
+            committed=lambda identity: self._archive.find(identity) is not None,
+            still_open=self._still_open,
+        )
+        self._archive = Archive(little.blocks)
+        self._header: Header | None = None
+        self._work = trio.Event()
+        self.paused = False  # no blocks while it is set
+
+    async def run(self) -> None:
+        """Commit what waits, then one empty block, which certifies its state."""
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            await trio.sleep(0.01)
+            if self.paused:
+                continue
+            waiting = list(self.mempool.ordered(1000))
+            self.commit(waiting)
+            self.commit([])
+
+    def commit(self, transactions: list[Transaction]) -> None:
+        block = self.little.build(*transactions)
+        applied = self.little.decide(block)
+        self._header = block.header
+        self.mempool.block_committed(applied.transaction_ids, block.header.time_ms)
+        self.commitments.committed(applied.height, applied.transaction_ids)
+
+    def wake(self) -> None:
+        self._work.set()
+
+    def wallet(self, name: str) -> Wallet:
+        """The wallet of a key of LittleChain, by the chain's own clock."""
+        return Wallet(
+            key(name), self.little.replica.genesis_hash, valid_s=60, clock=lambda: self.little.now_ms / 1000
+        )
+
+    async def quiet(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def view(self) -> View:
+        replica = self.little.replica
+        return View(replica.state, self._archive, self._header, replica.genesis_hash, "mof", "test")
+
+    def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
+        taken = self.mempool.submit(raw, ours=True)
+        self.wake()
+        return taken
+
+    def waiting(self, tx_id: bytes) -> Transaction | None:
+        return self.mempool.get(tx_id)
+
+    async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
+        return await self.commitments.wait_transaction(tx_id, timeout_s)
+
+    async def wait_height(self, height: int, timeout_s: float) -> bool:
+        self.wake()
+        return await self.commitments.wait_height(height, timeout_s)
+
+    def start_proof(self, holding: int) -> StartedProof:
+        return start_proof(self.little.replica, holding)
+
+    def health(self) -> NodeHealthReply:
+        return HEALTHY
+
+    def _check(self, transaction: Transaction, verified: bool) -> None:
+        replica = self.little.replica
+        check_envelope(replica.state, transaction, replica.genesis_hash, self.little.now_ms, verified)
+
+    def _still_open(self, signer: int, sequence: int) -> bool:
+        row = self.little.replica.state.signers[signer]
+        return not check_window(row.highest, row.bitmap, sequence)
+
+
+@asynccontextmanager
+async def one_node(**limits: Any) -> AsyncIterator[tuple[OneNode, Front]]:
+    """A node with a fresh ledger, and the gateway before it."""
+    with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
+        little = LittleChain(Path(folder))
+        try:
+            node = OneNode(little)
+            path = Path(folder, "node.sock")
+            async with trio.open_nursery() as nursery:
+                await nursery.start(serve_local, path, node)
+                nursery.start_soon(node.run)
+                async with gateway(path, **limits) as front:
+                    await connected(front)
+                    yield node, front
+                nursery.cancel_scope.cancel()
+        finally:
+            little.close()
