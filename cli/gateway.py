@@ -22,10 +22,12 @@ def run(
     ] = Path("gateway.toml"),
 ) -> None:
     """Run a gateway until SIGTERM or Ctrl-C."""
+    from config.logs import configure_logging
     from config.settings import load_gateway_settings
 
     with reported(as_json=False):
         settings = load_gateway_settings(config)
+    configure_logging(settings.log)
     from gateway.server import run_gateway
 
     raise typer.Exit(run_gateway(settings))

@@ -151,7 +151,6 @@ class GatewaySettings(BaseSettings):
 
     listen: Address
     socket: Path  # of its node
-    blocks_dir: Path | None = None  # the node's block log, to answer from it without asking the node
     log: LogSettings = LogSettings()
     limits: GatewayLimits = GatewayLimits()
 

@@ -1,0 +1,42 @@
+"""Logging of a process, set up once: for a reader on a terminal, or one JSON object per line.
+
+Libraries that use the standard `logging` (the HTTP server) come out in the same form.
+"""
+
+import logging
+import sys
+
+import structlog
+
+from config.settings import LogSettings
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Send every record of this process, structlog's and `logging`'s, to standard error."""
+    readable = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if readable:
+        endings: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        endings = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[*shared, *endings],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *endings],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(level, logging.WARNING))  # a library's chatter below a warning is nobody's news

@@ -1,0 +1,52 @@
+"""Logs: one JSON object per line where no person reads, whoever wrote the record."""
+
+import json
+import subprocess
+import sys
+
+CODE = """
+import logging, structlog
+from config.logs import configure_logging
+from config.settings import LogSettings
+configure_logging(LogSettings(level={level!r}, format={form!r}))
+log = structlog.get_logger()
+log.debug("quiet", height=1)
+log.info("committed", height=2)
+logging.getLogger("anycorn.error").warning("handshake %s", "failed")
+try:
+    raise ValueError("bad root")
+except ValueError:
+    log.exception("halted")
+"""
+
+
+def lines(level: str, form: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(level=level, form=form)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_away_from_a_terminal_every_record_is_one_json_object() -> None:
+    records = [json.loads(line) for line in lines("info", "auto")]
+    assert [(record["event"], record["level"]) for record in records] == [
+        ("committed", "info"),
+        ("handshake failed", "warning"),
+        ("halted", "error"),
+    ]
+    assert records[0]["height"] == 2
+    assert "ValueError: bad root" in records[2]["exception"]
+
+
+def test_the_level_is_kept() -> None:
+    assert json.loads(lines("debug", "json")[0])["event"] == "quiet"
+    assert [json.loads(line)["event"] for line in lines("error", "json")] == ["halted"]
+
+
+def test_a_reader_gets_text() -> None:
+    assert "committed" in lines("info", "console")[0]
+    assert not lines("info", "console")[0].startswith("{")
