@@ -173,7 +173,7 @@ def kill_one(folder: Path, delay_s: float) -> list[tuple[str, int, bytes]]:
         try:
             os.close(reading)
             live(folder, writing)
-        except BaseException as error:
+        except Exception as error:
             os.write(writing, f"failed: {type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(status)
