@@ -40,6 +40,7 @@ RATE_E4 = 2_800_000  # PKR 280.0000 per USD
 FURTHER_UNITS = 550_000_000_000 // 5_000
 CLIENTS = 1_000
 SELF_CUSTODY = 10  # of them, for each VASP
+SELF_CUSTODY_UNITS = 50
 PILOT = 10  # accounts before the licence: the default of aml_accounts_cap
 PAKISTAN, ELSEWHERE = 586, 408  # ISO 3166-1 numeric
 RETAIL = 1
@@ -251,16 +252,17 @@ class Scenario:
             wanted = self._wanted(vasp)
             rows = [
                 (holder.bill_holding, holder.cash_holding, units)
-                for holder, units in zip(vasp.holders, wanted, strict=True)
+                for holder, units in zip(vasp.custodial, wanted, strict=True)
             ]
             result = await self.actors.perform(
                 vasp.wallet, "offer_take", offer=self.offer, rows=offer_rows(rows)
             )
             require(not any(result.rows), f"{vasp.name}: a row of the offer was refused: {set(result.rows)}")
-            for holder, units in zip(vasp.holders, wanted, strict=True):
+            for holder, units in zip(vasp.custodial, wanted, strict=True):
                 holder.cash -= paisa(units)
                 holder.units += units
             sold += sum(wanted)
+            await self._endow(vasp)
         short = self.binance.custodial[3]
         before = (short.cash, short.units)
         result = await self.actors.perform(
@@ -404,20 +406,20 @@ class Scenario:
         return list((await self.actors.perform(vasp.wallet, "holding_open", rows=rows)).created)
 
     def _wanted(self, vasp: Vasp) -> list[int]:
-        """Units for each client: odd and even, from 1 up; the same at every call."""
+        """Units for each custodial client: odd and even, from 1 up; the same at every call."""
         draw = random.Random(f"{SEED} {vasp.name}")
-        return [1, 2, *(draw.randint(3, 1_600) for _ in range(self.clients - 2))]
+        return [1, 2, *(draw.randint(3, 1_600) for _ in range(len(vasp.custodial) - 2))]
 
     async def _distribute_cash(self, vasp: Vasp) -> None:
         spare = 100_000  # paisa that stay with each client
-        amounts = [paisa(units) + spare for units in self._wanted(vasp)]
+        amounts = [paisa(units) + spare for units in self._wanted(vasp)] + [spare] * len(vasp.self_custody)
         rows = [
             (vasp.money, holder.cash_holding, amount)
-            for holder, amount in zip(vasp.holders, amounts, strict=True)
+            for holder, amount in zip([*vasp.custodial, *vasp.self_custody], amounts, strict=True)
         ]
         result = await self.actors.perform(vasp.wallet, "transfer_batch", rows=transfer_rows(rows))
         require(not any(result.rows), f"{vasp.name}: cash was not distributed: {set(result.rows)}")
-        for holder, amount in zip(vasp.holders, amounts, strict=True):
+        for holder, amount in zip([*vasp.custodial, *vasp.self_custody], amounts, strict=True):
             holder.cash = amount
         self.transfers += len(rows)
 
@@ -433,7 +435,7 @@ class Scenario:
             "jurisdictions": (PAKISTAN,),
             "classes": (RETAIL,),
             "terms_hash": hashlib.sha256(b"terms of " + isin.encode()).digest(),
-            "register": "NATIVE",
+            "register": "native",
             "reference": "",
         }
 
@@ -445,6 +447,17 @@ class Scenario:
                 vasp.holders, await self._open_holdings(vasp, accounts, self.bill), strict=True
             ):
                 holder.bill_holding = bill
+
+    async def _endow(self, vasp: Vasp) -> None:
+        """Self-custody clients take no offer, for only their own keys move their cash: they buy."""
+        seller = max(vasp.custodial, key=lambda holder: holder.units)
+        rows = [(seller.bill_holding, buyer.bill_holding, SELF_CUSTODY_UNITS) for buyer in vasp.self_custody]
+        result = await self.actors.perform(vasp.wallet, "transfer_batch", rows=transfer_rows(rows))
+        require(not any(result.rows), f"{vasp.name}: a sale was refused: {set(result.rows)}")
+        for buyer in vasp.self_custody:
+            seller.units -= SELF_CUSTODY_UNITS
+            buyer.units += SELF_CUSTODY_UNITS
+        self.transfers += len(rows)
 
     # --- trading ----------------------------------------------------------------------------------------
 
@@ -503,7 +516,7 @@ class Scenario:
         await self._not_authorised(one, other)
         await self._ineligible(one)
         self.frozen = self.binance.custodial[-1]
-        await self.actors.enact(["pvara"], "freeze", target="ACCOUNT", index=self.frozen.account)
+        await self.actors.enact(["pvara"], "freeze", target="account", index=self.frozen.account)
         self._refused(
             "frozen", await self._vasp_transfer_refused(self.binance, self.frozen, other.bill_holding)
         )
