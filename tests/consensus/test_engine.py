@@ -260,3 +260,17 @@ def test_of_each_validator_only_current_next_and_highest_round_are_kept() -> Non
     assert {round for round in range(50) if keeper.votes(PREVOTE, round)} == {49}
     assert keeper.add_vote(Vote(PREVOTE, H, 3, V, 2, SIGNED)) is None
     assert keeper.votes(PREVOTE, 3) == ()
+
+
+def test_a_polka_that_arrives_after_its_round_becomes_what_we_propose() -> None:
+    """The lock that only one validator knew of: it re-sends its polka, and the next proposer takes it up."""
+    engine, _ = _engine(_proposal(), *TO_ROUND_1[:3], BlockChecked(H, V, True))
+    engine.step(TimeoutFired(TimeoutStep.PRECOMMIT, H, 0))
+    engine.step(_certificate(PREVOTE, V))
+    assert (engine.state.valid_value, engine.state.valid_round) == (V, 0)
+    assert engine.state.locked_value is None
+    assert engine.step(BlockBuilt(H, 1, W)) == [
+        Persist(V),
+        SignProposal(Proposal(H, 1, V, 0, ME)),
+        Broadcast(_certificate(PREVOTE, V).certificate),
+    ]
