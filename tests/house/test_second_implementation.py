@@ -1,0 +1,320 @@
+"""docs/protocol.md read by a stranger: its bytes and rules written out again, sharing no code with ours."""
+
+import struct
+from collections.abc import Sequence
+from hashlib import sha256
+from math import gcd
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consensus import proposer as our_proposer
+from consensus import quorum
+from consensus import verification as consensus_verification
+from consensus.messages import Proposal, Validator, VoteType
+from ledger import genesis as our_genesis
+from ledger import parameters as our_parameters
+from ledger import pricing, proofs, transactions, window
+from ledger.codes import Code
+from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
+from ledger.kinds.transfer import KIND as TRANSFER
+from ledger.state import State
+from primitives import codec
+from wire.blocks import Header
+
+# --- sections 1 to 3, from the document -----------------------------------------------------------------
+
+
+def encode(value: Any) -> bytes:
+    match value:
+        case None:
+            return b"\xc0"
+        case bool():
+            return b"\xc3" if value else b"\xc2"
+        case int():
+            return encode_integer(value)
+        case bytes():
+            return _sized(len(value), (0xC4, 0xC5, 0xC6)) + value
+        case str():
+            text = value.encode()
+            short = bytes([0xA0 | len(text)]) if len(text) < 32 else _sized(len(text), (0xD9, 0xDA, 0xDB))
+            return short + text
+        case list() | tuple():
+            size = len(value)
+            if size < 16:
+                head = bytes([0x90 | size])
+            else:
+                head = struct.pack(">BH", 0xDC, size) if size < 2**16 else struct.pack(">BI", 0xDD, size)
+            return head + b"".join(encode(item) for item in value)
+    raise TypeError(type(value))
+
+
+def encode_integer(value: int) -> bytes:
+    if 0 <= value < 128:
+        return bytes([value])
+    if -32 <= value < 0:
+        return struct.pack("b", value)
+    formats = (
+        [(0xCC, ">B"), (0xCD, ">H"), (0xCE, ">I"), (0xCF, ">Q")]
+        if value > 0
+        else [(0xD0, ">b"), (0xD1, ">h"), (0xD2, ">i"), (0xD3, ">q")]
+    )
+    for code, layout in formats:
+        try:
+            return bytes([code]) + struct.pack(layout, value)
+        except struct.error:
+            continue
+    raise OverflowError(value)
+
+
+def _sized(size: int, codes: tuple[int, int, int]) -> bytes:
+    if size < 2**8:
+        return struct.pack(">BB", codes[0], size)
+    return struct.pack(">BH", codes[1], size) if size < 2**16 else struct.pack(">BI", codes[2], size)
+
+
+def tagged(tag: str, *parts: bytes) -> bytes:
+    return sha256(f"mohur/1/{tag}".encode() + b"\0" + b"".join(parts)).digest()
+
+
+def top_and_depth(leaves: Sequence[bytes]) -> tuple[bytes, int]:
+    row, level = list(leaves), 0
+    while len(row) > 1:
+        level += 1
+        row = [
+            tagged("node", bytes([level]), b"".join(row[at : at + 16]).ljust(512, b"\0"))
+            for at in range(0, len(row), 16)
+        ]
+    return (row[0] if row else bytes(32)), level
+
+
+def leaf(table: int, number: int, content: bytes) -> bytes:
+    return tagged("leaf", bytes([table]), struct.pack(">Q", number), content)
+
+
+def table_root(table: int, width: int, count: int, leaves: Sequence[bytes]) -> bytes:
+    top, depth = top_and_depth(leaves)
+    return tagged("table", bytes([table]), struct.pack(">IQB", width, count, depth), top)
+
+
+def list_root(items: Sequence[bytes]) -> bytes:
+    top, depth = top_and_depth([leaf(0, number, item) for number, item in enumerate(items)])
+    return tagged("list", struct.pack(">QB", len(items), depth), top)
+
+
+def plain(record: Any) -> Any:
+    """A record as the document writes it: the array of its fields, nested ones too."""
+    match record:
+        case msgspec.Struct():
+            return [plain(getattr(record, name)) for name in record.__struct_fields__]
+        case list() | tuple():
+            return [plain(item) for item in record]
+        case int() if not isinstance(record, bool):
+            return int(record)
+    return record
+
+
+# --- a small chain -----------------------------------------------------------------------------------------
+
+
+def key(number: int) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(number.to_bytes(32, "big"))
+
+
+def public(number: int) -> bytes:
+    return key(number).public_key().public_bytes_raw()
+
+
+NAMES = ("mof", "sbp", "pvara", "secp", "fmu")
+
+
+@pytest.fixture(scope="module")
+def genesis() -> Genesis:
+    return Genesis(
+        chain="mohur-paper",
+        chain_class="development",
+        time_ms=1_700_000_000_000,
+        institutions=tuple(
+            GenesisInstitution(
+                name,
+                name.upper(),
+                name != "fmu",
+                2,
+                tuple(public(100 + 10 * place + number) for number in range(3)),
+                b"DER",
+            )
+            for place, name in enumerate(NAMES)
+        ),
+        nodes=tuple(
+            GenesisNode(name, name, public(1 + place), 10, "validator")
+            for place, name in enumerate(NAMES[:4])
+        ),
+        policies=our_genesis.default_policies(),
+        parameters=(("idle_ms", 2_000),),
+        treasury="mof",
+    )
+
+
+@pytest.fixture(scope="module")
+def state(genesis: Genesis) -> State:
+    return our_genesis.create_state(genesis)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.binary(max_size=300)
+    | st.text(max_size=100),
+    lambda inner: st.lists(inner, max_size=20),
+    max_leaves=30,
+)
+
+
+@given(values)
+def test_the_encoding(value: Any) -> None:
+    assert codec.encode(value) == encode(value)
+
+
+def test_the_genesis_hash(genesis: Genesis) -> None:
+    assert our_genesis.genesis_hash(genesis) == tagged("genesis", encode(plain(genesis)))
+
+
+def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
+    none, forever = 2**32 - 1, 2**32 - 1
+    roots = []
+    for number, documents in enumerate(state.document_tables, start=1):
+        leaves = [leaf(number, place, encode(plain(record))) for place, record in enumerate(documents)]
+        roots.append(table_root(number, 0, len(leaves), leaves))
+    account = struct.pack(
+        "<II32sIHBBIIII", none, 0, bytes(32), forever, 0, 0, 3, none, 0, 0, 0
+    )  # the treasury's: institution 0
+    roots.append(table_root(13, 64, 1, [leaf(13, 0, account.ljust(16 * 64, b"\0"))]))
+    roots.append(table_root(14, 32, 0, []))
+    signers = [
+        struct.pack("<32sBBHIIIQQ", officer, 1, number, 0, place, 0, 0, 0, 0)
+        for place, institution in enumerate(genesis.institutions)
+        for number, officer in enumerate(institution.officers)
+    ]
+    roots.append(table_root(15, 64, 15, [leaf(15, 0, b"".join(signers).ljust(16 * 64, b"\0"))]))
+    assert list(state.table_roots()) == roots
+    assert state.root() == tagged("state", *roots)
+
+
+def test_the_hash_of_the_parameters(state: State) -> None:
+    pairs = [[record.name, plain(record.value)] for record in state.parameters]
+    assert ["idle_ms", 2_000] in pairs
+    ours = our_parameters.parameters_hash(our_parameters.read(state))
+    assert ours == tagged("params", encode(pairs))
+
+
+def test_a_transactions_bytes_and_hashes(genesis: Genesis) -> None:
+    body = encode([1, [7, 9], 5, 1_700_000_600, 3, 4, 2**40])
+    input = b"mohur/1/tx\0" + tagged("genesis", encode(plain(genesis))) + body
+    signatures = [key(101).sign(input), key(102).sign(input)]
+    raw = encode([body, signatures[0] + signatures[1]])
+    ours = transactions.decode_transaction(raw)
+    assert (ours.signers, ours.sequence, ours.valid_until) == ((7, 9), 5, 1_700_000_600)
+    assert ours.id == tagged("tx", body)
+    assert ours.full_hash == tagged("txfull", raw)
+    assert transactions.sign_input(our_genesis.genesis_hash(genesis), body) == input
+    payload = TRANSFER.payload(3, 4, 2**40)
+    assert transactions.encode_body(1, (7, 9), 5, 1_700_000_600, payload) == body
+    assert transactions.assemble(body, signatures) == raw
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        ([1, [2**32 - 2], 2**16 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**32 - 1], 100),
+        ([1, [2**32 - 2], 2**32 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**63 - 1], 106),
+    ],
+)
+def test_the_size_of_a_single_transfer(body: list[Any], size: int) -> None:
+    raw = encode([encode(body), bytes(64)])
+    assert len(raw) == size
+    assert transactions.decode_transaction(raw).raw == raw
+
+
+def test_a_blocks_id_and_roots() -> None:
+    fields = [1, "mohur-paper", 7, 1_700_000_000_123, bytes(32), 2, list_root([b"a", b"b"]), list_root([])]
+    fields += [6, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32, bytes([5]) * 32]
+    assert Header(*fields).hash() == tagged("header", encode(fields))
+
+
+def test_what_validators_sign(genesis: Genesis) -> None:
+    chain = our_genesis.genesis_hash(genesis)
+    value = bytes([9]) * 32
+    for type, tag in ((VoteType.PREVOTE, b"prevote"), (VoteType.PRECOMMIT, b"precommit")):
+        for said in (value, None):
+            ours = consensus_verification.vote_sign_bytes(type, 300, 70_000, said, chain)
+            assert ours == b"mohur/1/" + tag + b"\0" + chain + encode([300, 70_000, said])
+    proposal = Proposal(300, 2, value, -1, 0)
+    ours = consensus_verification.proposal_sign_bytes(proposal, chain)
+    assert ours == b"mohur/1/proposal\0" + chain + encode([300, 2, value, -1])
+
+
+def proposer(powers: Sequence[int], height: int, round: int) -> int:
+    divisor = gcd(*powers)
+    places = [place for place, power in enumerate(powers) for _ in range(power // divisor)]
+    total = len(places)
+    golden = max(1, total * 618_034 // 1_000_000)
+    stride = min(
+        (number for number in range(1, 2 * total + 2) if gcd(number, total) == 1),
+        key=lambda number: (abs(number - golden), number),
+    )
+    return places[(height + round) * stride % total]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=9), st.integers(1, 2**40), st.integers(0, 50))
+def test_the_proposer_and_the_hash_of_the_set(powers: list[int], height: int, round: int) -> None:
+    members = tuple(Validator(bytes([place]) * 32, power) for place, power in enumerate(powers))
+    assert our_proposer.proposer(members, height, round) == proposer(powers, height, round)
+    pairs = [[bytes([place]) * 32, power] for place, power in enumerate(powers)]
+    assert quorum.validators_hash(members) == tagged("validators", encode(pairs))
+
+
+@given(st.lists(st.integers(1, 300), max_size=120))
+def test_the_window(sequences: list[int]) -> None:
+    used: set[int] = set()
+    highest, ours = 0, (0, 0)
+    for sequence in sequences:
+        if sequence > highest + 64:
+            verdict = Code.SEQUENCE_AHEAD
+        elif highest - sequence >= 64:
+            verdict = Code.SEQUENCE_STALE
+        else:
+            verdict = Code.SEQUENCE_USED if sequence in used else Code.OK
+        assert window.check(*ours, sequence) is verdict
+        if verdict is Code.OK:
+            used.add(sequence)
+            highest = max(highest, sequence)
+            ours = window.use(*ours, sequence)
+
+
+@given(st.integers(0, 10_000_000), st.integers(1, 3_660))
+def test_the_price_of_a_bill(yield_e6: int, days: int) -> None:
+    above, below = 10**6 * 10**6 * 365, 10**6 * 365 + yield_e6 * days
+    assert pricing.tbill_price_e4(yield_e6, days) == (2 * above + below) // (2 * below)
+
+
+def test_the_figures_of_the_auction_of_march_2013() -> None:
+    assert pricing.tbill_price_e4(93_784, 84) == 978_873
+    costs = [pricing.cost_minor(units, 500_000, 978_873) for units in (1, 2)]
+    assert costs == [units * 500_000 * 978_873 // 10**6 for units in (1, 2)] == [489_436, 978_873]
+
+
+def test_a_proof_of_a_record(state: State) -> None:
+    """Record 3 of the table of nodes, proved by hand, believed by ours; and one bit later refused."""
+    content = encode(plain(state.nodes[3]))
+    group = b"".join(leaf(3, place, encode(plain(node))) for place, node in enumerate(state.nodes))
+    path = (group.ljust(512, b"\0"),)
+    proof = proofs.StateProof(3, 3, content, 0, 4, path, state.table_roots())
+    proofs.verify_state_proof(proof, state.root())
+    bent = msgspec.structs.replace(proof, content=content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(proofs.ProofError):
+        proofs.verify_state_proof(bent, state.root())
