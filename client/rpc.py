@@ -24,6 +24,7 @@ from wire.queries import PAGE_DEFAULT, QUERIES, Message
 RETRY_S = 10.0
 CALL_S = 90.0  # longer than the longest tx_wait
 WAIT_MS = 10_000
+RESEND_MS = 2_000  # a node that lost its pool is given the bytes again after so long
 COMMIT_S = 30.0
 BACKOFF_S_MIN = 0.05
 BACKOFF_S_MAX = 1.0
@@ -198,7 +199,7 @@ class AsyncClient:
                 if submitted.result is not None:
                     return submitted.result
                 try:
-                    wait_ms = max(1, min(WAIT_MS, int(left_s * 1000)))
+                    wait_ms = max(1, min(RESEND_MS, int(left_s * 1000)))
                     reply = await self.tx_wait(tx_id, wait_ms)
                 except CallRefused as refused:
                     if refused.name != "not_found":

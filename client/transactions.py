@@ -80,7 +80,7 @@ def kind_named(name: str) -> Kind:
 def payload(kind_name: str, /, **fields: Any) -> Payload:
     """The payload of a kind from Python values. Raises BadPayload."""
     kind = kind_named(kind_name)
-    return _checked(kind, {name: _jsonable(value) for name, value in fields.items()})
+    return _checked(kind, {name: as_object(value) for name, value in fields.items()})
 
 
 def payload_from_object(kind_name: str, value: object) -> Payload:
@@ -130,16 +130,16 @@ def _checked(kind: Kind, value: object) -> Payload:
     return checked
 
 
-def _jsonable(value: Any) -> Any:
-    """A Python value in the form that payloads are read from."""
+def as_object(value: Any) -> Any:
+    """A payload's value in the form that JSON has for it: bytes in hex, sequences as lists."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
     if isinstance(value, IntEnum):
         return int(value)
     if isinstance(value, tuple | list):
-        return [_jsonable(item) for item in value]
+        return [as_object(item) for item in value]
     if isinstance(value, dict):
-        return {name: _jsonable(item) for name, item in value.items()}
+        return {name: as_object(item) for name, item in value.items()}
     if isinstance(value, Payload):
-        return {name: _jsonable(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: as_object(getattr(value, name)) for name in value.__struct_fields__}
     return value

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from client import transactions
+from client import rpc, transactions
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.rpc import AsyncClient
 from client.sync import Client
@@ -286,7 +286,10 @@ async def test_a_wait_ends_with_the_block_and_not_before() -> None:
     assert late.status is TransactionStatus.COMMITTED
 
 
-async def test_a_transaction_forgotten_by_its_node_is_sent_again_until_it_is_in_a_block() -> None:
+async def test_a_transaction_forgotten_by_its_node_is_sent_again_until_it_is_in_a_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rpc, "RESEND_MS", 100)
     async with one_node() as (node, front), AsyncClient(front.url) as client:
         market = market_of(node)
         node.paused = True
@@ -299,10 +302,9 @@ async def test_a_transaction_forgotten_by_its_node_is_sent_again_until_it_is_in_
                 results.append(await client.outcome(signed.raw, signed.id))
 
             nursery.start_soon(carry)
-            while node.mempool.get(signed.id) is None:  # noqa: ASYNC110
+            while node.mempool.get(signed.id) is None:
                 await trio.sleep(0.01)
             node.mempool.drop(signed.id)  # the node restarts: its pool is empty
-            node.commitments.committed(node.little.chain.height, [signed.id])  # and the wait ends
             node.paused = False
 
     assert results[0].code == 400

@@ -1,0 +1,273 @@
+"""The node's socket against gateways that flood it, do not read, speak nonsense, or are simply slow."""
+
+import os
+import stat
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from ledger.codes import Code, Refused
+from node import local
+from node.local import serve_local
+from node.mempool import Submission
+from node.proofs import StartedProof
+from node.queries import View
+from primitives.codec import pack, unpack
+from storage.errors import StorageError
+from tests.gateway.network import HEALTHY
+from wire.local import (
+    RESPONSE_BYTES_MAX,
+    FrameReader,
+    Refusal,
+    Request,
+    Response,
+    Status,
+    decode_response,
+    request_frame,
+)
+from wire.queries import (
+    HoldingGet,
+    Message,
+    NodeHealth,
+    NodeHealthReply,
+    TxSubmit,
+    TxWait,
+)
+
+
+class Nothing:
+    """Services of a node with an empty log that never commits anything."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+        self.quiet_calls = 0
+        self.fault: Exception | None = None
+
+    async def quiet(self) -> None:
+        self.quiet_calls += 1
+        await trio.lowlevel.checkpoint()
+
+    def view(self) -> View:
+        if self.fault is not None:
+            raise self.fault
+        return View(None, self, None, bytes(32), "mof", "test")  # type: ignore[arg-type]
+
+    def find(self, tx_id: bytes) -> tuple[int, int] | None:
+        return None
+
+    def submit(self, raw: bytes) -> tuple[Submission, Any]:
+        raise Refused(Code.MALFORMED, "transaction", raw[:4], "of a test")
+
+    def waiting(self, tx_id: bytes) -> None:
+        return None
+
+    async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
+        self.waits += 1
+        with trio.move_on_after(timeout_s):
+            await trio.sleep_forever()
+        return False
+
+    async def wait_height(self, height: int, timeout_s: float) -> bool:
+        await trio.sleep(timeout_s)
+        return False
+
+    def start_proof(self, holding: int) -> StartedProof:
+        raise Refused(Code.NOT_FOUND, "holding", holding, "of a test")
+
+    def health(self) -> NodeHealthReply:
+        return HEALTHY
+
+
+class Gateway:
+    """One connection to the socket, as a gateway would have it."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self._reader = FrameReader(RESPONSE_BYTES_MAX)
+        self._responses: list[Response] = []
+
+    async def send(self, number: int, name: str, query: Message) -> None:
+        await self.stream.send_all(request_frame(Request(number, name, pack(query))))
+
+    async def receive(self) -> Response:
+        while not self._responses:
+            data = await self.stream.receive_some()
+            assert data, "the node hung up"
+            self._responses += [decode_response(body) for body in self._reader.feed(data)]
+        return self._responses.pop(0)
+
+    async def is_hung_up_on(self) -> bool:
+        with trio.move_on_after(5):
+            try:
+                while await self.stream.receive_some():
+                    pass
+            except trio.BrokenResourceError:
+                pass
+            return True
+        return False
+
+
+@asynccontextmanager
+async def served(services: Nothing | None = None, **options: Any) -> AsyncIterator[Path]:
+    """The path of a node's socket."""
+    with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
+        path = Path(folder, "node.sock")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(
+                lambda task_status: serve_local(
+                    path, services or Nothing(), task_status=task_status, **options
+                )
+            )
+            yield path
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def gateway_to(path: Path) -> AsyncIterator[Gateway]:
+    async with await trio.open_unix_socket(str(path)) as stream:
+        yield Gateway(stream)
+
+
+async def test_requests_are_answered_by_number_and_a_slow_one_holds_up_no_other() -> None:
+    async with served() as path, gateway_to(path) as gateway:
+        await gateway.send(1, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
+        await gateway.send(2, "node_health", NodeHealth())
+        response = await gateway.receive()
+
+    assert (response.number, response.status) == (2, Status.ANSWER)
+    assert unpack(response.body, NodeHealthReply, 10_000) == HEALTHY
+
+
+async def test_a_refusal_carries_the_ledgers_code_field_value_and_rule() -> None:
+    async with served() as path, gateway_to(path) as gateway:
+        await gateway.send(9, "tx_submit", TxSubmit(chain=bytes(32), tx=b"abcd"))
+        malformed = await gateway.receive()
+        await gateway.send(9, "tx_submit", TxSubmit(chain=b"\1" * 32, tx=b"abcd"))
+        wrong = await gateway.receive()
+
+    assert unpack(malformed.body, Refusal, 1000) == Refusal(
+        100, "malformed", "transaction", "61626364", "of a test"
+    )
+    assert unpack(wrong.body, Refusal, 1000).name == "wrong_chain"
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [("no_such_query", b"\x90"), ("holding_get", b"\x90"), ("holding_get", b"\x91\xa1x"), ("tx_get", b"")],
+)
+async def test_an_unknown_or_ill_formed_query_is_refused_and_the_connection_goes_on(
+    name: str, body: bytes
+) -> None:
+    async with served() as path, gateway_to(path) as gateway:
+        await gateway.stream.send_all(request_frame(Request(1, name, body)))
+        refused = await gateway.receive()
+        await gateway.send(2, "node_health", NodeHealth())
+        answered = await gateway.receive()
+
+    assert unpack(refused.body, Refusal, 1000).name == "malformed"
+    assert answered.status is Status.ANSWER
+
+
+@pytest.mark.parametrize("sent", [b"\xff" * 8, b"\0\0\0\0", b"\0\0\0\1\xc1", b"GET / HTTP/1.1\r\n\r\n"])
+async def test_a_gateway_that_breaks_the_framing_is_hung_up_on_and_others_are_served(sent: bytes) -> None:
+    async with served() as path, gateway_to(path) as good, gateway_to(path) as bad:
+        await bad.stream.send_all(sent)
+        assert await bad.is_hung_up_on()
+
+        await good.send(1, "node_health", NodeHealth())
+        assert (await good.receive()).status is Status.ANSWER
+
+
+async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "WAITERS_MAX", 3)
+    services = Nothing()
+    async with served(services) as path, gateway_to(path) as gateway:
+        for number in range(4):
+            await gateway.send(number, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
+        response = await gateway.receive()
+
+    assert (response.number, response.status, services.waits) == (3, Status.BUSY, 3)
+
+
+async def test_connections_are_limited() -> None:
+    async with served(connections_max=2) as path, gateway_to(path) as first, gateway_to(path) as second:
+        for number, gateway in enumerate((first, second)):
+            await gateway.send(number, "node_health", NodeHealth())
+            await gateway.receive()
+        async with gateway_to(path) as third:
+            assert await third.is_hung_up_on()
+        await first.send(7, "node_health", NodeHealth())
+        assert (await first.receive()).number == 7
+
+
+async def test_a_gateway_that_asks_and_does_not_read_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "SEND_S_MAX", 0.1)
+    async with served() as path, gateway_to(path) as deaf, gateway_to(path) as good:
+        with trio.move_on_after(5) as flood:
+            try:
+                for number in range(1_000_000):
+                    await deaf.send(number, "node_health", NodeHealth())
+            except trio.BrokenResourceError:
+                pass
+        assert not flood.cancelled_caught
+        await good.send(1, "node_health", NodeHealth())
+        assert (await good.receive()).status is Status.ANSWER
+
+
+async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
+    services = Nothing()
+    services.fault = StorageError("blocks: /secret/path: is broken")
+    async with served(services) as path, gateway_to(path) as gateway:
+        await gateway.send(1, "holding_get", HoldingGet(holding=1))
+        refusal = unpack((await gateway.receive()).body, Refusal, 1000)
+
+    assert (refusal.name, "secret" in str(refusal)) == ("storage_failed", False)
+
+
+async def test_the_state_is_read_only_when_no_block_is_being_executed() -> None:
+    class Executing(Nothing):
+        """A node in the middle of a block: `quiet` does not return."""
+
+        async def quiet(self) -> None:
+            await trio.sleep_forever()
+
+        def submit(self, raw: bytes) -> tuple[Submission, Any]:
+            raise AssertionError("read while the state moves")
+
+    async with served(Executing()) as path, gateway_to(path) as gateway:
+        await gateway.send(1, "tx_submit", TxSubmit(chain=bytes(32), tx=b"abcd"))
+        await gateway.send(2, "holding_get", HoldingGet(holding=1))
+        await gateway.send(3, "node_health", NodeHealth())
+        response = await gateway.receive()
+
+    assert response.number == 3
+
+
+async def test_the_socket_is_closed_to_others_and_gone_afterwards() -> None:
+    async with served() as path:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        kept = path
+
+    assert mode & stat.S_IRWXO == 0
+    assert not kept.exists()
+
+
+async def test_a_socket_left_by_a_process_that_died_is_replaced_and_a_live_one_is_not() -> None:
+    with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
+        path = Path(folder, "node.sock")
+        left = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        await left.bind(str(path))
+        left.close()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lambda task_status: serve_local(path, Nothing(), task_status=task_status))
+            with pytest.raises(OSError, match="another process"):
+                await serve_local(path, Nothing())
+            async with gateway_to(path) as gateway:
+                await gateway.send(1, "node_health", NodeHealth())
+                assert (await gateway.receive()).status is Status.ANSWER
+            nursery.cancel_scope.cancel()

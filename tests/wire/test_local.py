@@ -1,0 +1,171 @@
+"""Frames on the node's socket, and the queries and replies that they carry, in msgpack and in JSON."""
+
+import json
+from collections.abc import Iterator
+from enum import IntEnum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from primitives.codec import CodecError, pack, unpack
+from wire.local import (
+    REQUEST_BYTES_MAX,
+    FrameError,
+    FrameReader,
+    Request,
+    Response,
+    Status,
+    decode_request,
+    decode_response,
+    request_frame,
+    response_frame,
+)
+from wire.objects import FieldFault, from_object, from_params, schema, to_object
+from wire.queries import QUERIES, HoldingGet, HoldingReply, InstrumentGet, ProposalList, SignerGet, TxSubmit
+
+MESSAGES = sorted({kind for pair in QUERIES.values() for kind in pair}, key=lambda kind: kind.__name__)
+
+
+def values(hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of a field's type, up to its bounds."""
+    bounds: dict[str, int] = {}
+    if get_origin(hint) is Annotated:
+        hint, *metas = get_args(hint)
+        for meta in metas:
+            found = {"ge": meta.ge, "le": meta.le, "min": meta.min_length, "max": meta.max_length}
+            bounds |= {name: bound for name, bound in found.items() if bound is not None}
+    sizes = {"min_size": bounds.get("min", 0), "max_size": min(bounds.get("max", 8), 40)}
+    if get_origin(hint) in (Union, UnionType):
+        return st.one_of(*(st.none() if each is NoneType else values(each) for each in get_args(hint)))
+    if get_origin(hint) is tuple:
+        return st.lists(
+            values(get_args(hint)[0]), min_size=sizes["min_size"], max_size=max(1, sizes["min_size"])
+        ).map(tuple)
+    if issubclass(hint, msgspec.Struct):
+        return structs(hint)
+    if issubclass(hint, IntEnum):
+        return st.sampled_from(list(hint))
+    return {
+        int: st.integers(bounds.get("ge", 0), bounds.get("le", 2**64 - 1)),
+        bool: st.booleans(),
+        str: st.text(**sizes),
+        bytes: st.binary(**sizes),
+    }[hint]
+
+
+def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return st.builds(kind, **{name: values(hints[name]) for name in kind.__struct_fields__})
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
+@settings(max_examples=12, deadline=None)
+@given(data=st.data())
+def test_every_query_and_reply_comes_back_from_msgpack_and_from_json(
+    kind: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    message = data.draw(structs(kind))
+
+    assert unpack(pack(message), kind, REQUEST_BYTES_MAX) == message
+    assert from_object(json.loads(json.dumps(to_object(message))), kind) == message
+
+
+def test_amounts_are_decimal_strings_and_bytes_lower_case_hex() -> None:
+    reply = HoldingReply(
+        height=1, holding=2, account=3, instrument=4, code="PKR", balance=2**64 - 1, locked=0, frozen=False
+    )
+
+    assert to_object(reply) == {
+        "height": 1,
+        "holding": 2,
+        "account": 3,
+        "instrument": 4,
+        "code": "PKR",
+        "balance": "18446744073709551615",
+        "locked": "0",
+        "frozen": False,
+    }
+    assert to_object(SignerGet(signer=b"\xab" * 32)) == {"signer": "ab" * 32}
+
+
+def test_parameters_with_an_unknown_field_are_refused_and_replies_with_one_are_read() -> None:
+    with pytest.raises(FieldFault) as fault:
+        from_params({"holding": 1, "holdings": 2}, HoldingGet)
+
+    assert (fault.value.field, fault.value.value) == ("holdings", "2")
+    assert from_object({"holding": 1, "holdings": 2}, HoldingGet) == HoldingGet(holding=1)
+
+
+@pytest.mark.parametrize(
+    "balance", [5, "05", "-1", "+5", "5.0", "1e3", " 5", "", "٥", str(2**64), None, True]
+)
+def test_an_amount_that_is_not_a_canonical_decimal_string_is_refused(balance: object) -> None:
+    fields = {"holding": 2, "account": 3, "instrument": 4, "code": "PKR", "locked": "0", "frozen": False}
+
+    with pytest.raises(FieldFault) as fault:
+        from_object(fields | {"height": 1, "balance": balance}, HoldingReply)
+
+    assert fault.value.field == "balance"
+
+
+def test_a_record_is_named_by_index_or_by_its_name() -> None:
+    assert from_params({"instrument": 5}, InstrumentGet) == InstrumentGet(instrument=5)
+    assert from_params({"instrument": "PKR"}, InstrumentGet) == InstrumentGet(instrument="PKR")
+    with pytest.raises(FieldFault):
+        from_params({"instrument": [5]}, InstrumentGet)
+
+
+def test_the_schema_says_what_is_required_and_what_a_field_may_be() -> None:
+    described = schema(ProposalList)
+
+    assert described["required"] == []
+    assert described["properties"]["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000}
+    assert "open" in described["properties"]["status"]["anyOf"][0]["enum"]
+    assert schema(TxSubmit)["required"] == ["chain", "tx"]
+
+
+def pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_frames_come_back_whole_however_the_stream_is_cut(size: int) -> None:
+    requests = [Request(number, "tx_get", b"x" * number) for number in range(40)]
+    responses = [Response(number, Status.REFUSED, b"y" * number) for number in range(40)]
+    inbound, outbound = FrameReader(1000), FrameReader(1000)
+
+    heard = [
+        body for part in pieces(b"".join(map(request_frame, requests)), size) for body in inbound.feed(part)
+    ]
+    told = [
+        body
+        for part in pieces(b"".join(map(response_frame, responses)), size)
+        for body in outbound.feed(part)
+    ]
+
+    assert [decode_request(body) for body in heard] == requests
+    assert [decode_response(body) for body in told] == responses
+
+
+@pytest.mark.parametrize("length", [0, 1001, 2**32 - 1])
+def test_a_frame_outside_the_limit_is_refused_before_it_is_received(length: int) -> None:
+    with pytest.raises(FrameError):
+        FrameReader(1000).feed(length.to_bytes(4, "big"))
+
+
+def test_a_request_that_no_node_would_take_is_not_made() -> None:
+    with pytest.raises(FrameError):
+        request_frame(Request(1, "tx_submit", bytes(REQUEST_BYTES_MAX)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\x93\x01\xa1q\xc4\x00\x00", b"\x92\x01\xa1q", b"\x93\xff\xa1q\xc4\x00", b"\x93\x01\xa0\xc4\x00"],
+)
+def test_a_request_that_is_not_of_its_schema_is_refused(body: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode_request(body)
