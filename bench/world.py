@@ -38,7 +38,7 @@ class World:
 
     async def prepare(self, custodial: int, owners: int) -> None:
         """Admit the VASP, open the accounts, and give every holding BALANCE."""
-        (vasp,) = await self.actors.enact(
+        vasp, _ = await self.actors.enact(
             ["pvara"],
             "vasp_register",
             name="bench",
@@ -58,7 +58,8 @@ class World:
             [self._row(number, AccountType.CUSTODIAL, b"") for number in range(custodial)], custodial
         )
         self.holdings = await self._open_holdings(accounts)
-        await self._admit_owners(owners)
+        if owners:
+            await self._admit_owners(owners)
         await self._fund(self.holdings + self.owned)
 
     async def balances(self) -> dict[int, int]:
