@@ -21,16 +21,19 @@ from ledger.genesis import (
 )
 from ledger.kinds import BY_NAME
 from ledger.transactions import assemble, decode_transaction, encode_body, sign_input
-from node.execution import Chain
+from node.execution import Chain, StateDivergence
 from node.peers import Transport
 from node.runtime import Node
 from node.signer import Signer
 from primitives.signatures import public_key_of, sign
 from storage.blocks import BlockStore
+from storage.environment import Faults
+from storage.errors import StorageError
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
 from tests.node.network import MemoryNetwork
+from wire.blocks import decode_block
 
 INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")
 VALIDATORS = ("mof-1", "sbp-1", "pvara-1", "secp-1")
@@ -113,15 +116,19 @@ class Cluster:
         """Real time of the simulated world."""
         return GENESIS_MS + 1000 + int((trio.current_time() - self._started_at) * 1000)
 
-    async def start(self, *names: str, build: Callable[[Node], None] | None = None) -> None:
-        """Start nodes; `build` may change one before it runs."""
+    async def start(
+        self, *names: str, change: Callable[[Node, Chain], None] | None = None, faults: Faults | None = None
+    ) -> None:
+        """Start nodes; `change` may tamper with one before it runs, `faults` with its block log."""
         for name in names:
-            await self._start(name, build)
+            await self._start(name, change, faults)
 
-    async def _start(self, name: str, build: Callable[[Node], None] | None) -> None:
+    async def _start(
+        self, name: str, change: Callable[[Node, Chain], None] | None, faults: Faults | None
+    ) -> None:
         folder = self.folder / name
         new = not folder.exists()
-        blocks = BlockStore(folder / "blocks", map_bytes=MAP_BYTES)
+        blocks = BlockStore(folder / "blocks", map_bytes=MAP_BYTES, faults=faults)
         states = StateStore(folder / "state", map_bytes=MAP_BYTES)
         wal = WriteAheadLog(folder / "wal", map_bytes=MAP_BYTES)
         signatures = SignerStore(folder / "signer", map_bytes=MAP_BYTES)
@@ -147,8 +154,8 @@ class Cluster:
             checkpoint_blocks=10,
             connections_max=16,
         )
-        if build is not None:
-            build(node)
+        if change is not None:
+            change(node, chain)
         running = Running(node, chain, blocks, [blocks, states, wal, signatures])
         self.nodes[name] = running
 
@@ -156,6 +163,11 @@ class Cluster:
             try:
                 with running.scope:
                     await node.run(task_status=task_status)
+            except BaseExceptionGroup as group:
+                _, others = group.split((StateDivergence, StorageError))
+                if others is not None:
+                    raise
+                running.failure = _first(group)
             finally:
                 for store in running.stores:
                     store.close()
@@ -173,8 +185,8 @@ class Cluster:
         """Wait until the nodes (all, unless named) have committed `height`."""
         with trio.fail_after(seconds):
             for name in names or tuple(self.nodes):
-                while self.nodes[name].height < height:
-                    await trio.sleep(0.005)
+                node = self.nodes[name].node
+                assert await node.wait_height(height, seconds), f"{name} is at {node.health()}"
 
     def act(self, signer: int = 0, advance_ms: int = 1) -> bytes:
         """A signed act of one officer: the development clock goes ahead."""
@@ -206,3 +218,15 @@ class Cluster:
         for running in everyone:
             roots.setdefault(running.height, set()).add(running.chain.replica.state_root)
         assert all(len(found) == 1 for found in roots.values()), "different states"
+
+    def proposers(self, name: str, first: int = 1) -> set[int]:
+        """The positions that proposed the blocks which a node has from `first` on."""
+        running = self.nodes[name]
+        stored = [running.blocks.block(height) for height in range(first, running.height + 1)]
+        return {decode_block(block).header.proposer for block in stored if block is not None}
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

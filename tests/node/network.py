@@ -6,6 +6,8 @@ import trio
 import trio.testing
 
 from node.peers import Link, PeerName
+from wire.frames import FrameSender
+from wire.messages import Message, encode_message
 
 
 class MemoryNetwork:
@@ -70,3 +72,12 @@ class MemoryTransport:
         finally:
             if self._network._listeners.get(self._me.node) is send:
                 del self._network._listeners[self._me.node]
+
+
+async def say(stream: trio.abc.Stream, *messages: Message) -> None:
+    """Say messages on a connection that a test made by hand."""
+    sender = FrameSender()
+    for message in messages:
+        sender.push(*encode_message(message))
+    while data := sender.take():
+        await stream.send_all(data)

@@ -1,11 +1,29 @@
 """Four nodes in one process: they commit, survive crashes, catch up, and out-vote a liar."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+import pytest
 import trio
 import trio.testing
 
-from tests.node.cluster import VALIDATORS, Cluster
+from ledger.codes import Refused
+from ledger.transactions import decode_transaction
+from node.execution import Chain, StateDivergence
+from node.mempool import Submission
+from node.peers import PeerName
+from node.runtime import Node
+from primitives.merkle import list_root
+from storage.errors import StorageFull
+from tests.node.cluster import VALIDATORS, Cluster, new_genesis
+from tests.node.network import say
+from wire.blocks import Block
+from wire.frames import LIMITS
+from wire.messages import PROTOCOL_VERSION, Hello
+
+Lie = Callable[[Block, Cluster], Block]
 
 
 async def test_four_nodes_commit_a_signed_transaction(
@@ -18,4 +36,251 @@ async def test_four_nodes_commit_a_signed_transaction(
     cluster.assert_agreement()
     offsets = {running.chain.replica.state.chain[0].clock_offset_ms for running in cluster.nodes.values()}
     assert offsets == {1}
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_resend_is_a_duplicate_and_a_stranger_is_refused(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start(*VALIDATORS)
+    raw = cluster.act()
+    node = cluster.nodes["sbp-1"].node
+    assert node.submit(raw)[0] is Submission.ACCEPTED
+    assert node.submit(raw)[0] is Submission.PENDING
+    assert await node.wait_committed(decode_transaction(raw).id, 10)
+    assert node.submit(raw)[0] is Submission.COMMITTED
+    broken = bytearray(cluster.act(signer=1))
+    broken[-1] ^= 1
+    with pytest.raises(Refused, match="bad_signature"):
+        node.submit(bytes(broken))
+    nursery.cancel_scope.cancel()
+
+
+async def test_empty_blocks_come_once_per_idle_interval_and_one_follows_work_at_once(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(2)
+    before = cluster.nodes["mof-1"].height
+    await trio.sleep(10)
+    assert 8 <= cluster.nodes["mof-1"].height - before <= 11
+    height = await cluster.commit("mof-1", cluster.act())
+    await cluster.reached(height + 1, seconds=0.5)
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_was_killed_catches_up_and_its_vote_counts_again(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(3)
+    await cluster.kill("pvara-1")
+    for number in range(25):
+        await cluster.commit("mof-1", cluster.act(signer=number))
+    behind = cluster.nodes["mof-1"].height
+    await cluster.start("pvara-1")
+    await cluster.reached(behind, "pvara-1")
+    assert cluster.nodes["pvara-1"].node.health().voting
+    await cluster.kill("secp-1")  # now nothing is decided without pvara's vote
+    height = await cluster.commit("mof-1", cluster.act(signer=30), seconds=60)
+    await cluster.reached(height)
+    cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_all_nodes_killed_at_any_moment_recover_and_lose_nothing_acknowledged(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, seed: int
+) -> None:
+    draw = random.Random(seed)
+    cluster = Cluster(tmp_path, nursery)
+    acknowledged: list[bytes] = []
+    signer = 0
+    for _ in range(3):
+        await cluster.start(*VALIDATORS)
+        raw = cluster.act(signer=signer)
+        await cluster.commit(draw.choice(VALIDATORS), raw, seconds=60)
+        acknowledged.append(decode_transaction(raw).id)
+        signer += 1
+        for _ in range(3):  # work under way when the light goes out
+            cluster.nodes[draw.choice(VALIDATORS)].node.submit(cluster.act(signer=signer))
+            signer += 1
+        for _ in range(draw.randrange(60)):
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(draw.random() * 0.02)
+        for name in draw.sample(VALIDATORS, 4):
+            await cluster.kill(name)
+            for _ in range(draw.randrange(5)):
+                await trio.lowlevel.checkpoint()
+    await cluster.start(*VALIDATORS)
+    height = await cluster.commit("mof-1", cluster.act(signer=signer), seconds=60)
+    await cluster.reached(height)
+    cluster.assert_agreement()
+    for running in cluster.nodes.values():
+        assert all(running.blocks.find_transaction(identity) is not None for identity in acknowledged)
+    nursery.cancel_scope.cancel()
+
+
+async def test_two_of_four_cannot_decide_and_their_health_says_whose_votes_are_missing(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(2)
+    assert cluster.nodes["mof-1"].node.health().advancing
+    await cluster.kill("pvara-1")
+    await cluster.kill("secp-1")
+    height = cluster.nodes["mof-1"].height
+    await trio.sleep(30)
+    health = cluster.nodes["mof-1"].node.health()
+    assert cluster.nodes["mof-1"].height <= height + 1
+    assert not health.advancing
+    assert {"pvara-1", "secp-1"} & set(health.missing)
+    await cluster.start("pvara-1")
+    await cluster.reached(height + 2, seconds=120)
+    assert cluster.nodes["mof-1"].node.health().advancing
+    nursery.cancel_scope.cancel()
+
+
+def _wrong_root(block: Block, cluster: Cluster) -> Block:
+    header = msgspec.structs.replace(block.header, state_root=b"\1" * 32)
+    return Block(header, block.transactions, block.evidence)
+
+
+def _bad_signature(block: Block, cluster: Cluster) -> Block:
+    raw = bytearray(cluster.act(signer=39))
+    raw[-1] ^= 1
+    return _with(block, (*block.transactions, bytes(raw)))
+
+
+def _oversized(block: Block, cluster: Cluster) -> Block:
+    return _with(block, tuple(bytes((number,)) * 200_000 for number in range(4)))
+
+
+def _stale_time(block: Block, cluster: Cluster) -> Block:
+    return Block(
+        msgspec.structs.replace(block.header, time_ms=block.header.time_ms - 5_000),
+        block.transactions,
+        block.evidence,
+    )
+
+
+def _another_body(block: Block, cluster: Cluster) -> Block:
+    return Block(block.header, (b"not what the header commits to",), ())
+
+
+def _with(block: Block, transactions: tuple[bytes, ...]) -> Block:
+    roots = {"txs_root": list_root(transactions), "evidence_root": list_root(())}
+    return Block(msgspec.structs.replace(block.header, **roots), transactions, ())
+
+
+@pytest.mark.parametrize("lie", [_wrong_root, _bad_signature, _oversized, _stale_time, _another_body])
+async def test_a_lying_proposer_is_out_voted(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, lie: Lie
+) -> None:
+    cluster = Cluster(tmp_path, nursery, new_genesis(block_bytes=512 * 1024, idle_ms=6_000))
+    liar = "pvara-1"
+    lies = 0
+
+    def corrupt(node: Node, chain: Chain) -> None:
+        honest = chain.replica.build_block
+
+        def build_block(*args, **kwargs) -> Block:  # type: ignore[no-untyped-def]
+            nonlocal lies
+            lies += 1
+            return lie(honest(*args, **kwargs), cluster)
+
+        chain.replica.build_block = build_block  # type: ignore[method-assign]
+
+    await cluster.start(*(name for name in VALIDATORS if name != liar))
+    await cluster.start(liar, change=corrupt)
+    for signer in range(4):
+        await cluster.commit("mof-1", cluster.act(signer=signer), seconds=120)
+    await cluster.reached(8, *(name for name in VALIDATORS if name != liar), seconds=300)
+    assert lies > 0
+    assert VALIDATORS.index(liar) not in cluster.proposers("mof-1")
+    cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_node_whose_state_differs_halts_when_a_block_is_decided_against_it(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+
+    def corrupt(node: Node, chain: Chain) -> None:
+        chain.replica.state_root = b"\1" * 32
+
+    await cluster.start("mof-1", "sbp-1", "pvara-1")
+    await cluster.start("secp-1", change=corrupt)
+    await cluster.reached(4, "mof-1", "sbp-1", "pvara-1")
+    failed = cluster.nodes.pop("secp-1")
+    assert isinstance(failed.failure, StateDivergence)
+    assert failed.failure.fault.startswith("state_root is")
+    assert failed.failure.dump["decided_header"]
+    cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+class FullAt:
+    """A disk that is full from the nth write on."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def reached(self, point: str) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise StorageFull("blocks", "a test's disk")
+
+
+async def test_a_full_disk_stops_a_node_cleanly_and_it_resumes_when_there_is_room(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start("mof-1", "sbp-1", "pvara-1")
+    await cluster.start("secp-1", faults=FullAt(20))
+    await cluster.reached(8, "mof-1", "sbp-1", "pvara-1")
+    failed = cluster.nodes.pop("secp-1")
+    assert isinstance(failed.failure, StorageFull)
+    await cluster.start("secp-1")
+    await cluster.reached(cluster.nodes["mof-1"].height + 2)
+    cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_does_not_read_costs_bounded_memory_and_delays_nobody(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start("mof-1", "sbp-1", "pvara-1")
+    link = cluster.network.connect(PeerName("secp", "secp-1"), "pvara-1")
+    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0))
+    with trio.move_on_after(5):
+        while "secp-1" not in cluster.nodes["pvara-1"].node.peers.connected:
+            await trio.sleep(0.01)
+    slow = cluster.nodes["pvara-1"].node.peers.connected["secp-1"]
+    for number in range(20):
+        await cluster.commit("pvara-1", cluster.act(signer=number))
+        assert slow.sender.waiting_bytes() <= sum(limits.waiting_bytes_max for limits in LIMITS.values())
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_node_cut_off_for_one_height_catches_up_without_a_restart(
+    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(tmp_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(2)
+    for other in ("mof-1", "sbp-1", "pvara-1"):
+        await cluster.network.separate("secp-1", other)
+    height = await cluster.commit("mof-1", cluster.act())
+    await cluster.reached(height + 3, "mof-1", "sbp-1", "pvara-1")
+    for other in ("mof-1", "sbp-1", "pvara-1"):
+        cluster.network.rejoin("secp-1", other)
+    await cluster.reached(cluster.nodes["mof-1"].height + 2, seconds=20)
+    cluster.assert_agreement()
     nursery.cancel_scope.cancel()

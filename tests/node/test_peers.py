@@ -17,7 +17,7 @@ from config.pki import (
     server_context,
 )
 from node.peers import HELLO_S, SILENCE_S, Link, Peer, PeerName, Peers, TlsTransport, Transport
-from tests.node.network import MemoryNetwork
+from tests.node.network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (
     PROTOCOL_VERSION,
@@ -117,14 +117,6 @@ async def test_a_broken_connection_is_dialled_again(
     nursery.cancel_scope.cancel()
 
 
-async def _say(stream: trio.abc.Stream, *messages: Message) -> None:
-    sender = FrameSender()
-    for message in messages:
-        sender.push(*encode_message(message))
-    while data := sender.take():
-        await stream.send_all(data)
-
-
 async def _stranger(
     nursery: trio.Nursery, name: PeerName, *messages: Message
 ) -> tuple[Recorder, Peers, trio.abc.Stream]:
@@ -134,7 +126,7 @@ async def _stranger(
     mesh = _peers(network.transport("a-1", "a"), "a-1", [], recorder)
     await nursery.start(mesh.run)
     link = network.connect(name, "a-1")
-    await _say(link.stream, *messages)
+    await say(link.stream, *messages)
     return recorder, mesh, link.stream
 
 
@@ -217,7 +209,7 @@ async def test_a_new_connection_of_the_same_node_replaces_the_old_one(
     streams = []
     for _ in range(2):
         link: Link = network.connect(PeerName("b", "b-1"), "a-1")
-        await _say(link.stream, HELLO)
+        await say(link.stream, HELLO)
         streams.append(link.stream)
         await trio.sleep(0.1)
     with trio.fail_after(1):
