@@ -94,18 +94,6 @@ def require(vasp: Vasp, act: str, services: tuple[str, ...]) -> None:
     raise Refused(Code.STAGE_NOT_REACHED, "vasp.stage", vasp.stage.name, _missing(vasp, act, right, services))
 
 
-def require_under_cap(vasp: Vasp, opened: int, cap: int) -> None:
-    """Refuse unless `vasp` may open `opened` accounts more; `cap` is the parameter aml_accounts_cap, which
-    binds until the licence. Raises Refused(cap_exceeded)."""
-    if is_capped(vasp) and vasp.accounts + opened > cap:
-        raise Refused(
-            Code.CAP_EXCEEDED,
-            "vasp.accounts",
-            vasp.accounts + opened,
-            f"at most {cap} accounts before stage {Stage.LICENSED.name} (parameter aml_accounts_cap)",
-        )
-
-
 def require_stage(vasp: Vasp, act: str, stages: tuple[Stage, ...]) -> None:
     """Refuse an act of the lifecycle unless `vasp` stands at one of `stages`, given in order.
 

@@ -136,6 +136,18 @@ def test_redemption_waits_while_the_bill_its_cash_or_the_market_is_frozen(
     assert holders.status is InstrumentStatus.REDEEMED
 
 
+def test_redemption_waits_while_its_pool_is_frozen(holders: Holders) -> None:
+    net = holders.net
+    pool = net.state.holdings[net.state.instruments[holders.bill].pool_cash].account
+    holders.pay(60 * 500_000)
+    net.enact("freeze", AT_ONCE, target=1, index=pool)
+    holders.mature()
+    assert holders.status is InstrumentStatus.MATURED_UNPAID
+    net.enact("lift", TWO_AUTHORITIES, target=1, index=pool)
+    net.block()
+    assert holders.status is InstrumentStatus.REDEEMED
+
+
 def test_units_the_treasury_kept_are_redeemed_to_the_treasury() -> None:
     net = Network()
     net.define_money()

@@ -8,6 +8,7 @@ import pytest
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code
 from ledger.documents import OfferStatus, ProposalStatus
+from ledger.rows import CLOSED
 from tests.ledger.network import BILL, EVERYONE, Network, client, make_genesis, packed
 
 HASH = sha256(b"debit").digest()
@@ -270,6 +271,46 @@ def test_a_frozen_or_ineligible_client_takes_nothing(net: Network) -> None:
     net.enact("lift", "fmu1 fmu2 sbp1 sbp2", target=1, index=a)
     net.ok("account_update", "binance", account=a, kyc=bytes(32), kyc_until=1)
     assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.INELIGIBLE]
+
+
+def test_frozen_cash_buys_nothing_and_neither_does_lapsed_client_money(net: Network) -> None:
+    shop = Shop(net)
+    net.fund(shop.money, 489_436)
+    net.enact("freeze", "fmu1 fmu2", target=2, index=shop.cash_a)
+    assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.FROZEN]
+    pool = net.state.holdings[shop.money].account
+    net.ok("account_update", "binance", account=pool, kyc=bytes(32), kyc_until=1)
+    assert shop.take((shop.bill_a, shop.money, 1)) == [Code.INELIGIBLE]
+
+
+def test_a_closed_account_takes_nothing(net: Network) -> None:
+    shop = Shop(net)
+    net.state.accounts.set_field(shop.clients[0], "flags", CLOSED)
+    assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.WRONG_STATUS]
+
+
+def test_nobody_pays_with_the_client_money_of_another_vasp(net: Network) -> None:
+    shop = Shop(net)
+    net.license("htx")
+    (pool,) = net.accounts("htx", [client(9, 2)])
+    (money,) = net.holdings("htx", [(pool, 0)])
+    net.fund(money, 489_436)
+    assert shop.take((shop.bill_a, money, 1)) == [Code.NOT_AUTHORISED]
+
+
+def test_a_frozen_treasury_sells_nothing_and_funds_nothing(net: Network) -> None:
+    shop = Shop(net)
+    rows = packed([(shop.bill_a, shop.cash_a, 1)], 4, 4, 8)
+    net.enact("freeze", "fmu1 fmu2", target=1, index=0)
+    net.refused(Code.FROZEN, "offer_take", "binance", offer=shop.offer, rows=rows)
+    net.refused(Code.FROZEN, "cash_issue", "sbp1", holding=0, amount=1, debit=HASH)
+    net.refused(Code.FROZEN, "redemption_fund", "mof1", instrument=shop.bill, amount=1)
+
+
+def test_frozen_cash_is_not_destroyed(net: Network) -> None:
+    net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=HASH)
+    net.enact("freeze", "fmu1 fmu2", target=2, index=0)
+    net.refused(Code.FROZEN, "cash_destroy", "sbp1", debit=HASH, amount=1)
 
 
 def test_an_offer_is_open_in_its_window_only(net: Network) -> None:

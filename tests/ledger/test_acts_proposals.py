@@ -1,9 +1,15 @@
 """The life of a proposal: maker and checkers, and every way it can end."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from ledger.codes import Code
+from ledger import kinds
+from ledger.codes import Code, Refused
 from ledger.documents import ProposalStatus
+from ledger.kind import Context
+from ledger.kinds import BY_NAME
 from tests.ledger.network import BILL, DAY_MS, EVERYONE, Network, make_genesis
 
 PROGRAMME = {"name": "bills", "cap_cents": 1_000}
@@ -114,6 +120,22 @@ def test_the_cap_is_checked_again_at_execution(net: Network) -> None:
     )
     assert "US0378331005" not in net.state.instrument_by_isin
     assert len(net.state.accounts) == 2  # the treasury and one pool: the failed effect left nothing
+
+
+def test_an_effect_refused_halfway_leaves_nothing(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = BY_NAME["cash_define"]
+
+    def refuse_late(ctx: Context, payload: Any) -> tuple[int, ...]:
+        kind.apply(ctx, payload)
+        raise Refused(Code.OUT_OF_RANGE, "currency", payload.currency, "noticed too late")
+
+    monkeypatch.setattr(
+        kinds, "BY_NUMBER", {**kinds.BY_NUMBER, kind.number: replace(kind, apply=refuse_late)}
+    )
+    (proposal,) = net.ok("cash_define", "sbp1 sbp2", currency="PKR")
+    assert net.proposal(proposal).status is ProposalStatus.FAILED
+    assert net.proposal(proposal).rule == "noticed too late"
+    assert (len(net.state.instruments), len(net.state.holdings)) == (0, 0)
 
 
 def test_what_can_be_seen_to_fail_is_refused_before_it_is_proposed(net: Network) -> None:
