@@ -80,7 +80,7 @@ class Summation:
             if not summed == self.supplies.get(index, 0) == instrument.supply:
                 raise SummationFault(
                     f"instrument {index} ({instrument.code}): holdings sum to {summed}, issues less"
-                    f" redemptions to {self.supplies.get(index, 0)}, the ledger's supply is {instrument.supply}"
+                    f" redemptions to {self.supplies.get(index, 0)}, the ledger says {instrument.supply}"
                 )
 
     # --- what each act does -------------------------------------------------------------------------------

@@ -157,9 +157,13 @@ class Environment:
             )
             try:
                 self._lmdb.reader_check()  # slots of readers that died
+                if not readonly:
+                    # Created in one transaction: each alone would cost a sync of its own.
+                    with self._lmdb.begin(write=True) as transaction:
+                        for table in tables:
+                            self._lmdb.open_db(table.name.encode(), transaction)
                 self._handles: dict[str, Any] = {
-                    table.name: self._lmdb.open_db(table.name.encode(), create=not readonly)
-                    for table in tables
+                    table.name: self._lmdb.open_db(table.name.encode(), create=False) for table in tables
                 }
             except BaseException:
                 self._lmdb.close()

@@ -144,21 +144,25 @@ class LittleChain:
         return self.replica.build_block(self.now_ms, transactions, evidence, 0)
 
     def certify(
-        self, block: Block, names: tuple[str, ...] = VOTING, type: VoteType = VoteType.PRECOMMIT
+        self, block: Block, names: tuple[str, ...] | None = None, type: VoteType = VoteType.PRECOMMIT
     ) -> Certificate:
-        """The commit certificate of `block` by these nodes' keys."""
+        """The commit certificate of `block` by these nodes' keys, all validators' if none are named."""
         value, height = block.header.hash(), block.header.height
         message = vote_sign_bytes(type, height, 0, value, genesis_hash(self.genesis))
         members = [member.public_key for member in self.replica.validators_at(height)]
+        chosen = VOTING if names is None else names
         signatures = {
-            members.index(public(f"{name} node")): sign(key(f"{name} node"), message) for name in names
+            position: sign(key(f"{name} node"), message)
+            for name in chosen
+            for position, member in enumerate(members)
+            if member == public(f"{name} node")
         }
         return Certificate(type, height, 0, value, tuple(sorted(signatures.items())))
 
-    def decide(self, block: Block, names: tuple[str, ...] = VOTING) -> AppliedBlock:
+    def decide(self, block: Block, names: tuple[str, ...] | None = None) -> AppliedBlock:
         return self.chain.apply(block, self.certify(block, names))
 
-    def commit(self, *transactions: Transaction, names: tuple[str, ...] = VOTING) -> AppliedBlock:
+    def commit(self, *transactions: Transaction, names: tuple[str, ...] | None = None) -> AppliedBlock:
         """Decide a block of these transactions, which must all be fit for it."""
         block = self.build(*transactions)
         assert len(block.transactions) == len(transactions)

@@ -1,4 +1,4 @@
-"""The chain: which blocks are valid, what executing one leaves behind, and that a start finds it all again."""
+"""The chain: which blocks are valid, what executing one leaves behind, what a start finds again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,6 @@ from storage.state import DOCUMENTS, META, PAGES
 from tests.node.little_chain import (
     START_MS,
     LittleChain,
-    Market,
     live,
     make_genesis,
     officers,
@@ -220,7 +219,7 @@ def test_a_change_of_validators_is_in_force_two_heights_later(little: LittleChai
     assert header.validators_hash != header.next_validators_hash
     little.commit()
     assert little.replica.validators == four[:3]
-    little.commit(names=("mof", "sbp", "pvara"))
+    little.commit()
     little.reopen()
     assert little.replica.validators_at(decided + 1) == four
     assert little.replica.validators_at(decided + 2) == four[:3]
@@ -363,7 +362,7 @@ class FailAt:
 def test_whichever_write_fails_a_new_start_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     reference = LittleChain(tmp_path / "reference")
     blocks: list[Block] = []
-    for number in range(6):
+    for number in range(3):
         act = reference.transaction("fixing_attest", officers("sbp"), 2_800_000 + number, START_MS)
         block = reference.build(act)
         reference.decide(block)
@@ -379,7 +378,7 @@ def test_whichever_write_fails_a_new_start_has_all_that_was_acknowledged(tmp_pat
             try:
                 applied = little.decide(blocks[little.chain.height])
                 acknowledged = applied.height
-                if applied.height % 3 == 0:
+                if applied.height == 2:
                     little.chain.checkpoint()
             except StorageFull:
                 little.reopen()
@@ -426,9 +425,8 @@ def test_a_stored_block_that_is_not_the_one_decided_is_named(little: LittleChain
     little.close()
     file = little.folder / "blocks" / "data.mdb"
     data = file.read_bytes()
-    stored = data.rfind(b"little")
-    file.write_bytes(data[:stored] + b"l1ttle" + data[stored + 6 :])
-    with pytest.raises(StorageCorrupt, match="blocks of height"):
+    file.write_bytes(data.replace(b"little", b"l1ttle"))
+    with pytest.raises(StorageCorrupt, match="blocks of height 1"):
         little.open()
     file.write_bytes(data)
     little.open()
@@ -470,8 +468,8 @@ def test_a_chain_of_another_genesis_is_refused(little: LittleChain) -> None:
         Chain.open(other, little.blocks, little.states)
 
 
-def test_market_is_what_the_tests_think(little: LittleChain) -> None:
-    market: Market = open_market(little)
+def test_a_frozen_holder_is_paid_into_frozen_cash(little: LittleChain) -> None:
+    market = open_market(little)
     live(little, market)
     state = little.replica.state
     assert state.instruments[market.bill].supply == 0

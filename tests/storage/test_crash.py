@@ -24,7 +24,7 @@ from storage.state import StateStore
 from storage.wal import WriteAheadLog
 
 KILLS = 300
-CHECKPOINT_EVERY = 3
+CHECKPOINT_EVERY = 2
 
 
 def content(name: str, height: int, size: int) -> bytes:
@@ -235,7 +235,7 @@ def test_each_write_fails_in_turn_and_the_node_goes_on(tmp_path: Path, reopen: b
         faults = FailAt(number)
         acknowledged = Acknowledged()
         stores = Stores(folder, faults)
-        while stores.blocks.height() < CHECKPOINT_EVERY + 1:
+        while stores.blocks.height() < CHECKPOINT_EVERY:
             try:
                 recover(stores)
                 run_height(stores, acknowledged.add)

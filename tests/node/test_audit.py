@@ -1,0 +1,348 @@
+"""The audit: a whole bill's life replays and sums; whatever is changed on disk is named with its height."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from client.verification import ProofRefused, verify_proof
+from consensus.encoding import encode_certificate
+from consensus.messages import VoteType
+from ledger import kinds
+from ledger.codes import Refused
+from node.audit import audit
+from node.proofs import finish_proof, start_proof
+from node.summation import EFFECTS, STILL, Before, Summation, SummationFault
+from primitives.codec import pack, unpack
+from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
+from storage.environment import Environment, Table, Writer
+from storage.errors import StorageError
+from storage.state import DOCUMENTS, META, PAGES
+from tests.node.little_chain import (
+    VOTING,
+    LittleChain,
+    Market,
+    live,
+    make_genesis,
+    officers,
+    open_market,
+    rows_of,
+)
+from wire.blocks import Block, decode_block
+from wire.proofs import PROOF_BYTES_MAX, HoldingProof
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Market]:
+    """The data directory of a node whose chain has seen a whole bill; copied, never changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    little = LittleChain(folder)
+    market = open_market(little)
+    little.chain.checkpoint()
+    live(little, market)
+    little.close()
+    return folder, market
+
+
+@pytest.fixture
+def folder(finished: tuple[Path, Market], tmp_path: Path) -> Path:
+    for store in ("blocks", "state"):
+        (tmp_path / store).mkdir()
+        (tmp_path / store / "data.mdb").write_bytes((finished[0] / store / "data.mdb").read_bytes())
+    return tmp_path
+
+
+def change(folder: Path, table: Table, height: int, changed: Callable[[bytes], bytes]) -> None:
+    """Change a value of the block store and its checksum with it."""
+    environment = Environment(folder / "blocks", "blocks", (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS))
+    with environment.write() as writer:
+        stored = writer.get(table, height.to_bytes(8, "big"))
+        assert stored is not None
+        value = changed(stored)
+        assert value != stored
+        writer.put(table, height.to_bytes(8, "big"), value)
+    environment.close()
+
+
+def fault_of(folder: Path) -> str:
+    report = audit(folder, make_genesis())
+    assert report.fault is not None
+    assert report.height == max(report.fault.height - 1, 0)
+    assert not report.ok
+    return str(report.fault)
+
+
+def test_a_whole_bill_is_proven_from_genesis(finished: tuple[Path, Market]) -> None:
+    report = audit(finished[0], make_genesis())
+    assert report.ok
+    blocks = BlockStore(finished[0] / "blocks", readonly=True)
+    assert report.height == blocks.height()
+    blocks.close()
+    assert report.movements == 19
+    assert report.refused == 1
+    assert report.checkpoint_height == 13
+    assert [(each.code, each.supply) for each in report.instruments] == [
+        ("PKR", 2_000_000_000 + 700_000_000 - 1_000),
+        ("PK0012345671", 0),
+    ]
+
+
+def test_a_chain_before_its_first_block_is_proven_too(tmp_path: Path) -> None:
+    LittleChain(tmp_path).close()
+    report = audit(tmp_path, make_genesis())
+    assert (report.ok, report.height, report.checkpoint_height) == (True, 0, None)
+
+
+def test_a_folder_without_a_chain_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nothing is stored"):
+        audit(tmp_path, make_genesis())
+
+
+def test_another_genesis_fails_at_the_first_block(folder: Path) -> None:
+    other = make_genesis(chain="other")
+    report = audit(folder, other)
+    assert report.fault is not None
+    assert report.fault.height == 1
+
+
+@pytest.mark.parametrize("height", [1, 13, 20])
+@pytest.mark.parametrize("table", [BLOCKS, CERTIFICATES, RESULTS])
+def test_one_flipped_byte_is_named_with_its_height(folder: Path, table: Table, height: int) -> None:
+    store = BlockStore(folder / "blocks", readonly=True)
+    value = {BLOCKS: store.block, CERTIFICATES: store.certificate, RESULTS: store.results}[table](height)
+    store.close()
+    assert value is not None
+    file = folder / "blocks" / "data.mdb"
+    data = file.read_bytes()
+    assert value in data
+    flipped = value[:-1] + bytes((value[-1] ^ 1,))
+    file.write_bytes(data.replace(value, flipped))
+    assert fault_of(folder).startswith(f"height {height}: blocks: {table.name} of height {height}")
+
+
+def change_block(data: bytes, change_it: Callable[[Block], Block]) -> bytes:
+    return change_it(decode_block(data)).encoded()
+
+
+def test_one_changed_amount_is_named_with_its_height_even_under_a_right_checksum(
+    folder: Path, finished: tuple[Path, Market]
+) -> None:
+    wallet = finished[1].wallets[0]
+    row = rows_of((finished[1].money, wallet, 100_000_000))
+    more = rows_of((finished[1].money, wallet, 100_000_001))
+    heights = [height for height in range(1, 28) if row in stored_block(folder, height)]
+    assert len(heights) == 1
+    change(folder, BLOCKS, heights[0], lambda data: data.replace(row, more))
+    assert fault_of(folder) == f"height {heights[0]}: block: txs_root does not commit to the transactions"
+
+
+def stored_block(folder: Path, height: int) -> bytes:
+    store = BlockStore(folder / "blocks", readonly=True)
+    block = store.block(height)
+    store.close()
+    assert block is not None
+    return block
+
+
+def test_a_changed_certificate_is_named_with_its_height(folder: Path) -> None:
+    change(folder, CERTIFICATES, 9, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    assert fault_of(folder).startswith("height 9: certificate: certificate.signatures: not validator 3's")
+
+
+def test_a_certificate_of_another_block_is_named(folder: Path) -> None:
+    store = BlockStore(folder / "blocks", readonly=True)
+    other = store.certificate(8)
+    store.close()
+    assert other is not None
+    change(folder, CERTIFICATES, 9, lambda data: other)
+    assert fault_of(folder) == "height 9: certificate: of another block"
+
+
+def test_a_certificate_of_prevotes_is_none(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    block = little.build()
+    polka = little.certify(block, type=VoteType.PREVOTE)
+    little.decide(block)
+    little.close()
+    change(tmp_path, CERTIFICATES, 1, lambda data: encode_certificate(polka))
+    assert fault_of(tmp_path) == "height 1: certificate: of prevotes, a commit needs precommits"
+
+
+def test_two_of_four_validators_are_no_certificate(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    little.decide(little.build(), VOTING[:2])
+    little.close()
+    assert "a quorum is more than two thirds" in fault_of(tmp_path)
+
+
+def test_a_changed_result_is_named(folder: Path) -> None:
+    change(folder, RESULTS, 9, lambda data: data.replace(b"\x96\x00", b"\x96\x01", 1))
+    assert fault_of(folder) == "height 9: results: executing the block gives others than those stored"
+
+
+def test_a_changed_header_is_named(folder: Path) -> None:
+    def later(block: Block) -> Block:
+        return Block(
+            replace(block.header, time_ms=block.header.time_ms + 1), block.transactions, block.evidence
+        )
+
+    change(folder, BLOCKS, 9, lambda data: change_block(data, later))
+    assert fault_of(folder) == "height 9: certificate: of another block"
+
+
+def test_a_state_that_is_not_that_of_the_blocks_is_named(folder: Path) -> None:
+    def tamper(writer: Writer) -> None:
+        key, value = next(item for item in writer.items(DOCUMENTS) if b"HTX" in item[1])
+        writer.put(DOCUMENTS, key, value.replace(b"HTX", b"HTY"))
+
+    environment = Environment(folder / "state", "state", (DOCUMENTS, PAGES, META))
+    with environment.write() as writer:
+        tamper(writer)
+    environment.close()
+    report = audit(folder, make_genesis())
+    assert report.fault is not None
+    assert "checkpoint of height 13: its root is not the one recorded" in report.fault.what
+
+
+# --- the second summation ---------------------------------------------------------------------------------
+
+
+def test_every_kind_has_its_rule_in_the_second_summation() -> None:
+    assert set(EFFECTS) | STILL == set(kinds.BY_NAME)
+    assert not set(EFFECTS) & STILL
+
+
+def test_a_balance_that_no_transaction_explains_is_found(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    market = open_market(little)
+    summation = Summation()
+    state = little.replica.state
+    with pytest.raises(SummationFault, match="counted 0, the ledger says 1000"):
+        summation.compare_all(state)
+    live(little, market)
+    before = Before.of(state)
+    batch = little.transaction(
+        "transfer_batch", market.vasp, rows_of((market.wallets[0], market.wallets[2], 5))
+    )
+    applied = little.commit(batch)
+    with pytest.raises(SummationFault, match=f"holding {market.wallets[0]}: counted -5"):
+        summation.add_block(state, before, applied.height, [batch], applied.results)
+    little.close()
+
+
+# --- proofs -----------------------------------------------------------------------------------------------
+
+
+def proof_of(little: LittleChain, holding: int) -> bytes:
+    started = start_proof(little.replica, holding)
+    assert finish_proof(started, little.blocks) is None
+    little.commit()
+    proof = finish_proof(started, little.blocks)
+    assert proof is not None
+    return proof
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int, int]:
+    """A proof over two changes of the validator set; the holding, and the height that it shows."""
+    little = LittleChain(tmp_path_factory.mktemp("proven"))
+    market = open_market(little)
+    for power in (0, 2):
+        act = little.transaction("validator_update", officers("mof", "sbp", "pvara", "secp"), 3, power)
+        little.commit(act)
+        little.commit()
+    little.commit()
+    little.act("cash_issue", ("sbp",), market.money, 4_711, b"d" * 32)
+    height = little.chain.height
+    proof = proof_of(little, market.money)
+    little.close()
+    return proof, market.money, height
+
+
+def test_a_proof_shows_one_holding_against_the_genesis_alone(proven: tuple[bytes, int, int]) -> None:
+    proof, holding, height = proven
+    verified = verify_proof(proof, make_genesis())
+    assert (verified.holding, verified.balance, verified.height) == (holding, 4_711, height)
+    assert (verified.instrument, verified.signers, verified.validators) == (0, 4, 4)
+    assert len(unpack(proof, HoldingProof, PROOF_BYTES_MAX).changes) == 2
+
+
+def test_a_proof_is_of_one_chain_only(proven: tuple[bytes, int, int]) -> None:
+    with pytest.raises(ProofRefused, match="genesis_hash"):
+        verify_proof(proven[0], make_genesis(chain="other"))
+
+
+def test_no_byte_of_a_proof_can_be_flipped(proven: tuple[bytes, int, int]) -> None:
+    proof, genesis = proven[0], make_genesis()
+    step = 7  # every region, many times over
+    for position in [*range(0, 400), *range(400, len(proof), step), *range(len(proof) - 40, len(proof))]:
+        flipped = bytearray(proof)
+        flipped[position] ^= 1 << (position % 8)
+        with pytest.raises(ProofRefused):
+            verify_proof(bytes(flipped), genesis)
+
+
+@pytest.mark.parametrize(
+    ("change_it", "rule"),
+    [
+        (lambda proof: replace(proof, version=2), "version: 2"),
+        (lambda proof: replace(proof, claim=replace(proof.claim, balance=5_000)), "claim: "),
+        (lambda proof: replace(proof, claim=replace(proof.claim, height=1)), "claim.height"),
+        (lambda proof: replace(proof, claim=replace(proof.claim, holding=0)), "claim: "),
+        (lambda proof: replace(proof, changes=()), "decided by other validators"),
+        (lambda proof: replace(proof, changes=proof.changes[:1]), "decided by other validators"),
+        (lambda proof: replace(proof, changes=proof.changes[::-1]), "decided by other validators"),
+        (lambda proof: replace(proof, certified=proof.changes[0].last), "does not follow"),
+        (
+            lambda proof: replace(
+                proof, certified=replace(proof.certified, certificate=proof.changes[0].last.certificate)
+            ),
+            "certificate",
+        ),
+        (
+            lambda proof: replace(
+                proof,
+                changes=(replace(proof.changes[0], members=proof.changes[1].members), *proof.changes[1:]),
+            ),
+            "does not name these",
+        ),
+        (lambda proof: replace(proof, state=replace(proof.state, leaf=1)), "state: "),
+        (lambda proof: replace(proof, state=replace(proof.state, count=99)), "state: "),
+    ],
+)
+def test_a_proof_whose_parts_do_not_fit_is_refused(
+    proven: tuple[bytes, int, int], change_it: Callable[[HoldingProof], HoldingProof], rule: str
+) -> None:
+    proof = unpack(proven[0], HoldingProof, PROOF_BYTES_MAX)
+    with pytest.raises(ProofRefused, match=rule):
+        verify_proof(pack(change_it(proof)), make_genesis())
+
+
+def test_a_header_of_this_proof_under_prevotes_is_refused(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    market = open_market(little)
+    started = start_proof(little.replica, market.money)
+    block = little.build()
+    polka = little.certify(block, type=VoteType.PREVOTE)
+    little.decide(block)
+    proof = finish_proof(started, little.blocks)
+    assert proof is not None
+    decoded = unpack(proof, HoldingProof, PROOF_BYTES_MAX)
+    forged = replace(decoded, certified=replace(decoded.certified, certificate=encode_certificate(polka)))
+    with pytest.raises(ProofRefused, match="of prevotes"):
+        verify_proof(pack(forged), make_genesis())
+    little.close()
+
+
+def test_a_holding_that_does_not_exist_has_no_proof(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    with pytest.raises(Refused, match="not_found"):
+        start_proof(little.replica, 0)
+    little.close()
+
+
+def test_the_report_is_plain_values(finished: tuple[Path, Market]) -> None:
+    report = dataclasses.asdict(audit(finished[0], make_genesis()))
+    assert report["fault"] is None
