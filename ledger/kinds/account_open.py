@@ -52,7 +52,7 @@ def check(ctx: Context, payload: AccountOpen) -> None:
                 vasp.accounts + len(payload.rows),
                 f"at most {cap} accounts before the licence (aml_accounts_cap)",
             )
-    keys: set[bytes] = set()
+    keys = {node.public_key for node in state.nodes}
     for number, row in enumerate(payload.rows):
         _check_row(ctx, number, row)
         if row.owner_key:
