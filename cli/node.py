@@ -81,12 +81,10 @@ def init(
 @app.command("run")
 def run(config: Config = Path("node.toml")) -> None:
     """Run a node until SIGTERM or Ctrl-C."""
-    from config.logs import configure_logging
     from config.settings import load_node_settings
 
     with reported(as_json=False):
         settings = load_node_settings(config)
-        configure_logging(settings.log)
         from node.app import run_node
 
         raise typer.Exit(run_node(settings))

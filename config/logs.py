@@ -11,8 +11,11 @@ import structlog
 from config.settings import LogSettings
 
 
-def configure_logging(settings: LogSettings) -> None:
-    """Send every record of this process, structlog's and `logging`'s, to standard error."""
+def configure_logging(settings: LogSettings, **bound: str) -> None:
+    """Send every record of this process, structlog's and `logging`'s, to standard error.
+
+    `bound` stands in every record.
+    """
     readable = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
@@ -27,9 +30,10 @@ def configure_logging(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, *endings],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
     )
+    structlog.contextvars.bind_contextvars(**bound)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -23,12 +23,12 @@ import trio
 from config.errors import ConfigError
 from config.genesis import load_genesis
 from config.keys import KeyFileError, load_key, read_passphrase
+from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context
 from config.settings import NodeSettings, split_address
 from ledger.genesis import Genesis, genesis_hash
 from node.execution import Chain, StateDivergence
 from node.local import serve_local
-from node.logs import configure_logs
 from node.peers import TlsTransport
 from node.runtime import Node
 from node.signer import Signer
@@ -71,7 +71,7 @@ class _Stopped(Exception):
 
 def run_node(settings: NodeSettings) -> int:
     """Run a node until SIGTERM or SIGINT; its exit code."""
-    configure_logs(settings.log, node=settings.name)
+    configure_logging(settings.log, node=settings.name)
     try:
         with ExitStack() as stack:
             try:

@@ -8,7 +8,7 @@ CODE = """
 import logging, structlog
 from config.logs import configure_logging
 from config.settings import LogSettings
-configure_logging(LogSettings(level={level!r}, format={form!r}))
+configure_logging(LogSettings(level={level!r}, format={form!r}), node="mof")
 log = structlog.get_logger()
 log.debug("quiet", height=1)
 log.info("committed", height=2)
@@ -39,6 +39,7 @@ def test_away_from_a_terminal_every_record_is_one_json_object() -> None:
         ("halted", "error"),
     ]
     assert records[0]["height"] == 2
+    assert {record["node"] for record in records} == {"mof"}
     assert "ValueError: bad root" in records[2]["exception"]
 
 
