@@ -27,7 +27,6 @@ from ledger.schema import TIME_MS_MAX
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction
 from ledger.validators import validator_set
-from ledger.validators import validator_set
 from primitives.codec import CodecError, builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root

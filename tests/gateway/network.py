@@ -145,7 +145,7 @@ async def connected(front: Front) -> None:
 async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10) -> None:
     """Ask again and again, for what another process or another side of a socket brings about."""
     with trio.fail_after(timeout_s):
-        while not await condition():  # noqa: ASYNC110
+        while not await condition():
             await trio.sleep(0.01)
 
 
