@@ -27,9 +27,9 @@ Lie = Callable[[Block, Cluster], Block]
 
 
 async def test_four_nodes_commit_a_signed_transaction(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     height = await cluster.commit("mof-1", cluster.act())
     await cluster.reached(height)
@@ -40,9 +40,9 @@ async def test_four_nodes_commit_a_signed_transaction(
 
 
 async def test_a_resend_is_a_duplicate_and_a_stranger_is_refused(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     raw = cluster.act()
     node = cluster.nodes["sbp-1"].node
@@ -58,9 +58,9 @@ async def test_a_resend_is_a_duplicate_and_a_stranger_is_refused(
 
 
 async def test_empty_blocks_come_once_per_idle_interval_and_one_follows_work_at_once(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     await cluster.reached(2)
     before = cluster.nodes["mof-1"].height
@@ -72,9 +72,9 @@ async def test_empty_blocks_come_once_per_idle_interval_and_one_follows_work_at_
 
 
 async def test_a_node_that_was_killed_catches_up_and_its_vote_counts_again(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     await cluster.reached(3)
     await cluster.kill("pvara-1")
@@ -93,10 +93,10 @@ async def test_a_node_that_was_killed_catches_up_and_its_vote_counts_again(
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_all_nodes_killed_at_any_moment_recover_and_lose_nothing_acknowledged(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, seed: int
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, seed: int
 ) -> None:
     draw = random.Random(seed)
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     acknowledged: list[bytes] = []
     signer = 0
     for _ in range(3):
@@ -125,9 +125,9 @@ async def test_all_nodes_killed_at_any_moment_recover_and_lose_nothing_acknowled
 
 
 async def test_two_of_four_cannot_decide_and_their_health_says_whose_votes_are_missing(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     await cluster.reached(2)
     assert cluster.nodes["mof-1"].node.health().advancing
@@ -179,9 +179,9 @@ def _with(block: Block, transactions: tuple[bytes, ...]) -> Block:
 
 @pytest.mark.parametrize("lie", [_wrong_root, _bad_signature, _oversized, _stale_time, _another_body])
 async def test_a_lying_proposer_is_out_voted(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, lie: Lie
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, lie: Lie
 ) -> None:
-    cluster = Cluster(tmp_path, nursery, new_genesis(block_bytes=512 * 1024, idle_ms=6_000))
+    cluster = Cluster(ram_path, nursery, new_genesis(block_bytes=512 * 1024, idle_ms=6_000))
     liar = "pvara-1"
     lies = 0
 
@@ -207,9 +207,9 @@ async def test_a_lying_proposer_is_out_voted(
 
 
 async def test_a_node_whose_state_differs_halts_when_a_block_is_decided_against_it(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
 
     def corrupt(node: Node, chain: Chain) -> None:
         chain.replica.state_root = b"\1" * 32
@@ -238,9 +238,9 @@ class FullAt:
 
 
 async def test_a_full_disk_stops_a_node_cleanly_and_it_resumes_when_there_is_room(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start("mof-1", "sbp-1", "pvara-1")
     await cluster.start("secp-1", faults=FullAt(20))
     await cluster.reached(8, "mof-1", "sbp-1", "pvara-1")
@@ -253,9 +253,9 @@ async def test_a_full_disk_stops_a_node_cleanly_and_it_resumes_when_there_is_roo
 
 
 async def test_a_peer_that_does_not_read_costs_bounded_memory_and_delays_nobody(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start("mof-1", "sbp-1", "pvara-1")
     link = cluster.network.connect(PeerName("secp", "secp-1"), "pvara-1")
     await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0))
@@ -270,9 +270,9 @@ async def test_a_peer_that_does_not_read_costs_bounded_memory_and_delays_nobody(
 
 
 async def test_a_node_cut_off_for_one_height_catches_up_without_a_restart(
-    tmp_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster = Cluster(tmp_path, nursery)
+    cluster = Cluster(ram_path, nursery)
     await cluster.start(*VALIDATORS)
     await cluster.reached(2)
     for other in ("mof-1", "sbp-1", "pvara-1"):
