@@ -298,6 +298,27 @@ def test_nobody_pays_with_the_client_money_of_another_vasp(net: Network) -> None
     assert shop.take((shop.bill_a, money, 1)) == [Code.NOT_AUTHORISED]
 
 
+def test_the_buyer_is_the_vasps_own_client_in_an_admitted_jurisdiction(net: Network) -> None:
+    """All rows are paid out of client money, so that only what is wrong with the buyer refuses them."""
+    shop = Shop(net)
+    net.license("htx")
+    net.fund(shop.money, 10 * 489_437)
+    (other,) = net.accounts("htx", [client(8)])
+    (others_bill,) = net.holdings("htx", [(other, shop.bill)])
+    (abroad,) = net.accounts("binance", [client(9, jurisdiction=840)])
+    pool = net.state.holdings[shop.money].account
+    bill_abroad, bill_of_pool = net.holdings("binance", [(abroad, shop.bill), (pool, shop.bill)])
+    net.enact("freeze", "fmu1 fmu2", target=2, index=shop.bill_b)
+    bought = (others_bill, bill_abroad, bill_of_pool, shop.bill_b, shop.bill_a)
+    assert shop.take(*((security, shop.money, 1) for security in bought)) == [
+        Code.NOT_AUTHORISED,
+        Code.INELIGIBLE,
+        Code.NOT_AUTHORISED,
+        Code.FROZEN,
+        Code.OK,
+    ]
+
+
 def test_a_frozen_treasury_sells_nothing_and_funds_nothing(net: Network) -> None:
     shop = Shop(net)
     rows = packed([(shop.bill_a, shop.cash_a, 1)], 4, 4, 8)
