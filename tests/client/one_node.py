@@ -10,6 +10,7 @@ import trio
 
 from client.wallet import Wallet
 from ledger.admission import check_envelope
+from ledger.genesis import Genesis
 from ledger.transactions import Transaction
 from ledger.window import check as check_window
 from node.local import serve_local
@@ -18,7 +19,7 @@ from node.proofs import StartedProof, start_proof
 from node.queries import Archive, View
 from node.waiting import Commitments
 from tests.gateway.network import HEALTHY, Front, connected, gateway
-from tests.node.little_chain import LittleChain, key
+from tests.node.little_chain import LittleChain, key, make_genesis
 from wire.blocks import Header
 from wire.queries import NodeHealthReply
 
@@ -105,10 +106,10 @@ class OneNode:
 
 
 @asynccontextmanager
-async def one_node(**limits: Any) -> AsyncIterator[tuple[OneNode, Front]]:
+async def one_node(genesis: Genesis | None = None, **limits: Any) -> AsyncIterator[tuple[OneNode, Front]]:
     """A node with a fresh ledger, and the gateway before it."""
     with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
-        little = LittleChain(Path(folder))
+        little = LittleChain(Path(folder), genesis or make_genesis())
         try:
             node = OneNode(little)
             path = Path(folder, "node.sock")

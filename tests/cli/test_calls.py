@@ -1,0 +1,149 @@
+"""`mohur tx`, `query`, `proof` and `verify` against a real gateway: what they print and how they end."""
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.output import Exit
+from client import wallet as wallets
+from config.genesis import genesis_to_toml
+from config.keys import save_key
+from config.pki import create_authority
+from ledger.genesis import Genesis
+from tests.client.one_node import OneNode, one_node
+from tests.client.test_thread import market_of
+from tests.gateway.network import Front
+from tests.node.little_chain import key, make_genesis
+
+PASSPHRASE = "a passphrase of a test"
+
+
+async def mohur(front: Front, *arguments: str) -> Result:
+    """The command, in a thread of its own, its gateway and passphrase from the environment."""
+    environment = {"MOHUR_RPC": front.url, "MOHUR_PASSPHRASE": PASSPHRASE, "COLUMNS": "200"}
+    return await trio.to_thread.run_sync(partial(CliRunner().invoke, app, arguments, env=environment))
+
+
+async def said(front: Front, *arguments: str) -> dict[str, Any]:
+    """What the command prints with --json."""
+    result = await mohur(front, *arguments, "--json")
+    printed: dict[str, Any] = json.loads(result.stdout)
+    return printed
+
+
+@pytest.fixture
+def keystore(tmp_path: Path) -> Path:
+    path = tmp_path / "htx.pem"
+    save_key(path, key("htx"), PASSPHRASE.encode())
+    return path
+
+
+def genesis_with_roots() -> Genesis:
+    """The little chain's genesis with certificates that a genesis file can hold."""
+    genesis = make_genesis()
+    institutions = tuple(
+        replace(each, ca_root=create_authority(genesis.chain, each.name, datetime.now(UTC)).der)
+        for each in genesis.institutions
+    )
+    return replace(genesis, institutions=institutions)
+
+
+def keep_the_chains_time(node: OneNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The little chain's clock stands years back; the wallet's expiries must follow it."""
+    monkeypatch.setattr(wallets.Wallet, "expiry", lambda self: node.little.now_ms // 1000 + 60)
+
+
+async def test_a_transfer_is_sent_and_its_result_shown(
+    keystore: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        market = market_of(node)
+        node.little.act("cash_issue", ("sbp",), market.money, 5_000, b"d" * 32)
+        payload = {"from_holding": market.money, "to_holding": market.wallets[0], "amount": 40}
+        sent = await said(front, "tx", "send", "transfer", "-k", str(keystore), "-p", json.dumps(payload))
+        batch = json.dumps({"rows": [[market.money, market.wallets[0], 2]]})
+        await said(front, "tx", "send", "transfer_batch", "-k", str(keystore), "-p", batch)
+        found = await said(front, "tx", "get", sent["tx_id"])
+        holding = await said(front, "query", "holding_get", str(market.wallets[0]))
+
+    assert (sent["ok"], sent["code"], sent["name"]) == (True, 0, "ok")
+    assert found["status"] == "committed"
+    assert holding["balance"] == "42"
+
+
+async def test_a_refused_transaction_ends_with_its_own_exit_code(
+    keystore: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        market = market_of(node)
+        payload = {"from_holding": market.money, "to_holding": market.wallets[0], "amount": 40}
+        command = ("tx", "send", "transfer", "-k", str(keystore), "-p", json.dumps(payload))
+        refused = await mohur(front, *command)
+        error = (await said(front, *command))["error"]
+
+    assert refused.exit_code == Exit.REFUSED
+    assert "overdraft" in refused.stderr
+    assert (error["name"], error["result"]["code"]) == ("overdraft", 400)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("tx", "send", "teleport", "-k", "KEYSTORE"), Exit.USAGE),
+        (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", "{"), Exit.USAGE),
+        (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", '{"amount": 0}'), Exit.USAGE),
+        (("tx", "send", "approve", "-k", "missing.pem", "-p", '{"proposal": 0, "reason": 0}'), Exit.CONFIG),
+        (("tx", "get", "abc"), Exit.USAGE),
+        (("tx", "get", "00" * 32), Exit.REFUSED),
+        (("tx", "wait", "00" * 32, "--timeout", "0"), Exit.REFUSED),
+        (("query", "holding_get", "x"), Exit.USAGE),
+        (("query", "holding_get", "999"), Exit.REFUSED),
+        (("query", "holding_list", "--limit", "5000"), Exit.USAGE),
+        (("query", "holding_get", "1", "--rpc", "http://127.0.0.1:9"), Exit.UNREACHABLE),
+    ],
+)
+async def test_every_way_to_fail_has_its_exit_code_and_says_why(
+    arguments: tuple[str, ...], code: Exit, keystore: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.calls.RETRY_S", 0.1)
+    async with one_node() as (_, front):
+        result = await mohur(front, *(str(keystore) if one == "KEYSTORE" else one for one in arguments))
+
+    assert (result.exit_code, result.stderr != "") == (code, True)
+
+
+async def test_a_list_is_printed_as_a_table_and_names_its_height() -> None:
+    async with one_node() as (node, front):
+        market_of(node)
+        result = await mohur(front, "query", "institution_list")
+        by_code = await said(front, "query", "instrument_get", "PKR")
+
+    assert f"5 at height {node.little.chain.height}" in result.stdout
+    assert all(name in result.stdout for name in ("mof", "sbp", "pvara", "secp", "fmu"))
+    assert by_code["code"] == "PKR"
+
+
+async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_not(tmp_path: Path) -> None:
+    file, genesis = tmp_path / "proof", tmp_path / "genesis.toml"
+    async with one_node(genesis_with_roots()) as (node, front):
+        market = market_of(node)
+        written = await said(front, "proof", str(market.clients[0]), "-o", str(file))
+        genesis.write_text(genesis_to_toml(node.little.genesis))
+        good = await mohur(front, "verify", str(file), "--genesis", str(genesis))
+        content = bytearray(file.read_bytes())
+        content[-40] ^= 1
+        file.write_bytes(content)
+        bad = await mohur(front, "verify", str(file), "--genesis", str(genesis))
+
+    assert written["bytes"] == len(content)
+    assert (good.exit_code, bad.exit_code) == (Exit.OK, Exit.INVALID), good.output
