@@ -1,0 +1,183 @@
+"""The pool: lanes, turns, bounds, duplicates, and forgetting."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from ledger.codes import Code, Refused
+from ledger.kinds import BY_NAME
+from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
+from node.mempool import PER_SIGNER_MAX, Mempool, Submission, VerifiedCache
+
+SIGNATURE = bytes(64)
+
+
+def transfer(signer: int, sequence: int, amount: int = 1, valid_until: int = 1000, mark: int = 0) -> bytes:
+    body = encode_body(1, [signer], sequence, valid_until, BY_NAME["transfer"].payload(1, 2, amount))
+    return assemble(body, [bytes((mark,)) * 64])
+
+
+def act(signer: int, sequence: int) -> bytes:
+    kind = BY_NAME["dev_advance_clock"]
+    return assemble(encode_body(kind.number, [signer], sequence, 1000, kind.payload(1)), [SIGNATURE])
+
+
+@dataclass
+class World:
+    """What the pool asks of the ledger."""
+
+    committed: set[bytes] = field(default_factory=set)
+    closed: set[tuple[int, int]] = field(default_factory=set)
+    refuse: bool = False
+    verifications: int = 0
+
+    def check(self, transaction: Transaction, verified: bool) -> None:
+        self.verifications += not verified
+        if self.refuse:
+            raise Refused(Code.BAD_SIGNATURE, "signatures", 0, "a test says so")
+
+    def pool(self, **limits: int) -> Mempool:
+        return Mempool(
+            check=self.check,
+            committed=self.committed.__contains__,
+            still_open=lambda signer, sequence: (signer, sequence) not in self.closed,
+            **limits,
+        )
+
+
+def _order(pool: Mempool, quota: int = 100) -> list[tuple[int, int]]:
+    return [(transaction.signers[0], transaction.sequence) for transaction in pool.ordered(quota)]
+
+
+def test_acts_come_first_up_to_their_quota() -> None:
+    pool = World().pool()
+    for raw in (transfer(7, 1), act(1, 1), act(2, 1), act(3, 1)):
+        pool.submit(raw, ours=True)
+    assert _order(pool) == [(1, 1), (2, 1), (3, 1), (7, 1)]
+    assert _order(pool, quota=1) == [(1, 1), (7, 1)]
+
+
+def test_signers_of_transfers_take_turns() -> None:
+    pool = World().pool()
+    for sequence in (1, 2, 3):
+        pool.submit(transfer(5, sequence), ours=True)
+    pool.submit(transfer(6, 1), ours=True)
+    pool.submit(transfer(7, 1), ours=True)
+    first = _order(pool)
+    assert {signer for signer, _ in first[:3]} == {5, 6, 7}
+    assert first[3:] == [(5, 2), (5, 3)]
+    assert _order(pool)[0][0] != first[0][0]  # and the next block begins with another signer
+
+
+def test_a_resend_is_a_duplicate_and_is_verified_once() -> None:
+    world = World()
+    pool = world.pool()
+    assert pool.submit(transfer(5, 1), ours=True)[0] is Submission.ACCEPTED
+    assert pool.submit(transfer(5, 1), ours=True)[0] is Submission.PENDING
+    assert world.verifications == 1
+    assert len(pool) == 1
+
+
+def test_what_is_in_a_block_is_said_to_be() -> None:
+    world = World()
+    pool = world.pool()
+    raw = transfer(5, 1)
+    world.committed.add(decode_transaction(raw).id)
+    assert pool.submit(raw, ours=True)[0] is Submission.COMMITTED
+    assert len(pool) == 0
+
+
+def test_other_signature_bytes_for_a_waiting_body_must_verify() -> None:
+    world = World()
+    pool = world.pool()
+    pool.submit(transfer(5, 1), ours=True)
+    world.refuse = True
+    with pytest.raises(Refused, match="bad_signature"):
+        pool.submit(transfer(5, 1, mark=9), ours=True)
+
+
+def test_what_is_refused_is_not_remembered() -> None:
+    world = World(refuse=True)
+    pool = world.pool()
+    with pytest.raises(Refused):
+        pool.submit(transfer(5, 1), ours=True)
+    assert len(pool) == 0
+    assert pool.take_gossip() == []
+    world.refuse = False
+    assert pool.submit(transfer(5, 1), ours=True)[0] is Submission.ACCEPTED
+
+
+def test_a_sequence_waits_once() -> None:
+    pool = World().pool()
+    pool.submit(transfer(5, 1), ours=True)
+    with pytest.raises(Refused) as refused:
+        pool.submit(transfer(5, 1, amount=2), ours=True)
+    assert refused.value.code is Code.SEQUENCE_USED
+
+
+def test_one_signer_has_as_many_as_its_window_holds() -> None:
+    pool = World().pool()
+    for sequence in range(1, PER_SIGNER_MAX + 1):
+        pool.submit(transfer(5, sequence), ours=True)
+    with pytest.raises(Refused) as refused:
+        pool.submit(transfer(5, PER_SIGNER_MAX + 1), ours=True)
+    assert refused.value.code is Code.LIMIT_EXCEEDED
+    assert pool.submit(transfer(6, 1), ours=True)[0] is Submission.ACCEPTED
+
+
+@pytest.mark.parametrize("limits", [{"count_max": 3}, {"bytes_max": 3 * len(transfer(5, 1))}])
+def test_the_pool_is_bounded_and_takes_again_when_there_is_room(limits: dict[str, int]) -> None:
+    pool = World().pool(**limits)
+    for signer in (1, 2, 3):
+        pool.submit(transfer(signer, 1), ours=True)
+    with pytest.raises(Refused) as refused:
+        pool.submit(transfer(4, 1), ours=True)
+    assert refused.value.code is Code.LIMIT_EXCEEDED
+    pool.block_committed([decode_transaction(transfer(1, 1)).id], 0)
+    assert pool.submit(transfer(4, 1), ours=True)[0] is Submission.ACCEPTED
+
+
+def test_committed_stale_and_expired_transactions_are_forgotten() -> None:
+    world = World()
+    pool = world.pool()
+    for raw in (
+        transfer(5, 1),
+        transfer(5, 2),
+        transfer(5, 3),
+        transfer(6, 1, valid_until=50),
+        transfer(6, 2),
+    ):
+        pool.submit(raw, ours=True)
+    world.closed.add((5, 2))
+    pool.block_committed([decode_transaction(transfer(5, 1)).id], 50_001)
+    assert sorted(_order(pool)) == [(5, 3), (6, 2)]
+    assert pool.bytes_held == 2 * len(transfer(5, 1))
+
+
+def test_an_expiry_is_kept_until_it_has_passed() -> None:
+    pool = World().pool()
+    pool.submit(transfer(6, 1, valid_until=50), ours=True)
+    pool.block_committed([], 50_000)
+    assert len(pool) == 1
+
+
+def test_only_what_clients_gave_us_is_told_to_peers_and_once() -> None:
+    pool = World().pool()
+    pool.submit(transfer(5, 1), ours=True)
+    pool.submit(transfer(6, 1), ours=False)
+    assert pool.take_gossip() == [transfer(5, 1)]
+    assert pool.take_gossip() == []
+    assert pool.ours() == [transfer(5, 1)]
+
+
+def test_the_cache_of_verified_hashes_is_bounded() -> None:
+    cache = VerifiedCache(2)
+    for mark in (b"a", b"b", b"c"):
+        cache.add(mark)
+    assert [mark in cache for mark in (b"a", b"b", b"c")] == [False, True, True]
+
+
+def test_bytes_that_are_no_transaction_are_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        World().pool().submit(b"\xc1", ours=True)
+    assert refused.value.code is Code.MALFORMED
