@@ -61,14 +61,15 @@ def paisa(units: int) -> int:
 
 @dataclass(slots=True)
 class Holder:
-    """One client: account, holdings, and what they should contain."""
+    """One client: account, the key that moves it, holdings, and what they should contain."""
 
     account: int
+    wallet: Wallet
+    self_custody: bool
     cash_holding: int = -1
     bill_holding: int = -1
     cash: int = 0
     units: int = 0
-    wallet: Wallet | None = None
 
 
 @dataclass(slots=True)
@@ -84,11 +85,11 @@ class Vasp:
 
     @property
     def custodial(self) -> list[Holder]:
-        return [holder for holder in self.holders if holder.wallet is None]
+        return [holder for holder in self.holders if not holder.self_custody]
 
     @property
     def self_custody(self) -> list[Holder]:
-        return [holder for holder in self.holders if holder.wallet is not None]
+        return [holder for holder in self.holders if holder.self_custody]
 
 
 class Scenario:
@@ -114,11 +115,15 @@ class Scenario:
         self.last_id = ""
         self.binance = Vasp("binance", self.actors.new_wallet("binance"))
         self.htx = Vasp("htx", self.actors.new_wallet("htx"))
-        self.frozen: Holder | None = None
 
     @property
     def vasps(self) -> tuple[Vasp, Vasp]:
         return (self.binance, self.htx)
+
+    @property
+    def frozen(self) -> Holder:
+        """The client whose account PVARA freezes."""
+        return self.binance.custodial[-1]
 
     async def genesis(self) -> str:
         """1. Who is there: institutions, officers, policies, validators."""
@@ -347,7 +352,6 @@ class Scenario:
             holder.cash += holder.units * UNIT_FACE
             holder.units = 0
         await self._check_all()
-        assert self.frozen is not None
         require(
             (await self.client.holding_get(self.frozen.cash_holding)).frozen,
             "the frozen holder's cash is free",
@@ -379,9 +383,9 @@ class Scenario:
             for n, owner in enumerate(owners)
         ]
         result = await self.actors.perform(vasp.wallet, "account_open", rows=rows)
-        wallets: list[Wallet | None] = [None] * count + list(owners)
+        wallets = [vasp.wallet] * count + list(owners)
         opened = [
-            Holder(account, wallet=wallet)
+            Holder(account, wallet, self_custody=wallet is not vasp.wallet)
             for account, wallet in zip(result.created[: len(rows)], wallets, strict=True)
         ]
         vasp.holders += opened
@@ -482,7 +486,6 @@ class Scenario:
         share = SINGLES // len(owners)
 
         async def trade(seller: Holder, buyer: Holder) -> None:
-            assert seller.wallet is not None
             for _ in range(share):
                 await self.actors.perform(
                     seller.wallet,
@@ -502,7 +505,6 @@ class Scenario:
 
     async def _refusals(self) -> None:
         one, other = self.binance.self_custody[0], self.htx.self_custody[0]
-        assert one.wallet is not None
         self._refused("overdraft", await self._transfer_refused(one, other.bill_holding, one.units + 1))
         await self._resend_and_reuse(one, other)
         fields = {"from_holding": one.bill_holding, "to_holding": other.bill_holding, "amount": 1}
@@ -515,7 +517,6 @@ class Scenario:
         await self._expired(one.wallet, fields)
         await self._not_authorised(one, other)
         await self._ineligible(one)
-        self.frozen = self.binance.custodial[-1]
         await self.actors.enact(["pvara"], "freeze", target="account", index=self.frozen.account)
         self._refused(
             "frozen", await self._vasp_transfer_refused(self.binance, self.frozen, other.bill_holding)
@@ -523,7 +524,6 @@ class Scenario:
 
     async def _resend_and_reuse(self, one: Holder, other: Holder) -> None:
         """An identical resend returns the first result; another body in a used sequence is refused."""
-        assert one.wallet is not None
         fields = {"from_holding": one.bill_holding, "to_holding": other.bill_holding, "amount": 1}
         signed = self.actors.sign(one.wallet, "transfer", **fields)
         first = await self.client.send(signed, one.wallet)
@@ -602,8 +602,8 @@ class Scenario:
         )
 
     async def _treasury_cash(self, bill: InstrumentReply) -> int:
-        require(bill.treasury_cash is not None, "the bill has no treasury cash holding")
-        assert bill.treasury_cash is not None
+        if bill.treasury_cash is None:
+            raise DevnetError("the bill has no treasury cash holding")
         return (await self.client.holding_get(bill.treasury_cash)).balance
 
     async def _redeemed(self) -> InstrumentReply:
@@ -634,7 +634,6 @@ class Scenario:
         raise DevnetError("an officer's second signature was accepted")
 
     async def _transfer_refused(self, seller: Holder, to_holding: int, amount: int) -> CallRefused:
-        assert seller.wallet is not None
         return await self.actors.refusal(
             seller.wallet, "transfer", from_holding=seller.bill_holding, to_holding=to_holding, amount=amount
         )
