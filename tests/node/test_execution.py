@@ -395,6 +395,18 @@ def test_whichever_write_fails_a_new_start_has_all_that_was_acknowledged(tmp_pat
     assert {point.partition(":")[0] for point in points} == {"blocks", "state"}
 
 
+def test_a_block_that_is_not_durable_is_not_executed(tmp_path: Path) -> None:
+    faults = FailAt(0)
+    little = LittleChain(tmp_path, faults=faults)
+    block = little.build()
+    with pytest.raises(StorageFull):
+        little.decide(block)
+    assert (little.chain.height, little.blocks.height()) == (0, 0)
+    little.decide(block)
+    assert (little.chain.height, little.blocks.height()) == (1, 1)
+    little.close()
+
+
 def test_a_checkpoint_that_failed_is_part_of_the_next(tmp_path: Path) -> None:
     class Full:
         full = False
