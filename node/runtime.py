@@ -138,6 +138,7 @@ class Node:
             for service in self._services:
                 nursery.start_soon(service)
             task_status.started()
+            self._note_contact()
             with trio.move_on_after(FIRST_CONTACT_S):
                 await self._contact.wait()
             await self.driver.run()
@@ -149,8 +150,7 @@ class Node:
         peer.say(self._status())
         for batch in _batches(self.mempool.ours()):
             peer.say(batch)
-        if 3 * (len(self.peers.connected) + 1) > 2 * len(self._chain.replica.validators):
-            self._contact.set()
+        self._note_contact()
 
     async def heard(self, peer: Peer, message: Message) -> None:
         match message:
@@ -349,6 +349,11 @@ class Node:
             taken = self._chain.take_checkpoint()
             await self._run_sync(self._chain.save_checkpoint, taken)
             self._checkpoint_due = trio.Event()
+
+    def _note_contact(self) -> None:
+        """With so many nodes in touch that a height could be decided, it is known where the chain stands."""
+        if 3 * (len(self.peers.connected) + 1) > 2 * len(self._chain.replica.validators):
+            self._contact.set()
 
     # --- small answers ------------------------------------------------------------------------------------
 
