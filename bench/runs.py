@@ -26,6 +26,7 @@ VALIDATORS = 4
 CORES = 2
 SEED = 2026
 IN_FLIGHT_BATCHES = 12
+IN_FLIGHT_SINGLES = 1_500
 OWNERS = 300
 SUBMIT_MANY = 100
 LATENCY_PAUSE_S = 0.05
@@ -100,7 +101,7 @@ async def _signed(world: World, holdings: int, count: int) -> Figures:
             rows.append(row)
             fields = payload("transfer", from_holding=row[0], to_holding=row[1], amount=1)
             signed.append(owner.sign("transfer", fields, sequence=number + 1, valid_until=expiry))
-    load = Load(world.running, 30 * OWNERS, SUBMIT_MANY)
+    load = Load(world.running, IN_FLIGHT_SINGLES, SUBMIT_MANY)
     seconds = await load.run(signed, (await world.client.chain_status()).height)
     rss = world.anonymous_mb_max()
     await _check(world, rows)
