@@ -62,8 +62,9 @@ def send(
 ) -> None:
     """Sign a transaction, send it, and wait for its result.
 
-    Numbers in the payload are integers, hashes and keys hex. A batch's `rows` may be a list of lists of three
-    integers. Sending an act that a policy governs proposes it; the result's `created` names the proposal.
+    Numbers in the payload are integers, hashes and keys hex. Packed `rows` may be lists of integers:
+    [from, to, amount], [securities, cash, units] or [account, instrument]. Sending an act that a policy
+    governs proposes it; the result's `created` names the proposal.
     """
     from client.transactions import payload_from_object
 
@@ -180,25 +181,27 @@ def _show_result(tx_id: bytes, kind: str, result: "TransactionResult", as_json: 
 
 def _payload(text: str, as_json: bool) -> Any:
     """The JSON object that the option holds or names, its batch rows as bytes in hex."""
-    from client.transactions import transfer_rows
+    from client.transactions import holding_rows, transfer_rows
 
     try:
         value = json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
     except (OSError, ValueError) as error:
         fail(Exit.USAGE, "payload", f"--json-payload: {error}", as_json=as_json)
     rows = value.get("rows") if isinstance(value, dict) else None
-    if isinstance(rows, list) and all(_is_row(row) for row in rows):
+    if isinstance(rows, list) and rows and all(_is_row(row, 3) for row in rows):
         value["rows"] = transfer_rows([tuple(row) for row in rows]).hex()
+    elif isinstance(rows, list) and rows and all(_is_row(row, 2) for row in rows):
+        value["rows"] = holding_rows([tuple(row) for row in rows]).hex()
     return value
 
 
-def _is_row(row: Any) -> bool:
+def _is_row(row: Any, length: int) -> bool:
     return (
         isinstance(row, list)
-        and len(row) == 3
-        and all(type(item) is int and 0 <= item < 2**32 for item in row[:2])
-        and type(row[2]) is int
-        and 0 <= row[2] < 2**64
+        and len(row) == length
+        and all(type(item) is int and item >= 0 for item in row)
+        and all(item < 2**32 for item in row[:2])
+        and row[-1] < 2**64
     )
 
 

@@ -1,7 +1,7 @@
 """Building and signing transactions of every kind, from the ledger's own registry of kinds.
 
 A kind that the ledger gains can be built at once: its payload's Struct says what it takes. Binary fields may
-be given as bytes or as lower-case hex; batches take rows of integers (`transfer_rows`, `offer_rows`).
+be given as bytes or as lower-case hex; batches take packed rows, as `transfer_rows` makes them.
 """
 
 import struct

@@ -6,6 +6,7 @@ answers and the chain advances, GET /metrics is for Prometheus.
 
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
@@ -17,7 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from config.settings import GatewaySettings
+from config.logs import configure_logging
+from config.settings import GatewaySettings, split_address
 from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, failure_body
 from gateway.methods import create_app
 from gateway.metrics import Metrics
@@ -26,13 +28,14 @@ from wire.objects import to_object
 from wire.queries import NodeHealth, NodeHealthReply
 
 EXIT_OK = 0
-EXIT_CANNOT_LISTEN = 3
+EXIT_CANNOT_LISTEN = 16  # as of a node: an address in use or out of reach
 
 BODY_S_MAX = 30.0  # to send a request's body
 KEEP_ALIVE_S = 75.0
 REQUESTS_PER_CONNECTION = 1_000_000
 HEADER_BYTES_MAX = 16 * 1024
 SHUTDOWN_S = 2.0
+BACKLOG = 256
 
 _log = structlog.get_logger("gateway")
 
@@ -126,9 +129,11 @@ async def serve_gateway(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop` returns. Raises OSError if the address cannot be listened on."""
+    listener = _listening(settings.listen)
     gateway = Gateway(settings)
     config = anycorn.Config()
-    config.bind = [settings.listen]
+    config.bind = [f"fd://{listener.detach()}"]  # which the server owns from here on
+    config.backlog = BACKLOG
     config.accesslog = None
     config.errorlog = logging.getLogger("anycorn.error")
     config.keep_alive_timeout = KEEP_ALIVE_S
@@ -156,8 +161,18 @@ async def serve_gateway(
         task_status.started(binds)
 
 
+def _listening(address: str) -> socket.socket:
+    """A socket that listens there. Ours, so that a failure is an OSError before the server has begun."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
 def run_gateway(settings: GatewaySettings) -> int:
     """Run the gateway process; its exit code."""
+    configure_logging(settings.log)
     return trio.run(_main, settings)
 
 
@@ -169,13 +184,12 @@ async def _main(settings: GatewaySettings) -> int:
                 _log.info("gateway stops", signal=signal.Signals(number).name)
                 return
 
-        code = EXIT_OK
         try:
             await serve_gateway(settings, stop)
-        except* OSError as error:
-            _log.error("gateway cannot listen", listen=settings.listen, error=str(error.exceptions[0]))
-            code = EXIT_CANNOT_LISTEN
-    return code
+        except OSError as error:
+            _log.error("gateway cannot listen", listen=settings.listen, error=str(error))
+            return EXIT_CANNOT_LISTEN
+    return EXIT_OK
 
 
 def _json(body: bytes, status: int) -> Response:

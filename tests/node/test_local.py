@@ -219,6 +219,18 @@ async def test_a_gateway_that_asks_and_does_not_read_is_hung_up_on(monkeypatch: 
         assert (await good.receive()).status is Status.ANSWER
 
 
+async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_served() -> None:
+    """Its socket closes in the middle of a frame and of a wait, as SIGKILL would have it."""
+    services = Nothing()
+    async with served(services) as path, gateway_to(path) as good:
+        for _ in range(20):
+            async with gateway_to(path) as killed:
+                await killed.send(1, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
+                await killed.stream.send_all(b"\0\0\1\0half of a frame")
+        await good.send(1, "node_health", NodeHealth())
+        assert (await good.receive()).status is Status.ANSWER
+
+
 async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
     services = Nothing()
     services.fault = StorageError("blocks: /secret/path: is broken")
