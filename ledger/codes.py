@@ -33,7 +33,6 @@ class Code(IntEnum):
     STAGE_NOT_REACHED = 201
     CAP_EXCEEDED = 202
     DUPLICATE_OFFICER = 203
-    POLICY_UNMET = 204
 
     # 3xx Records: whether what is named exists and stands where it must.
     NOT_FOUND = 300
