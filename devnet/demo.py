@@ -25,7 +25,7 @@ from client.errors import ClientError
 from client.rpc import AsyncClient
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork, running_network
-from devnet.scenario import Scenario
+from devnet.scenario import CLIENTS, CLIENTS_MIN, TRADES, Scenario
 from devnet.watching import equal_roots, require
 
 VALIDATORS = 4
@@ -69,9 +69,13 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 class Demo:
     """The scenario with its audience: progress while it runs, a table of what happened at the end."""
 
-    def __init__(self, console: Console, report: Report) -> None:
+    def __init__(
+        self, console: Console, report: Report, *, clients: int = CLIENTS, trades: int = TRADES
+    ) -> None:
         self.console = console
         self.report = report
+        self.clients = clients
+        self.trades = trades
         self.table = Table("step", "what happened", "height", title="The life of a treasury bill")
 
     async def run(self, directory: Path) -> None:
@@ -85,7 +89,7 @@ class Demo:
                 AsyncClient(running.rpc_urls[0]) as client,
             ):
                 progress.remove_task(starting)
-                scenario = Scenario(running, client)
+                scenario = Scenario(running, client, clients=self.clients, trades=self.trades)
                 self.report.validators = len(running.names)
                 for name, chapter in (
                     ("genesis", scenario.genesis),
@@ -182,11 +186,15 @@ def flip_stored_byte(blocks: Path) -> None:
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     directory: Annotated[Path | None, typer.Option("--dir", help="Keep the network's files here.")] = None,
+    clients: Annotated[
+        int, typer.Option(min=CLIENTS_MIN, help="Clients of each VASP; fewer make a shorter demo.")
+    ] = CLIENTS,
+    trades: Annotated[int, typer.Option(min=2, help="Transfers in batches.")] = TRADES,
 ) -> None:
     """Carry a treasury bill from proposal to redemption on four real validators."""
     console = Console(stderr=as_json)
     report = Report()
-    demo = Demo(console, report)
+    demo = Demo(console, report, clients=clients, trades=trades)
     started = time.monotonic()
     place = directory or Path(tempfile.mkdtemp(prefix="mohur-demo-"))
     failure: str | None = None

@@ -42,6 +42,7 @@ CLIENTS = 1_000
 SELF_CUSTODY = 10  # of them, for each VASP
 SELF_CUSTODY_UNITS = 50
 PILOT = 10  # accounts before the licence: the default of aml_accounts_cap
+CLIENTS_MIN = SELF_CUSTODY + PILOT
 PAKISTAN, ELSEWHERE = 586, 408  # ISO 3166-1 numeric
 RETAIL = 1
 KYC_UNTIL = 2**32 - 1
@@ -469,6 +470,8 @@ class Scenario:
         """Batches of trades that all pass: nobody sells what only a later trade brings him."""
         everyone = [*self.binance.holders, *self.htx.holders]
         sellers = {id(holder): holder.units for holder in vasp.custodial}
+        units = sum(sellers.values())
+        require(count <= units, f"{vasp.name}: {count} trades of one unit, its clients hold {units}")
         rows: list[tuple[int, int, int]] = []
         while len(rows) < count:
             seller, buyer = self.random.choice(vasp.custodial), self.random.choice(everyone)
