@@ -461,7 +461,9 @@ class Driver:
         held = self._blocks.get(value)
         if held is None:
             return False
-        fault = self._chain.replica.check_block(held.block, None, self._mempool.verified.__contains__)
+        fault = self._chain.replica.check_block(
+            held.block, None, self._mempool.verified.__contains__, self._mempool.decoded
+        )
         if fault is not None:
             log.warning("block is not valid", height=self.engine.height, value=value.hex(), fault=fault)
         return fault is None

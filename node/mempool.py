@@ -75,6 +75,7 @@ class Mempool:
         self._count_max = count_max
         self._bytes_max = bytes_max
         self._waiting: dict[bytes, _Waiting] = {}
+        self._by_bytes: dict[bytes, Transaction] = {}
         self._acts: deque[bytes] = deque()
         self._turns: OrderedDict[int, deque[bytes]] = OrderedDict()  # by first signer
         self._sequences: dict[int, dict[int, bytes]] = {}  # by first signer
@@ -97,6 +98,9 @@ class Mempool:
         Raises Refused, with the rule it breaks against the newest state.
         """
         try:
+            waiting = self._by_bytes.get(raw)
+            if waiting is not None:
+                return Submission.PENDING, waiting
             transaction = decode_transaction(raw)
             return self._admit(transaction, ours), transaction
         except Refused:
@@ -104,19 +108,17 @@ class Mempool:
             raise
 
     def _admit(self, transaction: Transaction, ours: bool) -> Submission:
-        waiting = self._waiting.get(transaction.id)
-        if waiting is not None and waiting.transaction.full_hash == transaction.full_hash:
-            return Submission.PENDING
-        # Other signature bytes for a known body, or a body that is known from a block, must verify before
-        # anything is said about them: ids belong to those who can sign.
-        verified = transaction.full_hash in self.verified
-        if self._committed(transaction.id):
-            return Submission.COMMITTED
-        signer, sequence = transaction.signers[0], transaction.sequence
-        self._check(transaction, verified)
+        try:
+            self._check(transaction, transaction.full_hash in self.verified)
+        except Refused:
+            # What is in a block has used its sequence, and may have expired: only then is the index asked.
+            if self._committed(transaction.id):
+                return Submission.COMMITTED
+            raise
         self.verified.add(transaction.full_hash)
-        if waiting is not None:
-            return Submission.PENDING
+        if transaction.id in self._waiting:
+            return Submission.PENDING  # other bytes of the signatures, as good as those that wait
+        signer, sequence = transaction.signers[0], transaction.sequence
         sequences = self._sequences.get(signer)
         if sequences is not None:
             if sequence in sequences:
@@ -137,6 +139,7 @@ class Mempool:
             )
         lane = transaction.definition.lane
         self._waiting[transaction.id] = _Waiting(transaction, lane, ours)
+        self._by_bytes[transaction.raw] = transaction
         self._sequences.setdefault(signer, {})[sequence] = transaction.id
         self._bytes += size
         if lane is Lane.ACTS:
@@ -209,6 +212,10 @@ class Mempool:
         """The raw bytes of everything that clients gave us and that still waits: what a new peer lacks."""
         return [waiting.transaction.raw for waiting in self._waiting.values() if waiting.ours]
 
+    def decoded(self, raw: bytes) -> Transaction | None:
+        """The waiting transaction of exactly these bytes, or None."""
+        return self._by_bytes.get(raw)
+
     def get(self, identity: bytes) -> Transaction | None:
         """The waiting transaction of that id, or None."""
         waiting = self._waiting.get(identity)
@@ -220,6 +227,7 @@ class Mempool:
             return
         transaction = waiting.transaction
         self._bytes -= len(transaction.raw)
+        del self._by_bytes[transaction.raw]
         sequences = self._sequences[transaction.signers[0]]
         del sequences[transaction.sequence]
         if not sequences:

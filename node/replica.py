@@ -253,11 +253,13 @@ class Replica:
         block: Block,
         proposer_position: int | None,
         is_verified: Callable[[bytes], bool],
+        decoded: Callable[[bytes], Transaction | None] = lambda raw: None,
     ) -> str | None:
         """Why `block` is not valid as the next one, or None (DESIGN 4, "Block validity").
 
         `proposer_position` is the round's proposer, None when the block rests on an earlier round's polka and
-        may be another's. `is_verified` says of a transaction's full hash that its signatures are known good.
+        may be another's. `is_verified` says of a transaction's full hash that its signatures are known good;
+        `decoded` gives a transaction whose bytes were decoded before.
         """
         fault = self.header_fault(block.header) or roots_fault(block)
         if fault is not None:
@@ -267,7 +269,9 @@ class Replica:
         size = len(block.encoded())
         if size > self.parameters.block_bytes:
             return f"block is {size} bytes, at most {self.parameters.block_bytes}"
-        return self._evidence_list_fault(block.evidence) or self._transactions_fault(block, is_verified)
+        return self._evidence_list_fault(block.evidence) or self._transactions_fault(
+            block, is_verified, decoded
+        )
 
     def _evidence_list_fault(self, encodings: Sequence[bytes]) -> str | None:
         if len(encodings) > EVIDENCE_MAX:
@@ -287,12 +291,17 @@ class Replica:
             seen.add(key)
         return None
 
-    def _transactions_fault(self, block: Block, is_verified: Callable[[bytes], bool]) -> str | None:
+    def _transactions_fault(
+        self,
+        block: Block,
+        is_verified: Callable[[bytes], bool],
+        decoded: Callable[[bytes], Transaction | None],
+    ) -> str | None:
         transactions = []
         admission = BlockAdmission(self.state, block.header.time_ms)
         for position, raw in enumerate(block.transactions):
             try:
-                transaction = decode_transaction(raw)
+                transaction = decoded(raw) or decode_transaction(raw)
                 self._admit(admission, transaction, is_verified)
             except Refused as refusal:
                 return f"transaction {position}: {refusal}"

@@ -83,6 +83,7 @@ def test_what_is_in_a_block_is_said_to_be() -> None:
     pool = world.pool()
     raw = transfer(5, 1)
     world.committed.add(decode_transaction(raw).id)
+    world.refuse = True  # its sequence is used
     assert pool.submit(raw, ours=True)[0] is Submission.COMMITTED
     assert len(pool) == 0
 
