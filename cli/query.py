@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Ask a gateway about the chain, the
 
 NOT_HERE = frozenset({"tx_submit", "tx_submitMany", "tx_wait", "proof_get"})  # `mohur tx`, `mohur proof`
 CELL_CHARACTERS_MAX = 64
+COLUMNS_MAX = 12  # of a list; items with more fields are printed one under the other
 
 
 def _command(name: str, query: type[Message]) -> Callable[..., None]:
@@ -58,23 +59,34 @@ def _value(text: str, shape: dict[str, Any]) -> Any:
 
 
 def _print(values: dict[str, Any]) -> None:
-    """A list as a table of its items, anything else as a table of names and values."""
+    """A list as a table of its items or, when they are wide, each by itself; anything else as names and values."""
     items = values.get("items")
     if not isinstance(items, list):
-        table(("", ""), [(name, _cell(value)) for name, value in values.items()], header=False)
+        table(("", ""), [(name, _words(value)) for name, value in values.items()], header=False)
         return
     more = "" if values.get("next_cursor") is None else f"; more with --cursor {values['next_cursor']}"
     title = f"{len(items)} at height {values['height']}{more}"
     columns = list(items[0]) if items else ["nothing"]
+    if len(columns) > COLUMNS_MAX:
+        print(title)
+        for item in items:
+            print()
+            table(("", ""), [(name, _words(value)) for name, value in item.items()], header=False)
+        return
     table(columns, [[_cell(value) for value in item.values()] for item in items], title=title)
 
 
-def _cell(value: Any) -> str:
+def _words(value: Any) -> str:
     if isinstance(value, list):
-        return "; ".join(_cell(item) for item in value)
+        return "; ".join(_words(item) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
-    text = "-" if value is None else str(value)
+        return ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+    return "-" if value is None else str(value)
+
+
+def _cell(value: Any) -> str:
+    """One cell of a list, where an answer's long values would leave no room for the others."""
+    text = _words(value)
     return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 3] + "..."
 
 
