@@ -59,7 +59,7 @@ def _value(text: str, shape: dict[str, Any]) -> Any:
 
 
 def _print(values: dict[str, Any]) -> None:
-    """A list as a table of its items or, when they are wide, each by itself; anything else as names and values."""
+    """A list as a table, or wide items each by itself; anything else as names and values."""
     items = values.get("items")
     if not isinstance(items, list):
         table(("", ""), [(name, _words(value)) for name, value in values.items()], header=False)
