@@ -9,6 +9,9 @@ import pytest
 import trio
 import trio.testing
 
+from consensus.encoding import encode_certificate
+from consensus.messages import Certificate, Vote, VoteType
+from consensus.verification import sign_bytes
 from ledger.codes import Refused
 from ledger.transactions import decode_transaction
 from node.execution import Chain, StateDivergence
@@ -16,12 +19,22 @@ from node.mempool import Submission
 from node.peers import PeerName
 from node.runtime import Node
 from primitives.merkle import list_root
+from primitives.signatures import sign
 from storage.errors import StorageFull
-from tests.node.cluster import VALIDATORS, Cluster, new_genesis
+from tests.node.cluster import VALIDATORS, Cluster, key, new_genesis
 from tests.node.network import say
 from wire.blocks import Block
-from wire.frames import LIMITS
-from wire.messages import PROTOCOL_VERSION, Hello
+from wire.frames import LIMITS, FrameReceiver, FrameSender
+from wire.messages import (
+    PROTOCOL_VERSION,
+    Hello,
+    Message,
+    Status,
+    SyncRequest,
+    SyncResponse,
+    decode_message,
+    encode_message,
+)
 
 Lie = Callable[[Block, Cluster], Block]
 
@@ -283,4 +296,55 @@ async def test_a_node_cut_off_for_one_height_catches_up_without_a_restart(
         cluster.network.rejoin("secp-1", other)
     await cluster.reached(cluster.nodes["mof-1"].height + 2, seconds=20)
     cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "name", [PeerName("mof", "evil-1"), PeerName("pvara", "secp-1")], ids=["unknown", "another institution"]
+)
+async def test_only_nodes_of_the_ledgers_registry_may_join(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, name: PeerName
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1")
+    link = cluster.network.connect(name, "mof-1")
+    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, name.node, 0))
+    with trio.fail_after(10):
+        while await link.stream.receive_some(65536):
+            pass
+    assert cluster.nodes["mof-1"].node.peers.connected == {}
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_block_without_a_quorum_behind_it_is_not_synced(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1")
+    running = cluster.nodes["mof-1"]
+    block = running.chain.replica.build_block(cluster.now_ms(), (), (), 3)
+    value = block.header.hash()
+    vote = Vote(VoteType.PRECOMMIT, 1, 0, value, 3)
+    signature = sign(key("secp-1"), sign_bytes(vote, cluster.genesis_hash))
+    forged = [
+        Certificate(VoteType.PRECOMMIT, 1, 0, value, ((3, signature),)),
+        Certificate(VoteType.PRECOMMIT, 1, 0, value, tuple((n, signature) for n in (0, 1, 3))),
+        Certificate(VoteType.PREVOTE, 1, 0, value, tuple((n, signature) for n in (0, 1, 3))),
+    ]
+    for certificate in forged:
+        link = cluster.network.connect(PeerName("secp", "secp-1"), "mof-1")
+        await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5))
+        sender, receiver = FrameSender(), FrameReceiver()
+        sender.push(*encode_message(Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5)))
+        sender.take()  # the hello's number is used
+        with trio.fail_after(2000):  # distrust lasts longer with each offence
+            while data := await link.stream.receive_some(65536):
+                for channel, body in receiver.feed(data):
+                    message = decode_message(channel, body)
+                    answer: Message = Status(5, 0, 1)
+                    if isinstance(message, SyncRequest):
+                        answer = SyncResponse(1, ((block.encoded(), encode_certificate(certificate)),))
+                    sender.push(*encode_message(answer))
+                await link.stream.send_all(sender.take())
+        assert running.height == 0
     nursery.cancel_scope.cancel()
