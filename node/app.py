@@ -27,7 +27,7 @@ from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context
 from config.settings import NodeSettings, split_address
 from ledger.genesis import Genesis, genesis_hash
-from node.execution import Chain, StateDivergence
+from node.execution import Chain, OtherChain, StateDivergence
 from node.local import serve_local
 from node.peers import TlsTransport
 from node.runtime import Node
@@ -82,6 +82,8 @@ def run_node(settings: NodeSettings) -> int:
         return _ended(error.code, str(error))
     except (ConfigError, KeyFileError, CertificateError) as error:
         return _ended(ExitCode.CONFIG, str(error))
+    except OtherChain as error:
+        return _ended(ExitCode.CONFIG, f"{settings.genesis}: {error}")
     except StateDivergence as error:
         dump = _dump(settings.data_dir, error)
         return _ended(ExitCode.DIVERGED, f"{error}; forensic dump in {dump}")
@@ -125,6 +127,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             seconds=round(time.monotonic() - started, 3),
             genesis_hash=chain.replica.genesis_hash.hex(),
         )
+        _check_key(settings, signer, chain)
         node = Node(
             name=settings.name,
             version=version("mohur"),
@@ -177,6 +180,18 @@ def _signer(settings: NodeSettings, genesis: Genesis, passphrase: bytes, stack: 
     if store.floor() is None:
         raise SignerUninitialised
     return Signer(load_key(settings.key, passphrase), store, genesis_hash(genesis))
+
+
+def _check_key(settings: NodeSettings, signer: Signer | None, chain: Chain) -> None:
+    """Refuse a key that is not the node's on the ledger: it would never vote, and never say why."""
+    keys = {node.name: node.public_key for node in chain.replica.state.nodes}
+    if signer is not None and keys.get(settings.name, signer.public_key) != signer.public_key:
+        raise ConfigError(
+            [
+                f"{settings.key}: is not the key that the chain of {settings.genesis} has for node "
+                f"{settings.name!r}: another key, or the genesis of another network"
+            ]
+        )
 
 
 def _transport(settings: NodeSettings, genesis: Genesis, chain: Chain, passphrase: bytes) -> TlsTransport:

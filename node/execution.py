@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from consensus.encoding import encode_certificate
 from consensus.messages import Certificate
 from ledger.codes import InvariantError
-from ledger.genesis import Genesis
+from ledger.genesis import Genesis, genesis_hash
 from ledger.state import Changes, State
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
 from primitives.codec import CodecError, pack, unpack
@@ -20,7 +20,7 @@ from wire.blocks import Block, decode_block
 
 CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
 
-__all__ = ["AppliedBlock", "Chain", "StateDivergence"]
+__all__ = ["AppliedBlock", "Chain", "OtherChain", "StateDivergence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,10 @@ class Checkpoint:
     height: int
     changes: Changes
     meta: bytes
+
+
+class OtherChain(Exception):
+    """The stored chain began with another genesis than the one given."""
 
 
 class Chain:
@@ -46,8 +50,8 @@ class Chain:
     def open(cls, genesis: Genesis, blocks: BlockStore, states: StateStore) -> "Chain":
         """The chain as the stores have it: the last checkpoint and the blocks after it, every root compared.
 
-        Raises StorageCorrupt naming what does not fit, and StateDivergence when a stored block contradicts
-        the state that leads to it.
+        Raises OtherChain when the checkpoint is not of this genesis, StorageCorrupt naming what does not fit,
+        and StateDivergence when a stored block contradicts the state that leads to it.
         """
         replica, saved_height = _restore(genesis, states)
         chain = cls(replica, blocks, states, saved_height)
@@ -134,6 +138,11 @@ def _restore(genesis: Genesis, states: StateStore) -> tuple[Replica, int]:
         if isinstance(error, StorageCorrupt):
             raise
         raise StorageCorrupt("state", f"the checkpoint of height {height}", str(error)) from error
+    if memory.genesis_hash != genesis_hash(genesis):
+        raise OtherChain(
+            f"the stored chain is that of the genesis {memory.genesis_hash.hex()}, "
+            f"the genesis file is {genesis_hash(genesis).hex()}"
+        )
     if memory.height != height or root != memory.state_root:
         raise StorageCorrupt(
             "state", f"the checkpoint of height {height}", "its root is not the one recorded"

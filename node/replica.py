@@ -64,6 +64,7 @@ class StateDivergence(Exception):
 class Memory(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """What a replica knows beside its state; stored with every checkpoint of it."""
 
+    genesis_hash: bytes
     height: int
     last_hash: bytes
     last_time_ms: int
@@ -103,6 +104,7 @@ class Replica:
         state.rehash()
         members = tuple((key, power) for _, key, power in validator_set(state))
         memory = Memory(
+            genesis_hash=genesis_hash(genesis),
             height=0,
             last_hash=ZERO_HASH,
             last_time_ms=genesis.time_ms,
@@ -118,6 +120,7 @@ class Replica:
         """What `Replica(genesis, state, memory)` needs to be this replica again."""
         oldest = self.height - self.parameters.evidence_age_blocks
         return Memory(
+            self.genesis_hash,
             self.height,
             self.last_hash,
             self.last_time_ms,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code
 from ledger.transactions import assemble, decode_transaction
-from node.execution import CHECKPOINT_BLOCKS, Chain, StateDivergence
+from node.execution import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.replica import EVIDENCE_MAX
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
@@ -478,6 +478,13 @@ def test_a_chain_of_another_genesis_is_refused(little: LittleChain) -> None:
     other = make_genesis(time_ms=START_MS + 1)
     with pytest.raises((StateDivergence, StorageError)):
         Chain.open(other, little.blocks, little.states)
+
+
+def test_a_checkpoint_of_another_genesis_is_refused(little: LittleChain) -> None:
+    little.commit()
+    little.chain.checkpoint()
+    with pytest.raises(OtherChain, match="the stored chain is that of the genesis"):
+        Chain.open(make_genesis(time_ms=START_MS + 1), little.blocks, little.states)
 
 
 def test_a_frozen_holder_is_paid_into_frozen_cash(little: LittleChain) -> None:
