@@ -8,8 +8,10 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
-from consensus.encoding import encode_certificate
+from consensus.encoding import decode_input, encode_certificate
+from consensus.engine import Engine
 from consensus.messages import Certificate, Vote, VoteType
 from consensus.verification import sign_bytes
 from ledger.codes import Refused
@@ -23,15 +25,17 @@ from primitives.signatures import sign
 from storage.errors import StorageFull
 from tests.node.cluster import VALIDATORS, Cluster, key, new_genesis
 from tests.node.network import say
-from wire.blocks import Block
+from wire.blocks import Block, decode_block
 from wire.frames import LIMITS, FrameReceiver, FrameSender
 from wire.messages import (
     PROTOCOL_VERSION,
     Hello,
     Message,
+    ProposalMessage,
     Status,
     SyncRequest,
     SyncResponse,
+    VoteMessage,
     decode_message,
     encode_message,
 )
@@ -212,7 +216,7 @@ async def test_a_lying_proposer_is_out_voted(
     await cluster.start(liar, change=corrupt)
     for signer in range(4):
         await cluster.commit("mof-1", cluster.act(signer=signer), seconds=120)
-    await cluster.reached(8, *(name for name in VALIDATORS if name != liar), seconds=300)
+    await cluster.reached(15, *(name for name in VALIDATORS if name != liar), seconds=300)
     assert lies > 0
     assert VALIDATORS.index(liar) not in cluster.proposers("mof-1")
     cluster.assert_agreement()
@@ -347,4 +351,78 @@ async def test_a_block_without_a_quorum_behind_it_is_not_synced(
                     sender.push(*encode_message(answer))
                 await link.stream.send_all(sender.take())
         assert running.height == 0
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_a_node_says_is_never_ahead_of_its_log(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    said: list[VoteMessage | ProposalMessage] = []
+
+    def watch(node: Node, chain: Chain) -> None:
+        broadcast, wal = node.broadcast, node.driver._wal
+
+        def check(message: Message) -> None:
+            if isinstance(message, VoteMessage | ProposalMessage):
+                engine = Engine()  # as it would be after a crash at this very moment
+                for entry in wal.read(message.height):
+                    engine.step(decode_input(entry))
+                assert engine.state == node.driver.engine.state
+                if message.value is not None and getattr(message, "type", 2) == 2:
+                    assert message.value in wal.blocks(message.height)
+                said.append(message)
+            broadcast(message)
+
+        node.broadcast = check  # type: ignore[method-assign]
+
+    await cluster.start(*VALIDATORS, change=watch)
+    for signer in range(4):
+        await cluster.commit("mof-1", cluster.act(signer=signer))
+    assert {type(message) for message in said} == {VoteMessage, ProposalMessage}
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_proposer_that_sends_one_node_another_body_halts_nobody(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    lies = 0
+
+    def corrupt(node: Node, chain: Chain) -> None:
+        def broadcast(message: Message) -> None:
+            nonlocal lies
+            for peer in list(node.peers.connected.values()):
+                if isinstance(message, ProposalMessage) and peer.name == "mof-1":
+                    lies += 1
+                    peer.say(
+                        replace(message, block=_another_body(decode_block(message.block), cluster).encoded())
+                    )
+                else:
+                    peer.say(message)
+
+        node.broadcast = broadcast  # type: ignore[method-assign]
+
+    await cluster.start("mof-1", "sbp-1", "secp-1")
+    await cluster.start("pvara-1", change=corrupt)
+    for signer in range(8):
+        await cluster.commit("sbp-1", cluster.act(signer=signer), seconds=60)
+    await cluster.reached(cluster.nodes["sbp-1"].height, seconds=60)
+    assert lies > 0
+    assert cluster.nodes["mof-1"].failure is None
+    cluster.assert_agreement()
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_joins_is_told_what_waits(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1")
+    raw = cluster.act()
+    cluster.nodes["mof-1"].node.submit(raw)
+    await trio.sleep(1)
+    await cluster.start("sbp-1")
+    await trio.sleep(2)
+    assert cluster.nodes["sbp-1"].node.waiting(decode_transaction(raw).id) is not None
     nursery.cancel_scope.cancel()
