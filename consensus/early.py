@@ -29,6 +29,11 @@ class EarlyMessages:
             queue.append((self._arrived, early))
             self._arrived += 1
 
+    def values(self) -> frozenset[bytes]:
+        """The values of the proposals kept."""
+        kept = (early for queue in self._by_sender.values() for _, early in queue)
+        return frozenset(early.proposal.value for early in kept if isinstance(early, ProposalReceived))
+
     def take(self, height: int) -> tuple[Early, ...]:
         """Everything kept for `height`, in order of arrival; the buffer is empty afterwards."""
         kept = sorted(

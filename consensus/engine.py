@@ -42,7 +42,7 @@ from consensus.rounds import Event, EventKind, RoundState, Step
 from consensus.timing import timeout_ms
 from consensus.votes import VoteKeeper
 
-VALUES_MAX = 256  # values at hand of one height, beyond those that a quorum supports
+VALUES_MAX = 4  # at hand of one proposer at one height, beyond those that the height may still need
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Engine:
         self._effects: list[Effect] = []
         self._begun: HeightStarted | None = None
         self._state = RoundState(0)
+        self._at_hand: dict[bytes, Proposal | None] = {}  # values whose block is here, with who carries it
 
     # --- what health shows ----------------------------------------------------------------------------
 
@@ -95,6 +96,11 @@ class Engine:
                 return self._keeper.missing(VoteType.PREVOTE, state.round)
             case _:
                 return self._keeper.missing(VoteType.PRECOMMIT, state.round)
+
+    @property
+    def values(self) -> frozenset[bytes]:
+        """The values whose blocks are to be kept: those at hand, and those proposed for the next height."""
+        return frozenset(self._at_hand) | self._early.values()
 
     # --- in and out -----------------------------------------------------------------------------------
 
@@ -162,9 +168,7 @@ class Engine:
         self._keeper = VoteKeeper(input.height, input.validators)
         self._proposals: dict[int, _Heard] = {}  # by round: current, next, and each proposer's highest
         self._proposal_reported: set[int] = set()
-        self._at_hand: dict[
-            bytes, Proposal | None
-        ] = {}  # values whose block is here, with a proposal to re-send
+        self._at_hand = {}
         self._checking: dict[bytes, None] = {}  # asked by CheckBlock, not answered
         self._valid: dict[bytes, bool] = {}
         self._building = False
@@ -534,10 +538,25 @@ class Engine:
 
     def _take_in(self, value: bytes, proposal: Proposal | None) -> None:
         """The block of `value` is at hand; `proposal` can carry it to others."""
-        certificates = (self._keeper.commit(), *self._keeper.polkas())
-        supported = any(known is not None and known.value == value for known in certificates)
-        if supported or value in self._at_hand or len(self._at_hand) < VALUES_MAX:
-            self._at_hand[value] = self._at_hand.get(value) or proposal
+        if value not in self._at_hand and proposal is not None:
+            self._forget_values_of(proposal.proposer)
+        self._at_hand[value] = self._at_hand.get(value) or proposal
+
+    def _forget_values_of(self, sender: int) -> None:
+        """Make room for one more value of a proposer, at the price of its own oldest that nothing needs: one
+        that proposes without end must not push out what the others vote on."""
+        state = self._state
+        needed = {state.locked_value, state.valid_value}
+        needed.update(heard.proposal.value for heard in self._proposals.values())
+        needed.update(known.value for known in (self._keeper.commit(), *self._keeper.polkas()) if known)
+        spare = [
+            value
+            for value, carrier in self._at_hand.items()
+            if carrier is not None and carrier.proposer == sender and value not in needed
+        ]
+        for value in spare[: max(0, len(spare) + 1 - VALUES_MAX)]:
+            del self._at_hand[value]
+            self._checking.pop(value, None)
 
 
 def _content(proposal: Proposal) -> tuple[bytes, int]:

@@ -1,11 +1,11 @@
 """The blocks of undecided heights by value id: bytes at hand, decoded once, bounded.
 
-Every value costs its proposer a turn, so few are ever held; should a height go through very many rounds, the
-oldest are forgotten, but never those that consensus has locked or holds valid.
+What is kept follows the engine, which bounds each proposer's share (`keep_only`). Should that still be too
+much, the oldest are forgotten, but never those that consensus has locked or holds valid.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from wire.blocks import Block
@@ -53,6 +53,11 @@ class BlockCache:
 
     def of_height(self, height: int) -> list[HeldBlock]:
         return [held for held in self._held.values() if held.block.header.height == height]
+
+    def keep_only(self, values: Container[bytes]) -> None:
+        """Forget every block but those of `values`."""
+        for value in [value for value in self._held if value not in values]:
+            self._drop(value)
 
     def forget_to(self, height: int) -> None:
         """Forget the blocks of every height up to `height`."""

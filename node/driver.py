@@ -8,7 +8,8 @@ one write to the log. Disk and signer are reached through `run_sync`, off the ev
 
 import heapq
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -155,11 +156,9 @@ class Driver:
     def wake(self) -> None:
         """Transactions wait, or sync has something: look."""
         if not self._woken:
-            self._woken = True
-            try:
+            with suppress(trio.WouldBlock):  # a full inbox is looked at anyway
                 self._send.send_nowait(None)
-            except trio.WouldBlock:
-                return  # a full inbox is looked at anyway
+                self._woken = True
 
     def wake_if_held(self) -> None:
         """If the height has not been started because others are ahead, see whether they still are."""
@@ -218,18 +217,20 @@ class Driver:
         entries = await self._run_sync(self._wal.read, height)
         if not entries:
             return
-        for value, raw in (await self._run_sync(self._wal.blocks, height)).items():
-            try:
-                block = decode_block(raw)
-            except CodecError as error:
-                raise StorageCorrupt("wal", f"height {height} value {value.hex()}", str(error)) from error
-            self._blocks.put(HeldBlock(value, raw, block, logged=True))
         try:
             inputs = [decode_input(entry) for entry in entries]
         except CodecError as error:
             raise StorageCorrupt("wal", f"height {height}", str(error)) from error
         for said in inputs:
             self.engine.step(said)
+        for value, raw in (await self._run_sync(self._wal.blocks, height)).items():
+            if value not in self.engine.values:
+                continue
+            try:
+                block = decode_block(raw)
+            except CodecError as error:
+                raise StorageCorrupt("wal", f"height {height} value {value.hex()}", str(error)) from error
+            self._blocks.put(HeldBlock(value, raw, block, logged=True))
         log.info("resumed from the log", height=height, round=self.engine.round, inputs=len(inputs))
         await self._carry_out(self.engine.resume())
 
@@ -279,7 +280,8 @@ class Driver:
         if not self.started or height > self.engine.height + 1:
             return
         key = (type(message), *_identity(message))
-        if key in self._seen:
+        here = not isinstance(message, ProposalMessage) or self._holds(message.value)
+        if key in self._seen and here:
             return
         validators = self._chain.replica.validators_at(height)
         genesis_hash = self._chain.replica.genesis_hash
@@ -293,7 +295,7 @@ class Driver:
                 case CertificateMessage():
                     certificate = certificate_of(message)
                     verify_certificate(certificate, validators, genesis_hash)
-                    said = CertificateReceived(certificate, self._blocks.get(certificate.value) is not None)
+                    said = CertificateReceived(certificate, self._holds(certificate.value))
                 case ProposalMessage():
                     proposal = proposal_of(message)
                     verify_proposal(proposal, validators, genesis_hash)
@@ -306,6 +308,11 @@ class Driver:
             self._seen.clear()
         self._seen.add(key)
         await self._step(said)
+        if isinstance(said, ProposalReceived):
+            self._blocks.keep_only(self.engine.values)
+
+    def _holds(self, value: bytes) -> bool:
+        return self._blocks.get(value) is not None
 
     def _hold(self, proposal: Proposal, raw: bytes) -> HeldBlock:
         """The proposal's block, kept if it is new. Raises CodecError or VerificationError if these are not
@@ -384,14 +391,15 @@ class Driver:
             case BuildBlock():
                 return self._build(effect)
             case CheckBlock(height=height, value=value):
-                return [BlockChecked(height, value, self._is_valid(value))]
+                valid = self._is_valid(value)
+                return [] if valid is None else [BlockChecked(height, value, valid)]
             case Commit():
                 self._decided = effect
             case ReportEvidence(evidence=evidence):
                 fault = self._chain.replica.add_evidence(evidence)
                 log.warning("equivocation", evidence=str(evidence), kept=fault is None, fault=fault)
             case Redeliver(inputs=inputs):
-                return list(inputs)
+                return self._still_true(inputs)
             case Diverged(height=height, value=value):
                 raise self._divergence(height, value)
         return []
@@ -457,10 +465,23 @@ class Driver:
         self._keep(HeldBlock(value, block.encoded(), block))
         return [BlockBuilt(effect.height, effect.round, value)]
 
-    def _is_valid(self, value: bytes) -> bool:
+    def _still_true(self, inputs: Sequence[Input]) -> list[Input]:
+        """Early inputs as they hold now: their blocks came with them, but a restart loses those of a height
+        that had not begun. Such a proposal is heard when it is said again."""
+        said: list[Input] = []
+        for early in inputs:
+            if isinstance(early, CertificateReceived):
+                said.append(CertificateReceived(early.certificate, self._holds(early.certificate.value)))
+            elif not isinstance(early, ProposalReceived) or self._holds(early.proposal.value):
+                said.append(early)
+        return said
+
+    def _is_valid(self, value: bytes) -> bool | None:
+        """Our verdict on a block; None, which is no verdict, when it is not at hand."""
         held = self._blocks.get(value)
         if held is None:
-            return False
+            log.error("a block to be checked is not at hand", height=self.engine.height, value=value.hex())
+            return None
         fault = self._chain.replica.check_block(
             held.block, None, self._mempool.verified.__contains__, self._mempool.decoded
         )

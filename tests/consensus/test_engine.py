@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.engine import Engine
+from consensus.engine import VALUES_MAX, Engine
 from consensus.errors import MisuseError
 from consensus.events import (
     BlockBuilt,
@@ -274,3 +274,24 @@ def test_a_polka_that_arrives_after_its_round_becomes_what_we_propose() -> None:
         SignProposal(Proposal(H, 1, V, 0, ME)),
         Broadcast(_certificate(PREVOTE, V).certificate),
     ]
+
+
+def test_a_proposer_without_end_pushes_out_only_its_own_values() -> None:
+    engine, _ = _engine(*CHECKED)
+    flood = [bytes([number]) * 32 for number in range(1, 20)]
+    liar = TURNS[2]
+    for value in flood:
+        engine.step(ProposalReceived(Proposal(H, 2, value, -1, liar, SIGNED), True))
+    assert V in engine.values
+    assert flood[0] in engine.values  # it is the round's first proposal
+    assert flood[-1] in engine.values
+    assert len(engine.values) == 2 + VALUES_MAX
+    # A quorum decides on one that was forgotten: it counts again once its block has come again.
+    assert not _commits(engine.step(_certificate(PRECOMMIT, flood[1], round=2)))
+    checks = engine.step(ProposalReceived(Proposal(H, 2, flood[1], -1, liar, SIGNED), False))
+    assert CheckBlock(H, flood[1]) in checks
+    assert _commits(engine.step(BlockChecked(H, flood[1], True))) == [flood[1]]
+
+
+def _commits(effects: list[Effect]) -> list[bytes]:
+    return [effect.value for effect in effects if isinstance(effect, Commit)]

@@ -1,0 +1,115 @@
+"""One node's driver, spoken to by hand by the other three validators: what it must survive."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+import trio.testing
+
+from consensus.messages import Proposal, Vote, VoteType
+from consensus.proposer import proposer
+from consensus.verification import sign_bytes
+from node.driver import Heard
+from node.replica import Replica
+from primitives.signatures import sign
+from tests.node.cluster import VALIDATORS, Cluster, Running, key
+from wire.blocks import Block
+from wire.messages import CertificateMessage, ProposalMessage, VoteMessage, proposal_message, vote_message
+
+
+class Others:
+    """All validators but one, each with its key, and a replica that says what the next block may be."""
+
+    def __init__(self, cluster: Cluster, heights: int) -> None:
+        self.cluster = cluster
+        self.replica = Replica.at_genesis(cluster.genesis)
+        self.validators = self.replica.validators
+        turns = {self.turn(height) for height in range(1, heights + 1)}
+        self.me = next(name for n, name in enumerate(VALIDATORS) if n not in turns)
+        self.others = [n for n, name in enumerate(VALIDATORS) if name != self.me]
+
+    def turn(self, height: int, round: int = 0) -> int:
+        return proposer(self.validators, height, round)
+
+    @property
+    def running(self) -> Running:
+        return self.cluster.nodes[self.me]
+
+    def block(self, later_ms: int = 0, round: int = 0) -> Block:
+        """A block of the next height, as the round's proposer may build it."""
+        turn = self.turn(self.replica.height + 1, round)
+        return self.replica.build_block(self.cluster.now_ms() + later_ms, (), (), turn)
+
+    def propose(self, block: Block, round: int = 0) -> ProposalMessage:
+        height = block.header.height
+        turn = self.turn(height, round)
+        proposal = Proposal(height, round, block.header.hash(), -1, turn)
+        signature = sign(key(VALIDATORS[turn]), sign_bytes(proposal, self.cluster.genesis_hash))
+        return proposal_message(replace(proposal, signature=signature), block.encoded())
+
+    def votes(self, type: VoteType, block: Block) -> list[VoteMessage]:
+        votes = []
+        for number in self.others:
+            vote = Vote(type, block.header.height, 0, block.header.hash(), number)
+            signature = sign(key(VALIDATORS[number]), sign_bytes(vote, self.cluster.genesis_hash))
+            votes.append(vote_message(replace(vote, signature=signature)))
+        return votes
+
+    async def say(self, *messages: VoteMessage | ProposalMessage | CertificateMessage) -> None:
+        """The node hears and has worked on all of `messages`."""
+        driver = self.running.node.driver
+        for message in messages:
+            await driver.hear(Heard(VALIDATORS[self.others[0]], message, self.cluster.now_ms()))
+        await trio.sleep(0.001)
+
+    async def decide(self, block: Block, propose: bool = True) -> None:
+        messages: Sequence[VoteMessage | ProposalMessage] = [
+            *self.votes(VoteType.PREVOTE, block),
+            *self.votes(VoteType.PRECOMMIT, block),
+        ]
+        await self.say(*([self.propose(block)] if propose else []), *messages)
+
+
+async def _started(cluster: Cluster, others: Others) -> None:
+    await cluster.start(others.me)
+    await trio.sleep(1.5)  # it waits a second to hear from others
+
+
+async def test_a_proposal_of_the_next_height_in_the_log_does_not_halt_a_restarted_node(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    others = Others(cluster, 2)
+    await _started(cluster, others)
+    first = others.block()
+    others.replica.execute(first)
+    second = others.block()
+    await others.say(others.propose(first), others.propose(second))  # the second one height early
+    await others.say(*others.votes(VoteType.PREVOTE, first))  # it precommits: all of this is in its log
+    await cluster.kill(others.me)
+    await _started(cluster, others)
+    await others.say(*others.votes(VoteType.PRECOMMIT, first))
+    assert others.running.height == 1
+    await others.decide(second)  # said again, for it may have been lost
+    assert others.running.failure is None
+    assert others.running.height == 2
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_flood_of_proposals_does_not_push_out_the_block_under_vote(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    others = Others(cluster, 1)
+    await _started(cluster, others)
+    honest = others.block()
+    neither = (others.turn(1), VALIDATORS.index(others.me))
+    round = next(number for number in range(1, 9) if others.turn(1, number) not in neither)
+    await others.say(others.propose(honest))
+    flood = [others.propose(others.block(later_ms=number, round=round), round) for number in range(1, 200)]
+    await others.say(*flood)
+    await others.decide(honest, propose=False)
+    assert others.running.failure is None
+    assert others.running.height == 1  # there is nobody to sync from
+    nursery.cancel_scope.cancel()
