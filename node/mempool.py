@@ -145,7 +145,10 @@ class Mempool:
         if lane is Lane.ACTS:
             self._acts.append(transaction.id)
         else:
-            self._turns.setdefault(signer, deque()).append(transaction.id)
+            line = self._turns.setdefault(signer, deque())
+            line.append(transaction.id)
+            if len(line) > 2 * PER_SIGNER_MAX:
+                self._turns[signer] = deque(identity for identity in line if identity in self._waiting)
         heappush(self._expiries, (transaction.valid_until, transaction.id))
         if ours:
             self._to_gossip.append(transaction.raw)
@@ -179,15 +182,17 @@ class Mempool:
                     break
             lines = going
 
-    def block_committed(self, transaction_ids: Iterable[bytes], time_ms: int) -> None:
-        """Forget what is in the block, what can no longer be included after it, and what has expired."""
-        signers = set()
+    def block_committed(
+        self, transaction_ids: Iterable[bytes], first_signers: Iterable[int], time_ms: int
+    ) -> None:
+        """Forget what is in the block, what can no longer be included after it, and what has expired.
+
+        `first_signers` are those of the block's transactions: one that never was in this pool can close a
+        sequence that waits here.
+        """
         for identity in transaction_ids:
-            waiting = self._waiting.get(identity)
-            if waiting is not None:
-                signers.add(waiting.transaction.signers[0])
-                self._forget(identity)
-        for signer in signers:
+            self._forget(identity)
+        for signer in set(first_signers):
             for sequence, identity in list(self._sequences.get(signer, {}).items()):
                 if not self._still_open(signer, sequence):
                     self._forget(identity)
@@ -198,6 +203,8 @@ class Mempool:
                 (waiting.transaction.valid_until, identity) for identity, waiting in self._waiting.items()
             ]
             self._expiries.sort()
+        if len(self._acts) > 2 * len(self._waiting) + 1024:  # a node that never builds never calls ordered
+            self._acts = deque(identity for identity in self._acts if identity in self._waiting)
 
     def drop(self, identity: bytes) -> None:
         """Forget a transaction that no block can include."""
@@ -232,3 +239,4 @@ class Mempool:
         del sequences[transaction.sequence]
         if not sequences:
             del self._sequences[transaction.signers[0]]
+            self._turns.pop(transaction.signers[0], None)

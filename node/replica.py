@@ -48,6 +48,7 @@ class AppliedBlock:
     results: tuple[Result, ...]
     results_bytes: bytes
     transaction_ids: tuple[bytes, ...]
+    first_signers: tuple[int, ...]  # of the transactions: whose windows the block moved
     work: bool
 
 
@@ -360,6 +361,7 @@ class Replica:
             outcome.results,
             encode_results(outcome.results),
             tuple(transaction.id for transaction in transactions),
+            tuple(transaction.signers[0] for transaction in transactions),
             self.last_work,
         )
 

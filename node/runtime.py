@@ -212,7 +212,7 @@ class Node:
         self._base = self._base or block.header.height
         self._committed_at_ms = self._now_ms()
         self.sync.faulty_max = (len(self._chain.replica.validators) - 1) // 3
-        self.mempool.block_committed(applied.transaction_ids, block.header.time_ms)
+        self.mempool.block_committed(applied.transaction_ids, applied.first_signers, block.header.time_ms)
         self.commitments.committed(applied.height, applied.transaction_ids)
         if self._chain.checkpoint_due(self._checkpoint_blocks):
             self._checkpoint_due.set()

@@ -56,7 +56,7 @@ class OneNode:
         block = self.little.build(*transactions)
         applied = self.little.decide(block)
         self._header = block.header
-        self.mempool.block_committed(applied.transaction_ids, block.header.time_ms)
+        self.mempool.block_committed(applied.transaction_ids, applied.first_signers, block.header.time_ms)
         self.commitments.committed(applied.height, applied.transaction_ids)
 
     def wake(self) -> None:

@@ -113,3 +113,22 @@ async def test_a_flood_of_proposals_does_not_push_out_the_block_under_vote(
     assert others.running.failure is None
     assert others.running.height == 1  # there is nobody to sync from
     nursery.cancel_scope.cancel()
+
+
+async def test_a_transaction_that_lost_its_sequence_to_another_does_not_drive_the_chain(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(2)
+    one = cluster.act(advance_ms=1)
+    cluster._sequences.clear()
+    other = cluster.act(advance_ms=2)  # the same sequence of the same signer
+    cluster.nodes["sbp-1"].node.submit(other)
+    cluster.nodes["mof-1"].node.submit(one)
+    await trio.sleep(2)
+    assert [len(running.node.mempool) for running in cluster.nodes.values()] == [0, 0, 0, 0]
+    before = cluster.nodes["mof-1"].height
+    await trio.sleep(10)
+    assert cluster.nodes["mof-1"].height - before <= 12  # one block a second, for there is nothing to do
+    nursery.cancel_scope.cancel()
