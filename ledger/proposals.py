@@ -19,6 +19,7 @@ from primitives.codec import pack, unpack
 
 PAYLOAD_BYTES_MAX = 256 * 1024
 NO_REASON = 0
+MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
 
 
 def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
@@ -27,12 +28,12 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     Returns the proposal's index and, after it, the indices that its effect created.
     """
     state = ctx.state
-    signatures = _signatures(ctx, policy_of(state, kind.name), NO_REASON)
-    limit = parameters.number(state, "proposals_open_max")
-    if len(state.chain_record.open_proposals) >= limit:
-        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit, "proposals open at once (proposals_open_max)")
-    kind.check(ctx, payload)
+    policy = policy_of(state, kind.name)
+    signatures = _signatures(ctx, policy, NO_REASON)
     maker = signatures[0]
+    if not is_met(policy, state.institutions, signatures):
+        _check_room(state, maker.officer)
+    kind.check(ctx, payload)
     index = state.proposals.append(
         Proposal(
             kind=kind.number,
@@ -58,6 +59,22 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     chain = state.chain_record
     state.chain.replace(0, replace(chain, open_proposals=(*chain.open_proposals, index)))
     return (index, *_decide(ctx, index))
+
+
+def _check_room(state: State, maker: int) -> None:
+    """Refuse one more proposal that would stay open. One officer may not use up the room of all."""
+    limit = parameters.number(state, "proposals_open_max")
+    still_open = state.chain_record.open_proposals
+    if len(still_open) >= limit:
+        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit, "proposals open at once (proposals_open_max)")
+    own = sum(state.proposals[index].maker == maker for index in still_open)
+    if own >= limit // MAKERS_MIN:
+        raise Refused(
+            Code.LIMIT_EXCEEDED,
+            "signers",
+            maker,
+            f"at most {limit // MAKERS_MIN} open proposals of one maker (proposals_open_max)",
+        )
 
 
 def check_signature(ctx: Context, index: int) -> None:

@@ -156,7 +156,7 @@ def _check_rights(state: State, sender: Account, receiver: Account, instrument: 
     services = parameters.names(state, "aml_registered_services")
     act = _transfer_act(instrument)
     if sender.type in _KEPT_BY_VASP:
-        inside = sender.vasp == receiver.vasp
+        inside = receiver.type in _KEPT_BY_VASP and sender.vasp == receiver.vasp
         rights.require(state.vasps[sender.vasp], act if inside else rights.EXIT, services)
     if receiver.type in _KEPT_BY_VASP:
         rights.require(state.vasps[receiver.vasp], act, services)
@@ -345,7 +345,7 @@ def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> R
     }
     cash = [index for index, instrument in facts.items() if instrument.kind is InstrumentKind.CASH]
     is_cash = np.isin(instruments, np.array(cash, np.uint32))
-    inside = sender_vasps == receiver_vasps
+    inside = receiver_kept & (sender_vasps == receiver_vasps)
     for act, of_act in ((rights.TRANSFER_CASH, is_cash), (rights.TRANSFER_SECURITY, ~is_cash)):
         if len(lacking[act]):
             refuse(

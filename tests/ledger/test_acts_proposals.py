@@ -7,7 +7,7 @@ import pytest
 
 from ledger import kinds
 from ledger.codes import Code, Refused
-from ledger.documents import ProposalStatus
+from ledger.documents import ProposalStatus, Target
 from ledger.kind import Context
 from ledger.kinds import BY_NAME
 from tests.ledger.network import BILL, DAY_MS, EVERYONE, Network, make_genesis
@@ -145,9 +145,23 @@ def test_what_can_be_seen_to_fail_is_refused_before_it_is_proposed(net: Network)
 
 def test_there_is_a_limit_to_open_proposals() -> None:
     net = Network(make_genesis(parameters=(("proposals_open_max", 16),)))
+    makers = ("mof1", "mof2", "mof3", "sbp1", "sbp2", "sbp3", "pvara1", "pvara2")
     for number in range(16):
+        net.ok("programme_create", makers[number % 8], name=f"p{number}", cap_cents=1)
+    result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "pvara3", name="one more", cap_cents=1)
+    assert result.field == "proposal"
+    net.enact("freeze", "fmu1 fmu2", target=Target.MARKET, index=0)
+
+
+def test_one_officer_cannot_use_up_the_room_for_open_proposals() -> None:
+    net = Network(make_genesis(parameters=(("proposals_open_max", 16),)))
+    for number in range(2):
         net.ok("programme_create", "mof1", name=f"p{number}", cap_cents=1)
-    net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof1", name="one more", cap_cents=1)
+    result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof1", name="one more", cap_cents=1)
+    assert result.field == "signers"
+    net.ok("programme_create", "mof2", name="another's", cap_cents=1)
+    net.ok("withdraw", "mof1", proposal=0, reason=0)
+    net.ok("programme_create", "mof1", name="one more", cap_cents=1)
 
 
 def test_a_proposal_that_does_not_exist_is_not_found(net: Network) -> None:

@@ -245,6 +245,18 @@ def test_a_revoked_vasp_lets_its_clients_exit_and_does_nothing_else() -> None:
     assert verdicts(state, mover, [(sender, receiver, 1)]) == [Code.STAGE_NOT_REACHED]
 
 
+def test_a_client_of_a_revoked_vasp_leaves_to_his_own_key_registered_there() -> None:
+    state, mover, sender, receiver = market()
+    owner = world.add_signer(state, "owner", rows.Role.OWNER, 2)
+    account = world.add_account(state, BINANCE, AccountType.SELF_CUSTODY, owner=owner + 1)
+    own = world.add_holding(state, account, BILL, 0)
+    world.change(state.vasps, BINANCE, stage=Stage.REVOKED)
+    assert verdicts(state, mover, [(sender, own, 1)]) == [Code.OK]
+    assert verdicts(state, Mover(owner, rows.NONE), [(own, receiver, 1)]) == [Code.STAGE_NOT_REACHED]
+    world.change(state.vasps, BINANCE, stage=Stage.SUSPENDED)
+    assert verdicts(state, mover, [(sender, own, 1)]) == [Code.STAGE_NOT_REACHED]
+
+
 def test_a_self_custody_holding_moves_by_its_owners_key_alone() -> None:
     state, mover, _, receiver = market()
     owner = world.add_signer(state, "owner", rows.Role.OWNER, 2)
@@ -297,7 +309,8 @@ class Model:
             pass
         elif theirs["stage"] != "LICENSED":
             return Code.STAGE_NOT_REACHED
-        if mine["stage"] != "LICENSED" and not (mine["stage"] == "REVOKED" and x["vasp"] != y["vasp"]):
+        leaves = x["vasp"] != y["vasp"] or y["type"] == 1
+        if mine["stage"] != "LICENSED" and not (mine["stage"] == "REVOKED" and leaves):
             return Code.STAGE_NOT_REACHED
         if x["until"] <= START_S or y["until"] <= START_S:
             return Code.INELIGIBLE
