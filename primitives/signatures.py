@@ -45,10 +45,26 @@ def enrolment_fault(public_key: bytes) -> str | None:
         return "public key is not canonical: y is not below the field's prime"
     if y in _SMALL_ORDER_Y:  # with either sign: where x is zero, a set sign bit is not canonical either
         return "public key is of small order"
-    x_squared = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
-    if pow(x_squared, (P - 1) // 2, P) != 1:
+    # x^2 = u / v, which is a square when u * v is one: v is never zero, since -1 / d is no square.
+    y_squared = y * y % P
+    if _jacobi((y_squared - 1) * (D * y_squared + 1) % P, P) != 1:
         return "public key is not a point of the curve"
     return None
+
+
+def _jacobi(a: int, n: int) -> int:
+    """The Jacobi symbol (a/n) for odd n > 0; for a prime n it says whether a is a square. Several times as
+    fast as a power modulo n, so that a batch of thousands of new keys does not hold a block up."""
+    symbol = 1
+    while a:
+        twos = (a & -a).bit_length() - 1
+        a >>= twos
+        if twos & 1 and n & 7 in (3, 5):
+            symbol = -symbol
+        if a & n & 2:  # both are 3 modulo 4
+            symbol = -symbol
+        a, n = n % a, a
+    return symbol if n == 1 else 0
 
 
 def self_test() -> str | None:
