@@ -31,11 +31,16 @@ class FieldFault(ValueError):
     """A value that its field does not allow: `field` is its path, `value` what was found."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        text = value if isinstance(value, str) else repr(value)
+        text = value if isinstance(value, str) else _shown(value)
         self.field = field
         self.value = text if len(text) <= _VALUE_CHARACTERS_MAX else text[: _VALUE_CHARACTERS_MAX - 3] + "..."
         self.rule = rule
         super().__init__(f"{field}: {self.value}: {rule}")
+
+
+def _shown(value: object) -> str:
+    """What is quoted of a value that is not text; an array or object is not walked, it may be deep."""
+    return f"{len(value)} items" if isinstance(value, list | dict) else repr(value)
 
 
 def to_object(message: msgspec.Struct) -> dict[str, Any]:

@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 import pytest
+import trio
 from openrpc import RPCApp
 
+from config.settings import GatewayLimits
 from gateway.jsonrpc import Dispatcher, Method
+from gateway.methods import create_app
 
 
 class Calculator:
@@ -231,3 +234,22 @@ async def test_a_fault_of_ours_is_an_internal_error_that_tells_nothing() -> None
     error = json.loads(reply)["error"]
     assert error["code"] == -32603
     assert "ZeroDivision" not in reply.decode()
+
+
+def test_no_depth_of_nesting_raises() -> None:
+    async def ask(name: str, query: Any) -> Any:
+        raise AssertionError("no such call is valid")
+
+    app, methods = create_app(ask, GatewayLimits(), "http://127.0.0.1:1")
+    dispatcher = Dispatcher(app, methods, batch_max=10)
+
+    async def main() -> None:
+        for depth in range(900, 1_010):
+            value = "[" * depth + "]" * depth
+            call = f'{{"jsonrpc": "2.0", "method": "holding_get", "params": {{"holding": {value}}}, "id": 1}}'
+            for body in (call, f"[{call}]"):
+                reply = json.loads(await dispatcher.answer(body.encode()) or b"")
+                error = (reply[0] if isinstance(reply, list) else reply)["error"]
+                assert error["code"] in (-32602, -32700)
+
+    trio.run(main)
