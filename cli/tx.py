@@ -63,7 +63,7 @@ def send(
     """Sign a transaction, send it, and wait for its result.
 
     Numbers in the payload are integers, hashes and keys hex. Packed `rows` may be lists of integers:
-    [from, to, amount], [securities, cash, units] or [account, instrument]. Sending an act that a policy
+    (from, to, amount), (securities, cash, units) or (account, instrument). Sending an act that a policy
     governs proposes it; the result's `created` names the proposal.
     """
     from client.transactions import payload_from_object
