@@ -13,6 +13,7 @@ import trio
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
+from ledger.state import State
 from ledger.transactions import Transaction
 from node.driver import Driver, Heard, RunSync
 from node.execution import AppliedBlock, Chain
@@ -25,6 +26,7 @@ from node.signer import Signer
 from node.sync import REPLY_BYTES_MAX, Sync
 from node.waiting import Commitments
 from storage.blocks import BlockStore
+from storage.errors import StorageCorrupt
 from storage.wal import WriteAheadLog
 from wire.blocks import Block, Header, decode_block
 from wire.messages import (
@@ -96,7 +98,7 @@ class Node:
         self._gossip = trio.Event()
         self._intake_send, self._intake = trio.open_memory_channel[tuple[bytes, ...]](INTAKE_BATCHES_MAX)
         self.commitments = Commitments(chain.height)
-        self.sync = Sync(chain.height, (len(chain.replica.validators) - 1) // 3)
+        self.sync = Sync(chain.height, _powers(chain.replica.state))
         self.mempool = Mempool(
             check=self._check,
             committed=lambda identity: self._archive.find(identity) is not None,
@@ -211,7 +213,7 @@ class Node:
         self._header = block.header
         self._base = self._base or block.header.height
         self._committed_at_ms = self._now_ms()
-        self.sync.faulty_max = (len(self._chain.replica.validators) - 1) // 3
+        self.sync.powers = _powers(self._chain.replica.state)
         self.mempool.block_committed(applied.transaction_ids, applied.first_signers, block.header.time_ms)
         self.commitments.committed(applied.height, applied.transaction_ids)
         if self._chain.checkpoint_due(self._checkpoint_blocks):
@@ -365,7 +367,11 @@ class Node:
         found: list[tuple[bytes, bytes]] = []
         size = 0
         for height in range(request.first, request.first + request.count):
-            block, certificate = self._blocks.block(height), self._blocks.certificate(height)
+            try:
+                block, certificate = self._blocks.block(height), self._blocks.certificate(height)
+            except StorageCorrupt as error:
+                log.error("a block that a peer asked for", reason=str(error))  # others have it; we go on
+                break
             if block is None or certificate is None:
                 break
             size += len(block) + len(certificate)
@@ -383,6 +389,11 @@ class Node:
         record = self._chain.replica.state.signers[signer]
         code = window.check(record.highest, record.bitmap, sequence)
         return code in (Code.OK, Code.SEQUENCE_AHEAD)
+
+
+def _powers(state: State) -> dict[str, int]:
+    """The power of each validator, by the name of its node."""
+    return {node.name: node.power for node in state.nodes if node.power > 0}
 
 
 def _batches(transactions: Sequence[bytes]) -> Iterable[Transactions]:

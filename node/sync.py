@@ -6,8 +6,10 @@ be ahead is only a claim: a peer that does not deliver what it claims is not bel
 delay us by one request's time and no more.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from consensus.quorum import has_honest
 from wire.messages import SyncRequest, SyncResponse
 
 WINDOW = 128  # heights asked for ahead of ours
@@ -39,10 +41,10 @@ class _Outstanding:
 class Sync:
     """What one node has asked for, has received, and whom it does not believe at the moment."""
 
-    def __init__(self, height: int, faulty_max: int) -> None:
-        """`faulty_max` peers may lie together: so many claims alone keep us from voting."""
+    def __init__(self, height: int, powers: Mapping[str, int]) -> None:
+        """`powers` are the validators' by node name: a third of the power may lie about where it stands."""
         self.height = height  # the last one applied
-        self.faulty_max = faulty_max
+        self.powers = powers
         self._claims: dict[str, int] = {}
         self._outstanding: dict[str, _Outstanding] = {}
         self._distrusted_until: dict[str, int] = {}
@@ -86,11 +88,11 @@ class Sync:
     def is_behind(self, now_ms: int) -> bool:
         """Whether an honest peer has decided the height that we would vote in, and the one after it too.
 
-        One height behind is normal: the votes that decide it are on their way. More peers than can lie must
-        claim it, for otherwise one liar could keep us from voting.
+        One height behind is normal: the votes that decide it are on their way. More power than can lie must
+        claim it, for otherwise liars, or observers, who have none, could keep us from voting.
         """
-        claims = sorted((self._claims[peer] for peer in self._believed(now_ms)), reverse=True)
-        return len(claims) > self.faulty_max and claims[self.faulty_max] > self.height + 1
+        ahead = (peer for peer in self._believed(now_ms) if self._claims[peer] > self.height + 1)
+        return has_honest(sum(self.powers.get(peer, 0) for peer in ahead), sum(self.powers.values()))
 
     def take(self, height: int) -> Downloaded | None:
         """The block downloaded for `height`, if there is one; it stays until applied or distrusted."""

@@ -13,9 +13,17 @@ from consensus.verification import sign_bytes
 from node.driver import Heard
 from node.replica import Replica
 from primitives.signatures import sign
+from storage.errors import StorageCorrupt
 from tests.node.cluster import VALIDATORS, Cluster, Running, key
 from wire.blocks import Block
-from wire.messages import CertificateMessage, ProposalMessage, VoteMessage, proposal_message, vote_message
+from wire.messages import (
+    CertificateMessage,
+    ProposalMessage,
+    SyncRequest,
+    VoteMessage,
+    proposal_message,
+    vote_message,
+)
 
 
 class Others:
@@ -131,4 +139,29 @@ async def test_a_transaction_that_lost_its_sequence_to_another_does_not_drive_th
     before = cluster.nodes["mof-1"].height
     await trio.sleep(10)
     assert cluster.nodes["mof-1"].height - before <= 12  # one block a second, for there is nothing to do
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_damaged_old_block_is_not_given_to_a_peer_and_stops_nobody(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1", "sbp-1", "secp-1")
+    await cluster.reached(6)
+    running = cluster.nodes["mof-1"]
+    stored = running.blocks.block
+
+    def damaged(height: int) -> bytes | None:
+        if height == 2:
+            raise StorageCorrupt(
+                "blocks", "blocks of height 2", "the stored bytes do not match their checksum"
+            )
+        return stored(height)
+
+    running.blocks.block = damaged  # type: ignore[method-assign]
+    await cluster.start("pvara-1")  # it asks mof too, and gets it from the others
+    await cluster.reached(8, seconds=60)
+    response = running.node._past(SyncRequest(1, 5))
+    assert len(response.blocks) == 1
+    assert running.failure is None
     nursery.cancel_scope.cancel()

@@ -3,13 +3,15 @@
 from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, WINDOW, WINDOW_BYTES_MAX, Sync
 from wire.messages import SyncRequest, SyncResponse
 
+POWERS = {"mof-1": 1, "sbp-1": 1, "pvara-1": 1, "secp-1": 1}
+
 
 def _blocks(first: int, count: int, size: int = 1) -> SyncResponse:
     return SyncResponse(first, tuple((bytes(size), b"c") for _ in range(count)))
 
 
 def test_different_ranges_are_asked_of_different_peers() -> None:
-    sync = Sync(10, 1)
+    sync = Sync(10, POWERS)
     for peer in ("mof-1", "sbp-1", "pvara-1"):
         sync.claimed(peer, 1000)
     requests = sync.requests(0)
@@ -20,14 +22,14 @@ def test_different_ranges_are_asked_of_different_peers() -> None:
 
 
 def test_one_height_behind_is_normal_for_a_moment() -> None:
-    sync = Sync(10, 1)
+    sync = Sync(10, POWERS)
     sync.claimed("mof-1", 11)
     assert sync.requests(0) == []
     assert sync.requests(GRACE_MS) == [("mof-1", SyncRequest(11, 1))]
 
 
 def test_a_height_is_asked_for_at_most_a_window_ahead() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("mof-1", 10**9)
     asked = 0
     for now in range(100):
@@ -38,7 +40,7 @@ def test_a_height_is_asked_for_at_most_a_window_ahead() -> None:
 
 
 def test_a_peer_that_does_not_deliver_is_not_believed_and_another_is_asked() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("liar", 50)
     assert sync.requests(0) == [("liar", SyncRequest(1, REQUEST_BLOCKS))]
     sync.claimed("mof-1", 20)
@@ -48,7 +50,7 @@ def test_a_peer_that_does_not_deliver_is_not_believed_and_another_is_asked() -> 
 
 
 def test_an_empty_answer_is_no_answer() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("liar", 50)
     sync.requests(0)
     assert sync.received("liar", SyncResponse(1, ()), 1) is None
@@ -56,7 +58,7 @@ def test_an_empty_answer_is_no_answer() -> None:
 
 
 def test_an_answer_to_another_question_is_named() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("mof-1", 50)
     sync.requests(0)
     fault = sync.received("mof-1", _blocks(2, 1), 1)
@@ -65,13 +67,13 @@ def test_an_answer_to_another_question_is_named() -> None:
 
 
 def test_an_answer_nobody_asked_for_changes_nothing() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     assert sync.received("mof-1", _blocks(1, 1), 0) is None
     assert sync.take(1) is None
 
 
 def test_what_a_distrusted_peer_sent_is_forgotten() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("mof-1", 5)
     sync.requests(0)
     sync.received("mof-1", _blocks(1, 5), 1)
@@ -81,7 +83,7 @@ def test_what_a_distrusted_peer_sent_is_forgotten() -> None:
 
 
 def test_downloaded_bytes_are_bounded() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("mof-1", 100)
     sync.requests(0)
     sync.received("mof-1", _blocks(1, 16, WINDOW_BYTES_MAX // 4), 0)
@@ -90,7 +92,7 @@ def test_downloaded_bytes_are_bounded() -> None:
 
 
 def test_applied_blocks_are_dropped_and_the_next_range_follows() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("mof-1", 40)
     sync.requests(0)
     sync.received("mof-1", _blocks(1, 16), 0)
@@ -101,8 +103,8 @@ def test_applied_blocks_are_dropped_and_the_next_range_follows() -> None:
 
 
 def test_one_liar_cannot_keep_us_from_voting_two_peers_can() -> None:
-    sync = Sync(10, 1)
-    sync.claimed("liar", 10**9)
+    sync = Sync(10, POWERS)
+    sync.claimed("secp-1", 10**9)
     sync.claimed("mof-1", 11)
     assert not sync.is_behind(0)
     sync.claimed("mof-1", 12)
@@ -110,9 +112,21 @@ def test_one_liar_cannot_keep_us_from_voting_two_peers_can() -> None:
 
 
 def test_distrust_doubles_with_each_offence() -> None:
-    sync = Sync(0, 1)
+    sync = Sync(0, POWERS)
     sync.claimed("liar", 50)
     sync.distrust("liar", 0)
     sync.distrust("liar", DISTRUST_MS)
     assert sync.target(3 * DISTRUST_MS - 1) == 0
     assert sync.target(3 * DISTRUST_MS) == 50
+
+
+def test_observers_cannot_keep_a_validator_from_voting() -> None:
+    sync = Sync(10, {"mof-1": 4, "sbp-1": 1, "pvara-1": 1, "secp-1": 1})
+    for observer in range(20):
+        sync.claimed(f"observer-{observer}", 1000)
+    assert not sync.is_behind(0)
+    sync.claimed("sbp-1", 1000)
+    sync.claimed("secp-1", 1000)  # two nodes, but less than a third of the power
+    assert not sync.is_behind(0)
+    sync.claimed("mof-1", 12)
+    assert sync.is_behind(0)
