@@ -69,6 +69,8 @@ from wire.messages import (
 )
 
 INBOX_MAX = 1024
+VOTES_OF_PEER_MAX = 64  # in the inbox at once, certificates too; then that peer's reader waits
+BLOCKS_OF_PEER_MAX = 2  # proposals, which carry blocks
 SEEN_MAX = 4096  # messages of a height that are known without verifying them again
 FORGET_EVERY = 16  # heights between two cuts of the write-ahead log
 
@@ -138,6 +140,8 @@ class Driver:
         self._now_ms = now_ms
         self._run_sync = run_sync
         self._send, self._inbox = trio.open_memory_channel[Heard | None](INBOX_MAX)
+        self._votes_of: dict[str, trio.Semaphore] = {}  # the room that each peer has left in the inbox
+        self._blocks_of: dict[str, trio.Semaphore] = {}
         self._woken = False
         self._blocks = BlockCache()
         self._unlogged: list[bytes] = []
@@ -150,8 +154,20 @@ class Driver:
     # --- what the node asks -------------------------------------------------------------------------------
 
     async def hear(self, heard: Heard) -> None:
-        """Queue a peer's message; waits while the inbox is full, so that only that peer's reader waits."""
-        await self._send.send(heard)
+        """Queue a peer's message; waits while the peer's share of the inbox is full, so that a flood waits in
+        its own connection, and neither grows our memory nor stands before the votes of others."""
+        room = self._room_of(heard)
+        await room.acquire()
+        try:
+            await self._send.send(heard)
+        except BaseException:
+            room.release()
+            raise
+
+    def _room_of(self, heard: Heard) -> trio.Semaphore:
+        if isinstance(heard.message, ProposalMessage):
+            return self._blocks_of.setdefault(heard.peer, trio.Semaphore(BLOCKS_OF_PEER_MAX))
+        return self._votes_of.setdefault(heard.peer, trio.Semaphore(VOTES_OF_PEER_MAX))
 
     def wake(self) -> None:
         """Transactions wait, or sync has something: look."""
@@ -197,6 +213,7 @@ class Driver:
             if heard is None:
                 self._woken = False
             else:
+                self._room_of(heard).release()
                 await self._take(heard)
             await self._fire_due()
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import trio
 import trio.testing
@@ -10,11 +11,11 @@ import trio.testing
 from consensus.messages import Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
-from node.driver import Heard
+from node.driver import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX, Driver, Heard
 from node.replica import Replica
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
-from tests.node.cluster import VALIDATORS, Cluster, Running, key
+from tests.node.cluster import VALIDATORS, Cluster, Running, key, run_inline
 from wire.blocks import Block
 from wire.messages import (
     CertificateMessage,
@@ -164,4 +165,31 @@ async def test_a_damaged_old_block_is_not_given_to_a_peer_and_stops_nobody(
     response = running.node._past(SyncRequest(1, 5))
     assert len(response.blocks) == 1
     assert running.failure is None
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_peers_flood_waits_in_its_own_connection_and_not_before_the_others(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    nothing: Any = None
+    driver = Driver(
+        chain=nothing, wal=nothing, signer=None, mempool=nothing, sync=nothing, surroundings=nothing,
+        now_ms=lambda: 0, run_sync=run_inline,
+    )  # fmt: skip
+    heard: dict[str, int] = {}
+
+    async def flood(peer: str, message: ProposalMessage | VoteMessage) -> None:
+        while True:
+            await driver.hear(Heard(peer, message, 0))
+            heard[peer] = heard.get(peer, 0) + 1
+
+    vote = VoteMessage(1, 1, 0, None, 0, bytes(64))
+    proposal = ProposalMessage(1, 0, bytes(32), -1, 0, bytes(64), bytes(2**24))
+    nursery.start_soon(flood, "votes", vote)
+    nursery.start_soon(flood, "blocks", proposal)
+    await trio.sleep(1)
+    assert heard == {"votes": VOTES_OF_PEER_MAX, "blocks": BLOCKS_OF_PEER_MAX}
+    with trio.fail_after(1):
+        await driver.hear(Heard("another", vote, 0))
+        await driver.hear(Heard("another", proposal, 0))
     nursery.cancel_scope.cancel()
