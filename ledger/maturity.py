@@ -13,7 +13,7 @@ from ledger.documents import Instrument, InstrumentStatus, OfferStatus
 from ledger.positions import unlock
 from ledger.rows import FROZEN
 from ledger.state import State
-from ledger.transfers import burn, move, open_holding
+from ledger.transfers import burn, move, open_holdings
 
 
 def begin_block(state: State, height: int, time_ms: int) -> None:
@@ -108,6 +108,6 @@ def _cash_holdings(
     positions = np.flatnonzero(state.holdings.column("instrument") == cash).astype(np.int64)
     found = np.full(len(state.accounts), -1, np.int64)
     found[state.holdings.column("account")[positions].astype(np.int64)] = positions
-    for owner in owners[found[owners] < 0].tolist():
-        found[owner] = open_holding(state, owner, cash)
+    missing = owners[found[owners] < 0]
+    found[missing] = open_holdings(state, missing, cash)
     return found[owners]

@@ -15,7 +15,17 @@ from ledger import parameters, rights
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Vasp
 from ledger.kind import Context, RowCodes
-from ledger.rows import CLOSED, CUSTODIAL, FROZEN, NONE, TRANSFER_ROW, Account, AccountType, Holding
+from ledger.rows import (
+    CLOSED,
+    CUSTODIAL,
+    FROZEN,
+    HOLDING,
+    NONE,
+    TRANSFER_ROW,
+    Account,
+    AccountType,
+    Holding,
+)
 from ledger.schema import AMOUNT_MAX
 from ledger.state import State
 from ledger.tables import Indices
@@ -222,6 +232,18 @@ def open_holding(state: State, account: int, instrument: int) -> int:
     index = state.holdings.append(Holding(account, instrument, 0, 0, first, 0))
     state.accounts.set_field(account, "first_holding", index)
     return index
+
+
+def open_holdings(state: State, accounts: Indices, instrument: int) -> Indices:
+    """What `open_holding` would open for each of these different accounts in turn; their indices."""
+    opened = np.zeros(len(accounts), HOLDING)
+    opened["account"] = accounts
+    opened["instrument"] = instrument
+    opened["next_holding"] = state.accounts.column("first_holding")[accounts]
+    first = state.holdings.extend(opened)
+    indices = np.arange(first, first + len(accounts), dtype=np.int64)
+    state.accounts.set_column("first_holding", accounts, indices.astype(np.uint32))
+    return indices
 
 
 # --- batches

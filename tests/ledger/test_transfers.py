@@ -268,6 +268,24 @@ def test_a_self_custody_holding_moves_by_its_owners_key_alone() -> None:
     assert verdicts(state, Mover(owner + 1, rows.NONE), [(own, receiver, 1)]) == [Code.NOT_AUTHORISED]
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_holdings_opened_together_are_those_opened_one_by_one(count: int) -> None:
+    together, one_by_one = world.new_state(), world.new_state()
+    for state in (together, one_by_one):
+        world.add_vasp(state, "binance")
+        for code in ("PK0012345671", "PKR"):
+            world.add_instrument(state, code)
+        for _ in range(6):
+            world.add_account(state, BINANCE)
+        world.add_holding(state, 3, 0, 10)
+    accounts = [5, 1, 3, 0, 4][:count]
+    opened = transfers.open_holdings(together, np.array(accounts, np.int64), 1).tolist()
+    assert opened == [transfers.open_holding(one_by_one, account, 1) for account in accounts]
+    for state in (together, one_by_one):
+        state.rehash()
+    assert together.root() == one_by_one.root()
+
+
 # --- an independent model
 
 
