@@ -33,6 +33,7 @@ from primitives.merkle import list_root
 from wire.blocks import VERSION, Block, Header, roots_fault
 
 EVIDENCE_MAX = 64  # in one block
+OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
 HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
 CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
@@ -160,8 +161,10 @@ class Replica:
         if fault is not None:
             return fault
         key = evidence_key(evidence)
-        if key not in self._committed_evidence:
-            self._outstanding.setdefault(key, evidence)
+        if key in self._committed_evidence or key in self._outstanding:
+            return None
+        if sum(known[3] == key[3] for known in self._outstanding) < OUTSTANDING_MAX:
+            self._outstanding[key] = evidence
         return None
 
     def outstanding_evidence(self) -> tuple[Evidence, ...]:
@@ -355,6 +358,9 @@ class Replica:
         for key in map(evidence_key, committed):
             self._committed_evidence[key] = None
             self._outstanding.pop(key, None)
+        oldest = self.height + 1 - self.parameters.evidence_age_blocks
+        for key in [key for key in self._outstanding if key[0] < oldest]:
+            del self._outstanding[key]
         self._checked.clear()
         return AppliedBlock(
             self.height,

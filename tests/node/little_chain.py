@@ -174,17 +174,17 @@ class LittleChain:
         assert applied.results[0].code == 0, applied.results[0]
         return applied.results[0].created[1:]
 
-    def equivocation(self, name: str, height: int) -> VoteEquivocation:
-        """Two precommits of one node at one height."""
+    def equivocation(self, name: str, height: int, round: int = 0) -> VoteEquivocation:
+        """Two precommits of one node in one round."""
         position = [member.public_key for member in self.replica.validators_at(height)].index(
             public(f"{name} node")
         )
         votes = [
             Vote(
-                VoteType.PRECOMMIT, height, 0, value, position,
+                VoteType.PRECOMMIT, height, round, value, position,
                 sign(
                     key(f"{name} node"),
-                    vote_sign_bytes(VoteType.PRECOMMIT, height, 0, value, genesis_hash(self.genesis)),
+                    vote_sign_bytes(VoteType.PRECOMMIT, height, round, value, genesis_hash(self.genesis)),
                 ),
             )
             for value in (None, b"\1" * 32)

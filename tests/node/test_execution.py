@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ledger.codes import Code
 from ledger.transactions import assemble, decode_transaction
 from node.execution import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
-from node.replica import EVIDENCE_MAX
+from node.replica import EVIDENCE_MAX, OUTSTANDING_MAX
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
@@ -289,6 +289,29 @@ def test_old_evidence_is_refused(tmp_path: Path) -> None:
     little.commit()
     assert little.build(evidence=(evidence,)).evidence == ()
     little.close()
+
+
+def test_evidence_too_old_to_be_committed_makes_room(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path, make_genesis(parameters=(("evidence_age_blocks", 8),)))
+    little.commit()
+    old = [little.equivocation("secp", 1, number) for number in range(EVIDENCE_MAX)]
+    assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * EVIDENCE_MAX
+    assert len(little.replica.outstanding_evidence()) == OUTSTANDING_MAX
+    for _ in range(16):
+        little.commit()
+    fresh = little.equivocation("secp", 17)
+    assert little.replica.add_evidence(fresh) is None
+    assert little.replica.outstanding_evidence() == (fresh,)
+    little.close()
+
+
+def test_an_equivocator_without_end_costs_bounded_memory(little: LittleChain) -> None:
+    little.commit()
+    for number in range(1000):
+        little.replica.add_evidence(little.equivocation("secp", 1, number))
+    assert len(little.replica._outstanding) == OUTSTANDING_MAX
+    assert little.replica.add_evidence(little.equivocation("mof", 1)) is None
+    assert little.equivocation("mof", 1) in little.replica._outstanding.values()
 
 
 # --- divergence, durability, recovery ---------------------------------------------------------------------
