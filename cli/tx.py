@@ -12,7 +12,7 @@ from cli.output import Exit, Json, fail, reported, show, table
 
 if TYPE_CHECKING:
     from ledger.schema import Payload
-    from wire.queries import TransactionResult
+    from wire.queries import ProposalReply, TransactionResult
 
 app = typer.Typer(no_args_is_help=True, help="Send transactions, approve proposals, look for results.")
 
@@ -83,7 +83,10 @@ def approve(
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
-    """Approve a proposal as an officer; the approval that completes its policy executes it."""
+    """Approve a proposal as an officer; the approval that completes its policy executes it.
+
+    Ends with 1 if the policy was met and the act failed: the ledger has changed since it was proposed.
+    """
     _answer("approve", proposal, reason, rpc, keystore, passphrase_file, no_wait, as_json)
 
 
@@ -165,13 +168,41 @@ def _send(
             show({"ok": True, "tx_id": reply.tx_id.hex(), "duplicate": reply.duplicate}, as_json=as_json)
             return
         result = client.outcome(signed.raw, signed.id)
-    _show_result(signed.id, kind, result, as_json)
+        index = _proposal_of(kind, payload, result)
+        proposal = None if index is None else client.proposal_get(index)
+    _show_result(signed.id, kind, result, proposal, as_json)
 
 
-def _show_result(tx_id: bytes, kind: str, result: "TransactionResult", as_json: bool) -> None:
+def _proposal_of(kind: str, payload: "Payload", result: "TransactionResult") -> int | None:
+    """The proposal that an accepted act made or signed, None for anything else."""
+    from ledger.kinds import BY_NAME
+
+    if result.code:
+        return None
+    if BY_NAME[kind].governed:
+        return result.created[0]
+    signed: int | None = getattr(payload, "proposal", None)
+    return signed
+
+
+def _show_result(
+    tx_id: bytes,
+    kind: str,
+    result: "TransactionResult",
+    proposal: "ProposalReply | None",
+    as_json: bool,
+) -> None:
+    from ledger.documents import ProposalStatus
     from wire.objects import to_object
 
     values = to_object(result)
+    if proposal is not None:
+        values["proposal"] = proposal.proposal
+        values["proposal_status"] = proposal.status.name.lower()
+        if proposal.status is ProposalStatus.FAILED:
+            why = f"{proposal.name}: {proposal.field} = {proposal.value}: {proposal.rule}"
+            message = f"{proposal.act}: proposal {proposal.proposal} met its policy and failed: {why}"
+            fail(Exit.FAILED, proposal.name, message, as_json=as_json, tx_id=tx_id.hex(), result=values)
     if result.code:
         why = f"{result.name}: {result.field} = {result.value}: {result.rule}"
         message = f"{kind} refused in block {result.block}: {why}"

@@ -7,6 +7,7 @@ the ledger says after a restart or when another process used the same key.
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,11 @@ def sign_together(
     valid_until: int | None = None,
 ) -> Signed:
     """One transaction signed by several keys, as officers of one institution may; the least index gives the
-    sequence."""
+    sequence. Raises BadPayload if a key stands twice."""
     ordered = sorted(wallets, key=lambda wallet: wallet.signer)
+    for one, other in pairwise(ordered):
+        if one.signer == other.signer:
+            raise transactions.BadPayload(f"{kind}: signer {one.signer}: its key is given twice")
     first = ordered[0]
     unsigned = transactions.build(
         kind,

@@ -21,7 +21,7 @@ from ledger.genesis import Genesis
 from tests.client.one_node import OneNode, one_node
 from tests.client.test_thread import market_of
 from tests.gateway.network import Front
-from tests.node.little_chain import key, make_genesis
+from tests.node.little_chain import key, make_genesis, officers
 
 PASSPHRASE = "a passphrase of a test"
 
@@ -94,6 +94,44 @@ async def test_a_refused_transaction_ends_with_its_own_exit_code(
     assert refused.exit_code == Exit.REFUSED
     assert "overdraft" in refused.stderr
     assert (error["name"], error["result"]["code"]) == ("overdraft", 400)
+
+
+async def test_an_approval_says_what_became_of_the_proposal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = tmp_path / "sbp-2.pem"
+    save_key(second, key("sbp officer 1"), PASSPHRASE.encode())
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        market = market_of(node)
+        proposals = []
+        for _ in range(2):  # both of the same debit: only one can be issued
+            made = node.little.commit(
+                node.little.transaction(
+                    "cash_issue", officers("sbp", count=1), market.money, 5_000, b"d" * 32
+                )
+            )
+            proposals.append(str(made.results[0].created[0]))
+        executed = await said(front, "tx", "approve", proposals[0], "-k", str(second))
+        command = ("tx", "approve", proposals[1], "-k", str(second))
+        failed = await mohur(front, *command)
+        again = await mohur(front, *command)
+
+    assert (executed["ok"], executed["proposal_status"]) == (True, "executed")
+    assert failed.exit_code == Exit.FAILED
+    assert "debit_already_used" in failed.stderr
+    assert again.exit_code == Exit.REFUSED
+
+
+async def test_one_key_given_twice_is_a_wrong_command_line(
+    keystore: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = ("-k", str(keystore), "--with-keystore", str(keystore))
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        market_of(node)
+        result = await mohur(front, "tx", "send", "approve", *twice, "-p", '{"proposal": 0, "reason": 0}')
+    assert result.exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,13 @@ def test_several_sign_together_in_the_order_of_their_indices() -> None:
         assert verify(public_key_of(purse.private_key), sign_input(GENESIS, decoded.body), signature)
 
 
+def test_one_key_does_not_sign_twice() -> None:
+    purses = [wallet("a", 4), wallet("a", 4)]
+    with pytest.raises(transactions.BadPayload, match="signer 4"):
+        sign_together(purses, "approve", transactions.payload("approve", proposal=0, reason=1))
+    assert purses[0].take_sequence() == 1
+
+
 SAMPLES: dict[str, dict[str, object]] = {
     "transfer": {"from_holding": 1, "to_holding": 2, "amount": 2**63 - 1},
     "transfer_batch": {"rows": transactions.transfer_rows([(1, 2, 3), (4, 5, 2**62)])},
