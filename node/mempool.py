@@ -17,6 +17,8 @@ from ledger.transactions import Transaction, decode_transaction
 
 TRANSACTIONS_MAX = 100_000
 BYTES_MAX = 64 * 1024 * 1024
+ACTS_RESERVE = 1024  # acts that find room in a pool full of transfers
+ACTS_RESERVE_BYTES = 4 * 1024 * 1024
 PER_SIGNER_MAX = 64  # as many as the replay window holds
 VERIFIED_MAX = 200_000
 
@@ -133,11 +135,14 @@ class Mempool:
                     f"at most {PER_SIGNER_MAX} transactions of one signer wait at once",
                 )
         size = len(transaction.raw)
-        if len(self._waiting) >= self._count_max or self._bytes + size > self._bytes_max:
+        lane = transaction.definition.lane
+        count_max, bytes_max = self._count_max, self._bytes_max
+        if lane is Lane.ACTS:  # whoever fills the pool must not keep a freeze out
+            count_max, bytes_max = count_max + ACTS_RESERVE, bytes_max + ACTS_RESERVE_BYTES
+        if len(self._waiting) >= count_max or self._bytes + size > bytes_max:
             raise Refused(
                 Code.LIMIT_EXCEEDED, "transaction", transaction.id.hex(), "the node's pool is full: try again"
             )
-        lane = transaction.definition.lane
         self._waiting[transaction.id] = _Waiting(transaction, lane, ours)
         self._by_bytes[transaction.raw] = transaction
         self._sequences.setdefault(signer, {})[sequence] = transaction.id

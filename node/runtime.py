@@ -96,7 +96,9 @@ class Node:
         self._hinted_ms: dict[str, int] = {}
         self._contact = trio.Event()
         self._gossip = trio.Event()
-        self._intake_send, self._intake = trio.open_memory_channel[tuple[bytes, ...]](INTAKE_BATCHES_MAX)
+        self._intake_send, self._intake = trio.open_memory_channel[tuple[str, tuple[bytes, ...]]](
+            INTAKE_BATCHES_MAX
+        )
         self.commitments = Commitments(chain.height)
         self.sync = Sync(chain.height, _powers(chain.replica.state))
         self.mempool = Mempool(
@@ -161,7 +163,7 @@ class Node:
                 await self.driver.hear(Heard(peer.name, message, self._now_ms()))
             case Transactions():
                 try:
-                    self._intake_send.send_nowait(message.transactions)
+                    self._intake_send.send_nowait((peer.name, message.transactions))
                 except trio.WouldBlock:
                     log.debug("transactions dropped", peer=peer.name, count=len(message.transactions))
             case Status():
@@ -331,17 +333,26 @@ class Node:
 
     async def _take_in(self) -> None:
         """Check peers' transactions, a slice at a time, so that votes are never behind them."""
-        async for batch in self._intake:
+        async for peer, batch in self._intake:
             for start in range(0, len(batch), INTAKE_SLICE):
                 await self.quiet()
-                for raw in batch[start : start + INTAKE_SLICE]:
-                    try:
-                        self.mempool.submit(raw, ours=False)
-                    except Refused as refused:
-                        log.debug("a peer's transaction refused", reason=str(refused))
+                if not self._take_in_slice(peer, batch[start : start + INTAKE_SLICE]):
+                    break
                 await trio.lowlevel.checkpoint()
             if len(self.mempool):
                 self.driver.wake()
+
+    def _take_in_slice(self, peer: str, slice: Sequence[bytes]) -> bool:
+        """Whether an honest peer could have sent these: it has checked signatures as we do."""
+        for raw in slice:
+            try:
+                self.mempool.submit(raw, ours=False)
+            except Refused as refused:
+                if refused.code in (Code.BAD_SIGNATURE, Code.MALFORMED):
+                    self.misbehaved(peer, f"a transaction: {refused}")
+                    return False
+                log.debug("a peer's transaction refused", reason=str(refused))
+        return True
 
     async def _save_checkpoints(self) -> None:
         """Copy what changed between two blocks, write it beside consensus."""

@@ -12,15 +12,20 @@ from consensus.messages import Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
 from node.driver import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX, Driver, Heard
+from node.peers import PeerName
 from node.replica import Replica
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from tests.node.cluster import VALIDATORS, Cluster, Running, key, run_inline
+from tests.node.network import say
 from wire.blocks import Block
 from wire.messages import (
+    PROTOCOL_VERSION,
     CertificateMessage,
+    Hello,
     ProposalMessage,
     SyncRequest,
+    Transactions,
     VoteMessage,
     proposal_message,
     vote_message,
@@ -192,4 +197,22 @@ async def test_a_peers_flood_waits_in_its_own_connection_and_not_before_the_othe
     with trio.fail_after(1):
         await driver.hear(Heard("another", vote, 0))
         await driver.hear(Heard("another", proposal, 0))
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_passes_on_a_bad_signature_is_hung_up_on(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1")
+    link = cluster.network.connect(PeerName("secp", "secp-1"), "mof-1")
+    bad = bytearray(cluster.act())
+    bad[-1] ^= 1
+    good = cluster.act(signer=1)
+    hello = Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0)
+    await say(link.stream, hello, Transactions((good, bytes(bad))))
+    with trio.fail_after(5):
+        while await link.stream.receive_some(65536):
+            pass
+    assert len(cluster.nodes["mof-1"].node.mempool) == 1
     nursery.cancel_scope.cancel()

@@ -7,7 +7,7 @@ import pytest
 from ledger.codes import Code, Refused
 from ledger.kinds import BY_NAME
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
-from node.mempool import PER_SIGNER_MAX, Mempool, Submission, VerifiedCache
+from node.mempool import ACTS_RESERVE, PER_SIGNER_MAX, Mempool, Submission, VerifiedCache
 
 SIGNATURE = bytes(64)
 
@@ -136,6 +136,24 @@ def test_the_pool_is_bounded_and_takes_again_when_there_is_room(limits: dict[str
     assert refused.value.code is Code.LIMIT_EXCEEDED
     pool.block_committed([decode_transaction(transfer(1, 1)).id], [1], 0)
     assert pool.submit(transfer(4, 1), ours=True)[0] is Submission.ACCEPTED
+
+
+@pytest.mark.parametrize("limits", [{"count_max": 3}, {"bytes_max": 3 * len(transfer(5, 1))}])
+def test_a_pool_full_of_transfers_still_takes_acts(limits: dict[str, int]) -> None:
+    pool = World().pool(**limits)
+    for signer in (1, 2, 3):
+        pool.submit(transfer(signer, 1), ours=True)
+    assert pool.submit(act(4, 1), ours=True)[0] is Submission.ACCEPTED
+    assert _order(pool)[0] == (4, 1)
+
+
+def test_acts_are_bounded_too() -> None:
+    pool = World().pool(count_max=3)
+    for signer in range(3 + ACTS_RESERVE):
+        pool.submit(act(signer, 1), ours=True)
+    with pytest.raises(Refused) as refused:
+        pool.submit(act(10_000, 1), ours=True)
+    assert refused.value.code is Code.LIMIT_EXCEEDED
 
 
 def test_committed_stale_and_expired_transactions_are_forgotten() -> None:
