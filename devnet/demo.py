@@ -58,7 +58,7 @@ class Report:
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `mohur ARGUMENTS` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-P", "-m", "cli.main", *arguments],
         capture_output=True,
         text=True,
         timeout=COMMAND_S,

@@ -226,7 +226,7 @@ class RunningNetwork:
         if node.name in children:
             raise DevnetError(f"{kind} {node.name} runs already")
         log = Path(node.directory) / f"{kind}.log"
-        command = [sys.executable, "-m", "cli.main", kind, "run", "--config", str(settings)]
+        command = [sys.executable, "-P", "-m", "cli.main", kind, "run", "--config", str(settings)]
         children[node.name] = Child(f"{kind} {node.name}", command, log)
         self._record(supervisor=os.getpid())
 
