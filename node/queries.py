@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from ledger import parameters, programmes
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Fixing, Instrument, InstrumentKind, Offer, Proposal, Vasp
@@ -203,6 +205,9 @@ def result_view(height: int, position: int, result: Result) -> wire.TransactionR
 def _tx_reply(view: View, transaction: Transaction, result: wire.TransactionResult | None) -> wire.TxReply:
     kind = transaction.definition
     status = wire.TransactionStatus.PENDING if result is None else wire.TransactionStatus.COMMITTED
+    is_act = kind.lane is Lane.ACTS
+    if is_act and result is not None and result.field == "signers":
+        result = replace(result, value="")  # which officer signed is not told of an act, nor by its refusal
     return wire.TxReply(
         height=view.height,
         tx_id=transaction.id,
@@ -210,7 +215,7 @@ def _tx_reply(view: View, transaction: Transaction, result: wire.TransactionResu
         kind=kind.name,
         sequence=transaction.sequence,
         valid_until=transaction.valid_until,
-        signers=None if kind.lane is Lane.ACTS else transaction.signers,
+        signers=None if is_act else transaction.signers,
         result=result,
     )
 

@@ -164,6 +164,22 @@ async def test_which_authority_froze_is_not_served() -> None:
     assert holding.frozen
 
 
+async def test_a_refused_signature_does_not_tell_whose_it_was() -> None:
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market = market_of(node)
+        officer = await client.align(node.wallet("fmu officer 0"))
+        frozen = await client.perform(officer, "freeze", target=2, index=market.clients[0])
+        again = officer.build("approve", proposal=frozen.created[0], reason=0)
+        with pytest.raises(TransactionRefused):
+            await client.send(again, officer)
+        reply = await client.tx_get(again.id)
+
+    assert reply.result is not None
+    assert (reply.result.name, reply.result.field) == ("duplicate_officer", "signers")
+    assert reply.result.value == ""
+    assert reply.signers is None
+
+
 async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a_byte_changed() -> None:
     async with one_node() as (node, front), AsyncClient(front.url) as client:
         market = market_of(node)
