@@ -47,6 +47,7 @@ class Sync:
         self.powers = powers
         self._claims: dict[str, int] = {}
         self._outstanding: dict[str, _Outstanding] = {}
+        self._late: dict[str, _Outstanding] = {}  # given up; over a slow line the answer may still come
         self._distrusted_until: dict[str, int] = {}
         self._offences: dict[str, int] = {}
         self._downloaded: dict[int, Downloaded] = {}
@@ -64,6 +65,7 @@ class Sync:
     def left(self, peer: str) -> None:
         self._claims.pop(peer, None)
         self._outstanding.pop(peer, None)
+        self._late.pop(peer, None)
 
     def distrust(self, peer: str, now_ms: int) -> None:
         """`peer` did not deliver, or delivered what does not verify: drop what it sent, ask others."""
@@ -78,6 +80,9 @@ class Sync:
         """We have committed `height`, by sync or by consensus."""
         self.height = height
         self._behind_since_ms = None
+        delivered = self._downloaded.get(height)
+        if delivered is not None:
+            self._offences.pop(delivered.peer, None)
         for done in [done for done in self._downloaded if done <= height]:
             self._drop(done)
 
@@ -100,8 +105,10 @@ class Sync:
 
     def requests(self, now_ms: int) -> list[tuple[str, SyncRequest]]:
         """What to ask of whom now."""
-        for peer in [peer for peer, asked in self._outstanding.items() if asked.deadline_ms <= now_ms]:
+        overdue = [(peer, asked) for peer, asked in self._outstanding.items() if asked.deadline_ms <= now_ms]
+        for peer, asked in overdue:
             self.distrust(peer, now_ms)
+            self._late[peer] = asked
         target = self.target(now_ms)
         if target <= self.height:
             self._behind_since_ms = None
@@ -123,9 +130,14 @@ class Sync:
 
     def received(self, peer: str, response: SyncResponse, now_ms: int) -> str | None:
         """Keep what `peer` sent; what is wrong with it, if something is."""
-        asked = self._outstanding.pop(peer, None)
-        if asked is None:
-            return None  # an answer to a request that we gave up
+        late = self._late.get(peer)
+        if late is not None and response.first == late.first:
+            asked = self._late.pop(peer)
+            self._distrusted_until.pop(peer, None)  # it was slow, no more
+        elif peer in self._outstanding:
+            asked = self._outstanding.pop(peer)
+        else:
+            return None  # an answer to a request that we do not know any more
         if response.first != asked.first or len(response.blocks) > asked.count:
             self.distrust(peer, now_ms)
             sent = f"sent {len(response.blocks)} from {response.first}"
@@ -133,7 +145,6 @@ class Sync:
         if not response.blocks:
             self.distrust(peer, now_ms)
             return None
-        self._offences.pop(peer, None)
         for height, (block, certificate) in enumerate(response.blocks, response.first):
             size = len(block) + len(certificate)
             if height <= self.height or height in self._downloaded:

@@ -130,3 +130,30 @@ def test_observers_cannot_keep_a_validator_from_voting() -> None:
     assert not sync.is_behind(0)
     sync.claimed("mof-1", 12)
     assert sync.is_behind(0)
+
+
+def test_an_answer_that_comes_late_over_a_slow_line_is_used() -> None:
+    sync = Sync(0, POWERS)
+    sync.claimed("mof-1", 50)
+    sync.requests(0)
+    assert sync.requests(REQUEST_MS) == []  # it is not believed now
+    assert sync.received("mof-1", _blocks(1, 1), REQUEST_MS + 1) is None
+    assert sync.take(1) is not None
+    sync.applied(1)
+    assert sync.requests(REQUEST_MS + 2) == [("mof-1", SyncRequest(2, REQUEST_BLOCKS))]
+    assert sync.received("mof-1", _blocks(1, 1), REQUEST_MS + 3) is not None  # an answer comes once
+
+
+def test_what_does_not_verify_does_not_make_up_for_an_offence() -> None:
+    sync = Sync(0, POWERS)
+    sync.claimed("liar", 50)
+    sync.distrust("liar", 0)
+    sync.requests(DISTRUST_MS)
+    sync.received("liar", _blocks(1, 1), DISTRUST_MS)
+    sync.distrust("liar", DISTRUST_MS)  # the block was not what it claims
+    assert sync.target(3 * DISTRUST_MS - 1) == 0
+    sync.requests(3 * DISTRUST_MS)
+    sync.received("liar", _blocks(1, 1), 3 * DISTRUST_MS)
+    sync.applied(1)  # this one was
+    sync.distrust("liar", 3 * DISTRUST_MS)
+    assert sync.target(4 * DISTRUST_MS) == 50
