@@ -96,7 +96,9 @@ def run_node(settings: NodeSettings) -> int:
     except StorageError as error:
         return _ended(ExitCode.STORAGE_FAILED, str(error))
     except OSError as error:
-        return _ended(ExitCode.ADDRESS, str(error))
+        return _ended(
+            ExitCode.ADDRESS, f"{error}: this node listens on {settings.listen} and {settings.socket}"
+        )
     log.info("stopped")
     return int(ExitCode.OK)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,6 +121,13 @@ def test_a_second_process_on_the_same_data_is_refused(network: Network) -> None:
             assert second.ended(START_S) == ExitCode.ADDRESS
         assert "another process runs on this data directory" in process.log.read_text()
         process.committed(_height(Path(network.nodes[0].directory)) + 1)
+
+
+def test_an_address_in_use_is_named(network: Network) -> None:
+    host, _, port = network.nodes[0].address.partition(":")
+    with socket.create_server((host, int(port))), Process(network) as process:
+        assert process.ended(START_S) == ExitCode.ADDRESS
+        assert network.nodes[0].address in process.log.read_text().splitlines()[-1]
 
 
 def test_a_copy_without_its_signer_state_refuses_to_sign(network: Network) -> None:
