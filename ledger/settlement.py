@@ -24,7 +24,8 @@ from ledger.transfers import (
     check_eligible,
     check_kyc,
     check_unfrozen,
-    move,
+    credit,
+    debit,
 )
 
 TAKE_ROW = np.dtype([("security", "<u4"), ("cash", "<u4"), ("units", "<u8")])
@@ -60,21 +61,30 @@ def check_offer(state: State, index: int, vasp: int, time_ms: int) -> None:
 
 
 def settle_offer(state: State, mover: Mover, time_ms: int, index: int, rows: npt.NDArray[Any]) -> RowCodes:
-    """Settle every row that the rules allow, one after another; each row's code."""
+    """Settle every row that the rules allow, one after another; each row's code.
+
+    The treasury's two legs are written once, for all rows: no row can name its holdings.
+    """
     offer = state.offers[index]
     instrument = state.instruments[offer.instrument]
     codes = np.zeros(len(rows), np.uint16)
+    sold = paid = 0
     for number, (security, cash, units) in enumerate(rows.tolist()):
         try:
-            cost = _check_row(state, mover, time_ms, offer, instrument, security, cash, units)
+            left = offer.units - offer.taken - sold
+            cost = _check_row(state, mover, time_ms, offer, instrument, left, security, cash, units)
         except Refused as refused:
             codes[number] = refused.code
             continue
-        unlock(state, instrument.treasury_holding, units)
-        move(state, instrument.treasury_holding, security, units)
-        move(state, cash, instrument.treasury_cash, cost)
-        offer = replace(offer, taken=offer.taken + units)
-    state.offers.replace(index, offer)
+        credit(state, security, units)
+        debit(state, cash, cost)
+        sold += units
+        paid += cost
+    if sold:
+        unlock(state, instrument.treasury_holding, sold)
+        debit(state, instrument.treasury_holding, sold)
+        credit(state, instrument.treasury_cash, paid)
+        state.offers.replace(index, replace(offer, taken=offer.taken + sold))
     return codes
 
 
@@ -84,11 +94,12 @@ def _check_row(
     time_ms: int,
     offer: Offer,
     instrument: Instrument,
+    left: int,
     security: int,
     cash: int,
     units: int,
 ) -> int:
-    """Refuse the row, or return what it costs."""
+    """Refuse the row, or return what it costs; `left` units of the offer are not yet taken."""
     security_holding = state.holdings.require(security, "security")
     cash_holding = state.holdings.require(cash, "cash")
     if not 1 <= units <= AMOUNT_MAX:
@@ -113,7 +124,6 @@ def _check_row(
         raise Refused(Code.WRONG_STATUS, "security", security, "the account is closed")
     check_eligible(buyer, instrument, time_ms, "security")
     check_kyc(payer, time_ms, "cash")
-    left = offer.units - offer.taken
     if units > left:
         raise Refused(Code.OFFER_EXHAUSTED, "units", units, f"{left} units of the offer are left")
     cost = cost_minor(units, instrument.face_minor, offer.price_e4)
