@@ -148,6 +148,7 @@ class Driver:
         self._timers: list[tuple[float, int, TimeoutFired]] = []
         self._timers_made = 0
         self._seen: set[tuple[Any, ...]] = set()
+        self._silent_to = 0  # no signature up to this height: see _compare_with_signer
         self._decided: Commit | None = None
         self._executed: trio.Event | None = None  # while a block is being executed
 
@@ -233,6 +234,7 @@ class Driver:
         height = self._chain.height + 1
         entries = await self._run_sync(self._wal.read, height)
         if not entries:
+            await self._compare_with_signer()
             return
         try:
             inputs = [decode_input(entry) for entry in entries]
@@ -248,8 +250,20 @@ class Driver:
             except CodecError as error:
                 raise StorageCorrupt("wal", f"height {height} value {value.hex()}", str(error)) from error
             self._blocks.put(HeldBlock(value, raw, block, logged=True))
+        await self._compare_with_signer()
         log.info("resumed from the log", height=height, round=self.engine.round, inputs=len(inputs))
         await self._carry_out(self.engine.resume())
+
+    async def _compare_with_signer(self) -> None:
+        """A signature is never ahead of its log. If it is, the log was lost, and with it what we have locked:
+        then a new vote in that height could break the promise of an old one."""
+        if self._signer is None:
+            return
+        signed = await self._run_sync(self._signer.last)
+        if signed > (self.engine.height, self.engine.round, int(self.engine.state.step)):
+            self._silent_to = signed[0]
+            if self._silent_to > self._chain.height:
+                log.error("the log is behind the signer: silent in this height", height=self._silent_to)
 
     async def _fire_due(self) -> None:
         now = trio.current_time()
@@ -433,7 +447,7 @@ class Driver:
             held.logged = True
 
     async def _sign_vote(self, vote: Vote) -> list[Input]:
-        if self._signer is None:
+        if self._signer is None or vote.height <= self._silent_to:
             return []
         try:
             signed = await self._run_sync(self._signer.sign_vote, vote)
@@ -445,7 +459,7 @@ class Driver:
 
     async def _sign_proposal(self, proposal: Proposal) -> list[Input]:
         held = self._blocks.get(proposal.value)
-        if self._signer is None or held is None:
+        if self._signer is None or held is None or proposal.height <= self._silent_to:
             return []
         try:
             signed = await self._run_sync(self._signer.sign_proposal, proposal)

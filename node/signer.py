@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consensus.messages import Proposal, Vote, VoteType
 from consensus.verification import sign_bytes
 from primitives.signatures import public_key_of, sign
+from storage.signer import SignedState
 
 STEP_PROPOSAL = 1
 STEPS = {VoteType.PREVOTE: 2, VoteType.PRECOMMIT: 3}
@@ -24,6 +25,8 @@ class SigningStore(Protocol):
     def sign(
         self, height: int, round_number: int, step: int, sign_bytes: bytes, sign: Callable[[bytes], bytes]
     ) -> bytes: ...
+
+    def last(self) -> SignedState | None: ...
 
 
 class Signer:
@@ -42,6 +45,11 @@ class Signer:
     def sign_vote(self, vote: Vote) -> Vote:
         """The vote with its signature. Raises DoubleSignRefused, SignerUninitialised, StorageError."""
         return replace(vote, signature=self._signed(vote, STEPS[vote.type]))
+
+    def last(self) -> tuple[int, int, int]:
+        """The height, round and step of the last signature; zeros before the first."""
+        last = self._store.last()
+        return (0, 0, 0) if last is None else (last.height, last.round, last.step)
 
     def _signed(self, said: Proposal | Vote, step: int) -> bytes:
         return self._store.sign(

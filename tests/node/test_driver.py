@@ -1,5 +1,6 @@
 """One node's driver, spoken to by hand by the other three validators: what it must survive."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from node.peers import PeerName
 from node.replica import Replica
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
+from storage.signer import SignerStore
 from tests.node.cluster import VALIDATORS, Cluster, Running, key, run_inline
 from tests.node.network import say
 from wire.blocks import Block
@@ -62,10 +64,12 @@ class Others:
         signature = sign(key(VALIDATORS[turn]), sign_bytes(proposal, self.cluster.genesis_hash))
         return proposal_message(replace(proposal, signature=signature), block.encoded())
 
-    def votes(self, type: VoteType, block: Block) -> list[VoteMessage]:
+    def votes(self, type: VoteType, block: Block | None) -> list[VoteMessage]:
+        """Everyone's votes of round 0 for a block, or for nil in the next height."""
         votes = []
+        height = self.replica.height + 1 if block is None else block.header.height
         for number in self.others:
-            vote = Vote(type, block.header.height, 0, block.header.hash(), number)
+            vote = Vote(type, height, 0, None if block is None else block.header.hash(), number)
             signature = sign(key(VALIDATORS[number]), sign_bytes(vote, self.cluster.genesis_hash))
             votes.append(vote_message(replace(vote, signature=signature)))
         return votes
@@ -216,3 +220,33 @@ async def test_a_peer_that_passes_on_a_bad_signature_is_hung_up_on(
             pass
     assert len(cluster.nodes["mof-1"].node.mempool) == 1
     nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_lost_its_log_is_silent_in_the_height_that_it_has_signed(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    others = Others(cluster, 2)
+    await _started(cluster, others)
+    block = others.block()
+    await others.say(others.propose(block), *others.votes(VoteType.PREVOTE, block))
+    await cluster.kill(others.me)
+    shutil.rmtree(ram_path / others.me / "wal")  # and with it, what it has locked
+    await _started(cluster, others)
+    await others.say(*others.votes(VoteType.PRECOMMIT, None))
+    await trio.sleep(5)  # into later rounds
+    assert others.running.node.driver.engine.round > 0
+    assert _last_signed(others) == (1, 0, 3)
+    others.replica.execute(block)
+    signatures = tuple((vote.validator, vote.signature) for vote in others.votes(VoteType.PRECOMMIT, block))
+    await others.say(others.propose(block), CertificateMessage(2, 1, 0, block.header.hash(), signatures))
+    assert others.running.height == 1
+    await others.decide(others.block())
+    assert _last_signed(others) == (2, 0, 3)
+    nursery.cancel_scope.cancel()
+
+
+def _last_signed(others: Others) -> tuple[int, int, int] | None:
+    store: SignerStore = others.running.stores[3]
+    last = store.last()
+    return None if last is None else (last.height, last.round, last.step)
