@@ -191,22 +191,32 @@ class AsyncClient:
         self, raw: bytes, tx_id: bytes, *, chain: bytes | None = None, timeout_s: float = COMMIT_S
     ) -> queries.TransactionResult:
         """Submit and stay until the transaction is in a block, sending the same bytes again whenever the node
-        no longer knows them. Raises CallRefused if no block may hold it, NotCommitted when time is up."""
+        no longer knows them. Raises CallRefused if no block may hold it, NotCommitted when time is up.
+
+        Once the bytes were accepted a block may hold them: from then on a gateway that is away or full is
+        waited for until time is up, however long a call alone is tried again.
+        """
         deadline = trio.current_time() + timeout_s
+        accepted = False
         while (left_s := deadline - trio.current_time()) > 0:
             with trio.move_on_after(left_s):
-                submitted = await self.submit(raw, chain)
-                if submitted.result is not None:
-                    return submitted.result
                 try:
+                    submitted = await self.submit(raw, chain)
+                    accepted = True
+                    if submitted.result is not None:
+                        return submitted.result
                     wait_ms = max(1, min(RESEND_MS, int(left_s * 1000)))
                     reply = await self.tx_wait(tx_id, wait_ms)
-                except CallRefused as refused:
-                    if refused.name != "not_found":
-                        raise
-                else:
                     if reply.result is not None:
                         return reply.result
+                except Unreachable:
+                    if not accepted:
+                        raise
+                except CallRefused as refused:
+                    if not accepted or not _may_pass(refused):
+                        raise
+                    if refused.name != "not_found":
+                        await trio.sleep(BACKOFF_S_MAX)
         raise NotCommitted(f"transaction {tx_id.hex()}: not in a block after {timeout_s:g} s")
 
     async def send(
@@ -319,6 +329,11 @@ def _read(name: str, result: Any, reply: type[R]) -> R:
         return from_object(result, reply)
     except FieldFault as fault:
         raise BadReply(f"{name}: result: {fault}") from fault
+
+
+def _may_pass(refused: CallRefused) -> bool:
+    """Whether a refusal says nothing about a transaction that was accepted before."""
+    return refused.code in PASSING_CODES or refused.name in ("not_found", "limit_exceeded")
 
 
 def _refusal(answer: dict[str, Any]) -> CallRefused:

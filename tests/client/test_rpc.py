@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import trio
 
-from client.errors import BadReply, CallRefused, Unreachable
+from client.errors import BadReply, CallRefused, NotCommitted, Unreachable
 from client.rpc import AsyncClient
 from wire.queries import HoldingGet, ParameterGet, ParameterReply
 
@@ -117,6 +117,41 @@ async def test_an_answer_that_is_not_of_the_schema_is_a_bad_reply(answer: bytes)
 async def test_a_reply_with_fields_of_a_newer_server_is_read() -> None:
     async with Script(lambda number, body: result(body, REPLY | {"more": 1})).client() as client:
         assert (await client.parameter_get("idle_ms")).value == 5
+
+
+@pytest.mark.parametrize(
+    "not_now",
+    [
+        lambda body: httpx2.ConnectError("refused"),
+        lambda body: error(body, -32001, "node_unavailable"),
+        lambda body: error(body, 110, "limit_exceeded"),
+    ],
+)
+async def test_what_was_accepted_once_is_followed_until_time_is_up(
+    not_now: Callable[[Any], Any], autojump_clock: trio.testing.MockClock
+) -> None:
+    accepted = {"height": 7, "tx_id": "00" * 32, "accepted": True, "duplicate": False, "result": None}
+    applied = {"block": 8, "position": 0, "code": 0, "name": "ok", "field": "", "value": "", "rule": ""}
+    committed = accepted | {"duplicate": True, "result": applied | {"created": [], "rows": []}}
+    started = trio.current_time()
+
+    def respond(number: int, body: Any) -> Any:
+        if number == 1:
+            return result(body, accepted)
+        if trio.current_time() - started < 12:  # longer than one call is tried again
+            return not_now(body)
+        return result(body, committed) if body["method"] == "tx_submit" else error(body, 300, "not_found")
+
+    async with Script(respond).client() as client:
+        assert (await client.outcome(b"raw", bytes(32), chain=bytes(32))).block == 8
+    async with Script(lambda number, body: respond(2, body)).client() as client:
+        started = trio.current_time()
+        with pytest.raises((Unreachable, CallRefused)):  # never accepted: nothing to follow
+            await client.outcome(b"raw", bytes(32), chain=bytes(32))
+    async with Script(respond).client() as client:
+        started = trio.current_time()
+        with pytest.raises(NotCommitted):
+            await client.outcome(b"raw", bytes(32), chain=bytes(32), timeout_s=11)
 
 
 async def test_a_batch_is_one_request_and_its_answers_are_put_in_order() -> None:
