@@ -1,0 +1,235 @@
+"""Every kind with arbitrary payloads and signers on a lively ledger: only results, never an exception.
+
+Payloads are drawn by the types of their fields, near what the ledger holds, so that most rules are reached;
+time jumps over windows and maturities. Conservation is asserted after every block, and each batch of
+transfers is settled both ways and compared.
+"""
+
+import struct
+from collections.abc import Callable
+from enum import IntEnum
+from random import Random
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+import pytest
+
+from ledger import conservation, maturity, transfers
+from ledger.codes import Code
+from ledger.documents import Rule
+from ledger.execution import execute
+from ledger.kind import Kind, Signers
+from ledger.kinds import BY_NAME
+from ledger.rows import NONE, Role
+from ledger.state import State
+from ledger.transactions import assemble, decode_transaction, encode_body
+from tests.ledger.network import DAY_MS, Network, client, public
+
+BLOCKS = 250
+OFTEN = ("transfer", "transfer_batch", "offer_take", "approve", "redemption_fund")
+SELDOM = ("vasp_revoke", "vasp_suspend", "dev_advance_clock")
+TEXTS = {
+    "currency": ("PKR", "USD", "usd"),
+    "categories": ("exchange", "custody", "issuance", "lending", "nonsense"),
+    "name": (
+        "binance",
+        "delta",
+        "bills",
+        "aml_registered_services",
+        "aml_accounts_cap",
+        "proposals_open_max",
+    ),
+    "value": ("account_open", "holding_open", "nonsense"),
+    "isin": ("PK0000000019", "PK0000000027", "PK0000000035", "PK0000000000"),
+}
+NUMBERS = {
+    "advance_ms": (1, DAY_MS, 5 * DAY_MS),
+    "face_minor": (1, 100, 500_000, 2**40),
+    "tenor_days": (1, 2, 20, 3_660),
+    "price_e4": (1, 978_873, 10**7),
+    "amount": (1, 1_000, 10**6, 10**9, 5 * 10**11, 10**12),
+    "units": (1, 10, 100, 1_000),
+    "jurisdiction": (586, 586, 840),
+}
+
+
+def lively() -> Network:
+    """Two licensed VASPs with clients, money and bills, three open offers, one applicant."""
+    net = Network()
+    for name in ("binance", "htx"):
+        net.license(name)
+    net.register("gamma")
+    net.define_money()
+    bills = (
+        net.issue(units=2_000, tenor_days=20),
+        net.issue(isin="PK0012345689", units=1_000, tenor_days=10),
+    )
+    for name in ("binance", "htx"):
+        owner = f"{name} owner"
+        *accounts, net.signers[owner] = net.accounts(
+            name, [client(1), client(2), client(3, 1, owner), client(4, 2)]
+        )
+        net.holdings(name, [(account, instrument) for account in accounts for instrument in (0, *bills)])
+    for index, holding in enumerate(net.state.holdings.rows().tolist()):
+        if holding[1] == 0 and net.state.accounts[holding[0]].type in (2, 3):
+            net.fund(index, 10**9)
+    for bill, units in ((bills[0], 1_000), (bills[1], 500), (bills[1], 100)):
+        net.offer(bill, units)
+    return net
+
+
+class Draw:
+    """Arbitrary payloads and signers for one ledger."""
+
+    def __init__(self, net: Network, random: Random) -> None:
+        self.net, self.random, self.now_ms = net, random, net.time_ms
+
+    def signers(self, kind: Kind) -> tuple[int, ...]:
+        state, random = self.net.state, self.random
+        if random.random() < 0.05:
+            return tuple(sorted(random.sample(range(len(state.signers) + 2), random.randint(1, 3))))
+        if kind.governed:
+            policy = state.policies[state.policies.by_key[kind.name]]
+            named = range(4) if policy.rule is Rule.TWO_THIRDS_VOTING else policy.institutions
+            enough = [officer for index in named for officer in state.institutions[index].officers[:2]]
+            if random.random() < 0.7:
+                return tuple(enough)
+            return tuple(sorted(random.sample(enough, random.randint(1, len(enough)))))
+        if kind.signers is Signers.OFFICERS:
+            return tuple(sorted(random.sample(range(15), random.randint(1, 8))))
+        names = ("binance", "htx", "binance owner", "htx owner")
+        return (
+            random.choice(
+                [*(self.net.signers[name] for name in names), random.randrange(len(state.signers))]
+            ),
+        )
+
+    def payload(self, kind: type[msgspec.Struct]) -> Any:
+        hints = get_type_hints(kind, include_extras=True)
+        values = {name: self.value(hints[name], name, kind.__name__) for name in kind.__struct_fields__}
+        if kind.__name__ == "AccountRow" and values["type"] != 1:
+            values["owner_key"] = b""
+        if kind.__name__ == "TbillIssue":
+            values["reference"] = "deposited" if values["register"] == 2 else ""
+        return kind(**values)
+
+    def value(self, declared: Any, name: str, kind: str) -> Any:
+        metas: list[msgspec.Meta] = []
+        if get_origin(declared) is Annotated:
+            declared, *metas = get_args(declared)
+        if isinstance(declared, type) and issubclass(declared, IntEnum):
+            return self.random.choice(list(declared))
+        if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
+            return self.payload(declared)
+        if declared is int:
+            return self.number(int(metas[0].ge or 0), int(metas[0].le or 0), name)
+        if declared is str:
+            return self.random.choice(TEXTS.get(name, ("x", "PKR", "é" * 30)))
+        if declared is bytes:
+            return self.bytes(name, kind)
+        if get_origin(declared) is tuple:
+            items = [self.value(get_args(declared)[0], name, kind) for _ in range(self.random.randint(1, 3))]
+            return tuple(sorted(set(items)) if name == "vasps" else items)
+        return self.value(self.random.choice(get_args(declared)), name, kind)  # a union
+
+    def number(self, least: int, most: int, name: str) -> int:
+        state, random = self.net.state, self.random
+        if random.random() < 0.03:
+            return random.choice([least, most])
+        tables: dict[str, Any] = {
+            "from_holding": state.holdings,
+            "to_holding": state.holdings,
+            "holding": state.holdings,
+            "index": random.choice([state.vasps, state.holdings]),
+            "account": state.accounts,
+            "vasp": state.vasps,
+            "vasps": state.vasps,
+            "proposal": state.proposals,
+            "offer": state.offers,
+            "instrument": state.instruments,
+            "programme": state.programmes,
+            "cash": range(2),
+            "node": state.nodes,
+            "type": range(3),
+        }
+        if name == "proposal" and state.chain_record.open_proposals and random.random() < 0.8:
+            return random.choice(state.chain_record.open_proposals)
+        if name in tables:
+            return random.randint(0, len(tables[name]))
+        if name == "kyc_until":
+            return self.now_ms // 1_000 + random.choice([-1, 10**6, 10**7])
+        if name in ("as_of_ms", "opens_ms", "closes_ms"):
+            return self.now_ms + random.choice([-DAY_MS, -1_000, 0, 1_000, DAY_MS, 5 * DAY_MS])
+        if name in NUMBERS:
+            return random.choice(NUMBERS[name])
+        return max(
+            least, min(most, random.choice([0, 1, 2, 3, 1_000, random.getrandbits(random.randint(1, 63))]))
+        )
+
+    def bytes(self, name: str, kind: str) -> bytes:
+        state, random = self.net.state, self.random
+        if name in ("settlement_key", "owner_key"):
+            return random.choice(
+                [bytes(32), b"\xff" * 32, public("mof1"), *[public(str(random.random()))] * 9]
+            )
+        if name == "debit" and random.random() < 0.5:
+            return random.choice(state.debits).hash
+        if name != "rows":
+            return random.randbytes(32)
+        if kind == "HoldingOpen":
+            pairs = [
+                (self.near(state.accounts), self.near(state.instruments)) for _ in range(random.randint(1, 3))
+            ]
+            return b"".join(struct.pack("<II", *pair) for pair in pairs)
+        amounts = (0, 1, 10, 1_000, 489_436, 10**6, 2**63, 2**64 - 1)
+        return b"".join(
+            struct.pack("<IIQ", self.near(state.holdings), self.near(state.holdings), random.choice(amounts))
+            for _ in range(random.randint(1, 20))
+        ) + b"x" * (random.random() < 0.05)
+
+    def near(self, table: Any) -> int:
+        return self.random.choice([*range(len(table) + 1), 2**32 - 1])
+
+
+def settled_both_ways(state: State, signer: int, time_ms: int, data: bytes) -> None:
+    """The vector path and the ordered one agree about this batch; nothing is kept."""
+    row = state.signers[signer]
+    mover = transfers.Mover(signer, row.owner if row.role == Role.SETTLEMENT else NONE)
+    outcomes = []
+    settle: Callable[..., Any]
+    for settle in (transfers.settle_batch, transfers.settle_batch_in_order):
+        mark = state.mark()
+        codes = settle(state, mover, time_ms, transfers.batch_rows(data)).tolist()
+        outcomes.append((codes, state.holdings.rows().tobytes()))
+        state.undo(mark)
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_execution_never_raises_and_conserves(seed: int) -> None:
+    random = Random(seed)
+    net = lively()
+    state, draw = net.state, Draw(net, random)
+    kinds = list(BY_NAME.values())
+    weights = [4.0 if kind.name in OFTEN else 0.1 if kind.name in SELDOM else 1.0 for kind in kinds]
+    header_ms, codes = net.header_ms, set()
+    for height in range(net.height + 1, net.height + BLOCKS):
+        header_ms += random.choice([1, 1_000, 1_000, 3_600_000])
+        draw.now_ms = header_ms + state.chain_record.clock_offset_ms
+        mark = state.mark()
+        maturity.begin_block(state, height, draw.now_ms)
+        for _ in range(random.randint(1, 3)):
+            (kind,) = random.choices(kinds, weights)
+            signers, payload = draw.signers(kind), draw.payload(kind.payload)
+            first = min(signers[0], len(state.signers) - 1)
+            sequence = state.signers.field(first, "highest") + random.choice([0, 1, 1, 1, 2])
+            body = encode_body(kind.number, signers, max(1, sequence), 100, payload)
+            tx = decode_transaction(assemble(body, [bytes(64)] * len(signers)))
+            if kind.name == "transfer_batch" and len(payload.rows) % 16 == 0:
+                settled_both_ways(state, first, draw.now_ms, payload.rows)
+            codes.add(execute(state, tx, height, draw.now_ms, header_ms).code)
+        conservation.check_block(state, mark)
+        conservation.check_all(state)
+        state.rehash()
+    assert len(codes) > 15
+    assert Code.OK in codes
