@@ -11,6 +11,7 @@ import secrets
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from client.errors import TransactionRefused
 from client.sync import Client
@@ -33,7 +34,7 @@ def main(folder: Path) -> None:
             for name, paths in network["officers"].items()
         }
 
-        def enact(institution: str, kind: str, **fields: object) -> tuple[int, ...]:
+        def enact(institution: str, kind: str, **fields: Any) -> tuple[int, ...]:
             """Two officers of one institution: the first proposes, the second approves, which executes it."""
             maker, checker = officers[institution][:2]
             (proposal,) = client.perform(maker, kind, **fields).created
