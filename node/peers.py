@@ -35,6 +35,7 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 1.0
 CONNECTIONS_MAX = 64
 STRANGERS_MAX = 64  # connections at once that have not said hello
+HANDSHAKES_MAX = 128  # connections at once that have not even shown a certificate
 RECEIVE_BYTES = 128 * 1024
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -334,13 +335,23 @@ class TlsTransport:
     async def serve(
         self, accept: Callable[[Link], Awaitable[None]], task_status: trio.TaskStatus[None]
     ) -> None:
+        handshakes = 0
+
         async def welcome(tcp: trio.SocketStream) -> None:
+            nonlocal handshakes
+            if handshakes >= HANDSHAKES_MAX:
+                log.warning("connection refused", reason="too many handshakes")
+                await trio.aclose_forcefully(tcp)
+                return
+            handshakes += 1
             try:
                 with trio.fail_after(HELLO_S):
                     link = await self._authenticated(tcp, self._server, server_side=True)
             except (PeerError, trio.TooSlowError) as error:
                 log.warning("connection refused", reason=str(error) or type(error).__name__)
                 return
+            finally:
+                handshakes -= 1
             await accept(link)
 
         host, port = self._listen

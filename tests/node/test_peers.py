@@ -1,6 +1,7 @@
 """The mesh: who may join, one connection per pair, and what a slow or hostile peer can do."""
 
 import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,17 @@ from config.pki import (
     save_certificate,
     server_context,
 )
-from node.peers import HELLO_S, SILENCE_S, Link, Peer, PeerName, Peers, TlsTransport, Transport
+from node.peers import (
+    HANDSHAKES_MAX,
+    HELLO_S,
+    SILENCE_S,
+    Link,
+    Peer,
+    PeerName,
+    Peers,
+    TlsTransport,
+    Transport,
+)
 from tests.node.network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (
@@ -326,4 +337,20 @@ async def test_what_speaks_no_tls_is_refused(tmp_path: Path, nursery: trio.Nurse
             while await stream.receive_some(1000):
                 pass
     assert mesh.connected == {}
+    nursery.cancel_scope.cancel()
+
+
+async def test_strangers_that_say_nothing_cost_a_bounded_number_of_connections(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    port = await _free_port()
+    mesh = _peers(_tls(tmp_path, "a-1", ("127.0.0.1", port), {}), "a-1", [], Recorder())
+    await nursery.start(mesh.run)
+    silent = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(HANDSHAKES_MAX)]
+    await trio.sleep(0.2)
+    one_more = await trio.open_tcp_stream("127.0.0.1", port)
+    with trio.fail_after(HELLO_S / 2), suppress(trio.BrokenResourceError):
+        assert await one_more.receive_some(1) == b""
+    for stream in (*silent, one_more):
+        await trio.aclose_forcefully(stream)
     nursery.cancel_scope.cancel()
