@@ -9,7 +9,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import InstrumentKind, InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.positions import lock
-from ledger.pricing import PRICE_SCALE
+from ledger.pricing import PRICE_SCALE, cost_minor
 from ledger.schema import Amount, Index, Payload, TimeMs
 from ledger.transfers import available
 
@@ -36,6 +36,13 @@ def check(ctx: Context, payload: OfferOpen) -> None:
         raise Refused(Code.INSTRUMENT_MISMATCH, "instrument", instrument.code, "only a security is offered")
     if instrument.status is not InstrumentStatus.ACTIVE:
         raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "only ACTIVE is offered")
+    if not cost_minor(1, instrument.face_minor, payload.price_e4):
+        raise Refused(
+            Code.OUT_OF_RANGE,
+            "price_e4",
+            payload.price_e4,
+            f"a unit of {instrument.face_minor} would be free",
+        )
     if not payload.opens_ms < payload.closes_ms:
         raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, "must be after opens_ms")
     if payload.closes_ms <= ctx.time_ms:

@@ -197,7 +197,7 @@ def test_an_offer_stays_within_what_the_treasury_has_and_the_life_of_the_bill(ne
     now = net.time_ms
     good = {
         "instrument": bill,
-        "price_e4": 1,
+        "price_e4": 2,
         "units": 10,
         "opens_ms": now,
         "closes_ms": now + DAY_MS,
@@ -212,6 +212,20 @@ def test_an_offer_stays_within_what_the_treasury_has_and_the_life_of_the_bill(ne
     net.enact("offer_open", "mof1 mof2", **{**good, "units": 6})
     net.refused(Code.OVERDRAFT, "offer_open", "mof1", **{**good, "units": 5})
     net.enact("offer_open", "mof1 mof2", **{**good, "units": 4})
+
+
+@pytest.mark.parametrize(("face_minor", "price_e4"), [(1, 999_999), (500_000, 1), (100, 9_999)])
+def test_no_unit_is_offered_for_nothing(net: Network, face_minor: int, price_e4: int) -> None:
+    terms = {
+        "instrument": net.issue(units=10, face_minor=face_minor),
+        "units": 1,
+        "opens_ms": net.time_ms,
+        "closes_ms": net.time_ms + DAY_MS,
+        "vasps": (),
+    }
+    refused = net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", price_e4=price_e4, **terms)
+    assert refused.field == "price_e4"
+    net.enact("offer_open", "mof1 mof2", price_e4=price_e4 + 1, **terms)
 
 
 def test_both_legs_move_or_neither(net: Network) -> None:
