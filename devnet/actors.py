@@ -25,6 +25,7 @@ class Actors:
         self.genesis_hash = bytes.fromhex(network.genesis_hash)
         self._passphrase = network.passphrase()
         self._wallets: dict[str, Wallet] = {}
+        self.latest: bytes | None = None  # the id of the last transaction that had its effect
 
     async def officer(self, institution: str, number: int) -> Wallet:
         """The wallet of an institution's officer, counted from 0."""
@@ -39,13 +40,13 @@ class Actors:
 
     async def propose(self, institution: str, kind: str, **fields: Any) -> int:
         """An officer proposes an act; the proposal's index."""
-        result = await self.client.perform(await self.officer(institution, 0), kind, **fields)
+        result = await self.perform(await self.officer(institution, 0), kind, **fields)
         return result.created[0]
 
     async def approve(self, proposal: int, institution: str, number: int) -> TransactionResult:
         """One officer's signature under a proposal."""
         wallet = await self.officer(institution, number)
-        return await self.client.perform(wallet, "approve", proposal=proposal, reason=REASON)
+        return await self.perform(wallet, "approve", proposal=proposal, reason=REASON)
 
     async def enact(self, institutions: Sequence[str], kind: str, **fields: Any) -> tuple[int, ...]:
         """An act proposed by the first institution and approved by two officers of each; what it created.
@@ -64,7 +65,12 @@ class Actors:
 
     async def perform(self, wallet: Wallet, kind: str, **fields: Any) -> TransactionResult:
         """A direct act of one key, carried to its result."""
-        return await self.client.perform(wallet, kind, **fields)
+        if not wallet.aligned:
+            await self.client.align(wallet)
+        signed = wallet.build(kind, **fields)
+        result = await self.client.send(signed, wallet)
+        self.latest = signed.id
+        return result
 
     def sign(self, wallet: Wallet, kind: str, *, sequence: int | None = None, **fields: Any) -> Signed:
         """A transaction ready to be sent."""

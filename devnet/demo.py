@@ -19,7 +19,7 @@ import trio
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from client.errors import ClientError
 from client.rpc import AsyncClient
@@ -30,6 +30,7 @@ from devnet.watching import equal_roots, require
 
 VALIDATORS = 4
 COMMAND_S = 300
+ID_WIDTH = 16  # of the column that shows ids: 64 digits in four lines
 
 Chapter = Callable[[], Awaitable[str]]
 
@@ -76,7 +77,20 @@ class Demo:
         self.report = report
         self.clients = clients
         self.trades = trades
-        self.table = Table("step", "what happened", "height", title="The life of a treasury bill")
+        self.table = Table(
+            "step",
+            "what happened",
+            "height",
+            Column("its last transaction", max_width=ID_WIDTH, overflow="fold"),
+            title="The life of a treasury bill",
+        )
+        self.balances = Table(
+            "after",
+            "who",
+            Column("PKR", justify="right"),
+            Column("units of the bill", justify="right"),
+            title="What some clients had",
+        )
 
     async def run(self, directory: Path) -> None:
         """Start the network in `directory` and play every chapter. Raises whatever went wrong."""
@@ -101,22 +115,23 @@ class Demo:
                     ("crash", scenario.crash),
                     ("maturity", scenario.maturity),
                 ):
-                    await self._play(progress, client, name, chapter)
+                    await self._play(progress, scenario, name, chapter)
+                for after, who, paisa, units in scenario.balances:
+                    self.balances.add_row(after, who, f"{paisa / 100:,.2f}", f"{units:,}")
                 self.report.refusals = scenario.refusals
                 self.report.transfers = scenario.transfers
                 self.report.restart_caught_up = scenario.restart_caught_up
                 self.report.state_root, self.report.height = await equal_roots(running)
                 self.report.roots_equal = True
                 proof = directory / "holding.proof"
-                await self._play(progress, client, "proof", lambda: self._proof(running, scenario, proof))
+                await self._play(progress, scenario, "proof", lambda: self._proof(running, scenario, proof))
             await self._play(progress, None, "audit", lambda: self._audit(directory))
 
-    async def _play(
-        self, progress: Progress, client: AsyncClient | None, name: str, chapter: Chapter
-    ) -> None:
+    async def _play(self, progress: Progress, scenario: Scenario | None, name: str, chapter: Chapter) -> None:
         task = progress.add_task(name, total=None)
         step: dict[str, Any] = {"name": name, "ok": False, "detail": ""}
         self.report.steps.append(step)
+        before = None if scenario is None else scenario.actors.latest
         try:
             step["detail"] = await chapter()
         except BaseException as error:
@@ -125,8 +140,12 @@ class Demo:
         finally:
             progress.remove_task(task)
         step["ok"] = True
-        height = "" if client is None else str((await client.chain_status()).height)
-        self.table.add_row(name, step["detail"], height)
+        height, transaction = "", ""
+        if scenario is not None:
+            height = str((await scenario.client.chain_status()).height)
+            latest = scenario.actors.latest
+            transaction = latest.hex() if latest is not None and latest != before else ""
+        self.table.add_row(name, step["detail"], height, transaction)
         progress.console.print(f"[green]✓[/green] {name}: {step['detail']}")
 
     async def _proof(self, running: RunningNetwork, scenario: Scenario, proof: Path) -> str:
@@ -208,6 +227,8 @@ def main(
         if directory is None and report.ok:
             shutil.rmtree(place)
     console.print(demo.table)
+    if demo.balances.rows:
+        console.print(demo.balances)
     if failure is not None:
         console.print(f"[red]failed[/red]: {failure}\nfiles are kept in {place}")
     else:

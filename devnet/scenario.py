@@ -53,6 +53,7 @@ CRASHED = "pvara"
 GAP_MS_MAX = 2_000
 WINDOW_MS = 3_600_000
 SEED = 1947
+BEFORE_A_BLOCK = frozenset({"sequence_used", "wrong_chain", "expired", "bad_signature", "malformed"})
 
 
 def paisa(units: int) -> int:
@@ -113,7 +114,7 @@ class Scenario:
         self.bill = -1
         self.programme = -1
         self.offer = -1
-        self.last_id = ""
+        self.balances: list[tuple[str, str, int, int]] = []  # after which chapter, whose, paisa, units
         self.binance = Vasp("binance", self.actors.new_wallet("binance"))
         self.htx = Vasp("htx", self.actors.new_wallet("htx"))
 
@@ -286,6 +287,7 @@ class Scenario:
         offers = (await self.client.offer_list()).items
         require(offers[self.offer].status is OfferStatus.CLOSED, "the offer is open after its window")
         require(bill.supply == sold, f"supply is {bill.supply} after {sold} were sold")
+        await self._note_balances("distribution")
         return f"{sold:,} units to {2 * self.clients:,} clients; {UNITS - sold:,} unsold units cancelled"
 
     async def trading(self) -> str:
@@ -299,6 +301,7 @@ class Scenario:
         await self._singles()
         await self._refusals()
         await self._check_some()
+        await self._note_balances("trading")
         return (
             f"{self.trades:,} transfers in batches, {SINGLES} signed one by one; "
             f"{len(self.refusals)} kinds of refusal, each by its code"
@@ -357,6 +360,7 @@ class Scenario:
             (await self.client.holding_get(self.frozen.cash_holding)).frozen,
             "the frozen holder's cash is free",
         )
+        await self._note_balances("maturity")
         return (
             f"PKR {due / 100:,.2f} to every holder in one block; supply zero; the frozen one into frozen cash"
         )
@@ -530,7 +534,6 @@ class Scenario:
         fields = {"from_holding": one.bill_holding, "to_holding": other.bill_holding, "amount": 1}
         signed = self.actors.sign(one.wallet, "transfer", **fields)
         first = await self.client.send(signed, one.wallet)
-        self.last_id = signed.id.hex()
         one.units -= 1
         other.units += 1
         self.transfers += 1
@@ -619,7 +622,10 @@ class Scenario:
     # --- checks -----------------------------------------------------------------------------------------
 
     def _refused(self, name: str, refused: CallRefused) -> None:
+        """Note a refusal, which must be `name` and, unless it is unfit for any block, inside a block."""
         require(refused.name == name, f"{name} was to be refused, the answer is {refused}")
+        inside = isinstance(refused, TransactionRefused)
+        require(inside is (name not in BEFORE_A_BLOCK), f"{name}: refused inside a block: {inside}")
         self.refusals[name] = refused.code
 
     async def _distribution_refused(self, vasp: Vasp) -> CallRefused:
@@ -650,6 +656,16 @@ class Scenario:
         cash = await self.client.holding_get(holder.cash_holding)
         bill = await self.client.holding_get(holder.bill_holding)
         return cash.balance, bill.balance
+
+    async def _note_balances(self, chapter: str) -> None:
+        """Ask what a few clients have, to be shown at the end."""
+        for vasp in self.vasps:
+            for what, holder in (
+                ("its first client", vasp.custodial[0]),
+                ("its first in self-custody", vasp.self_custody[0]),
+            ):
+                self.balances.append((chapter, f"{vasp.name}, {what}", *await self._balances(holder)))
+        self.balances.append((chapter, "the frozen client", *await self._balances(self.frozen)))
 
     async def _check_some(self) -> None:
         """A sample of balances against our own sums."""

@@ -23,6 +23,7 @@ from consensus.encoding import decode_certificate, encode_certificate
 from devnet import demo, scenario
 from devnet.network import Network, create_network, load_network
 from ledger.codes import Code
+from ledger.execution import Result
 from ledger.kinds import transfer
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
 from primitives.merkle import list_root
@@ -54,6 +55,7 @@ class Played:
     directory: Path
     report: dict[str, Any]
     exit_code: int
+    shown: str  # what a person saw
 
     @property
     def network(self) -> Network:
@@ -63,15 +65,19 @@ class Played:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     directory = tmp_path_factory.mktemp("demo") / "net"
-    output = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(output):
+    output, shown = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(shown),
+    ):
         # How long a gap may be is a figure of the demo itself; the machine of a test may be busy.
         patch.setattr(scenario, "GAP_MS_MAX", 30_000)
         with pytest.raises(SystemExit) as ended:
             demo.main(as_json=True, directory=directory, clients=CLIENTS, trades=TRADES)
     lines = output.getvalue().splitlines()
     assert isinstance(ended.value.code, int)
-    return Played(directory, json.loads(lines[-1]), ended.value.code)
+    return Played(directory, json.loads(lines[-1]), ended.value.code, shown.getvalue())
 
 
 @pytest.fixture
@@ -176,6 +182,30 @@ def test_the_demo_tells_every_chapter_in_its_last_line(played: Played) -> None:
 
 def test_each_refusal_has_the_code_of_the_ledger(played: Played) -> None:
     assert played.report["refusals"] == {name: int(Code[name.upper()]) for name in REFUSALS}
+
+
+def test_every_refusal_that_reaches_a_block_stands_in_one_and_no_other_does(played: Played) -> None:
+    store = BlockStore(played.directory / "secp" / "blocks", readonly=True)
+    found: set[int] = set()
+    for height in range(1, store.results_height() + 1):
+        stored = store.results(height)
+        assert stored is not None
+        for result in msgspec.msgpack.decode(stored, type=tuple[Result, ...]):
+            found |= {result.code, *memoryview(result.rows).cast("H")}
+    store.close()
+    assert {Code(code).word for code in found} & REFUSALS == REFUSALS - scenario.BEFORE_A_BLOCK
+
+
+def test_the_demo_shows_transactions_heights_and_balances(played: Played) -> None:
+    """Ids stand in a narrow column, folded; each names a transaction that is in a block."""
+    cells = [[cell.strip() for cell in line.split("\u2502")] for line in played.shown.splitlines()]
+    folded = "".join(row[-2] for row in cells if len(row) == 6 and len(row[-2]) == demo.ID_WIDTH)
+    ids = [bytes.fromhex(folded[start : start + 64]) for start in range(0, len(folded), 64)]
+    store = BlockStore(played.directory / "secp" / "blocks", readonly=True)
+    assert len(ids) == CHAPTERS.index("maturity")  # from admission on
+    assert all(store.find_transaction(identity) is not None for identity in ids)
+    store.close()
+    assert "the frozen client" in played.shown
 
 
 def test_every_validator_is_left_with_the_same_chain(played: Played) -> None:
