@@ -17,7 +17,7 @@ class StorageCorrupt(StorageError):
     """Stored bytes are not those that were written. `place` names the height, or the table and page."""
 
     def __init__(self, environment: str, place: str, fault: str) -> None:
-        super().__init__(f"{environment}: {place}: {fault}; repair it from peers, a snapshot or a backup")
+        super().__init__(f"{environment}: {place}: {fault}; repair it from peers or a backup")
         self.environment = environment
         self.place = place
         self.fault = fault
