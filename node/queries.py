@@ -19,7 +19,7 @@ from ledger.kind import Lane
 from ledger.rows import CLOSED, FROZEN, AccountType, Role
 from ledger.rows import NONE as NO_ROW
 from ledger.state import State
-from ledger.transactions import Transaction, decode_transaction
+from ledger.transactions import Transaction, decode_transaction, id_and_kind
 from primitives.codec import convert, decode
 from primitives.hashing import ZERO_HASH
 from storage.blocks import RESULTS_BYTES_MAX, BlockStore
@@ -132,13 +132,9 @@ def answer_block(blocks: BlockStore, height: int, query: wire.ChainBlock) -> wir
     header = block.header
     listed = []
     for position, raw in enumerate(block.transactions):
-        transaction = decode_transaction(raw)
+        identity, kind = id_and_kind(raw)
         code = Code(results[position].code)
-        listed.append(
-            wire.BlockTransaction(
-                tx_id=transaction.id, kind=transaction.definition.name, code=int(code), name=code.word
-            )
-        )
+        listed.append(wire.BlockTransaction(tx_id=identity, kind=kind, code=int(code), name=code.word))
     return wire.ChainBlockReply(
         height=height,
         block=number,

@@ -18,6 +18,7 @@ from ledger.transactions import (
     assemble,
     decode_transaction,
     encode_body,
+    id_and_kind,
     sign_input,
     transaction_id,
 )
@@ -110,6 +111,11 @@ MALFORMED: list[tuple[str, bytes, str]] = [
 def test_malformed_bytes_are_refused_and_the_field_is_named(raw: bytes, field: str) -> None:
     refusal = refusal_of(raw)
     assert (refusal.code, refusal.field) == (Code.MALFORMED, field)
+
+
+def test_id_and_kind_are_those_of_the_whole_decoding() -> None:
+    decoded = decode_transaction(transfer_bytes(1, 2, 3, 4, 5))
+    assert id_and_kind(decoded.raw) == (decoded.id, "transfer")
 
 
 def test_a_longer_encoding_of_the_same_number_is_refused() -> None:
