@@ -22,7 +22,9 @@ UNANSWERED_S = 2.0
 
 @app.command("up")
 def up(
-    validators: Annotated[int, typer.Option(min=1, max=32, help="How many, if the network is new.")] = 4,
+    validators: Annotated[
+        int | None, typer.Option(min=1, max=32, help="How many a new network has; 4 if not said.")
+    ] = None,
     directory: Directory = DEFAULT_DIRECTORY,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the network in the folder first.")] = False,
     as_json: Json = False,
@@ -51,7 +53,7 @@ def _first(error: BaseException) -> str:
     return str(error)
 
 
-async def _up(directory: Path, validators: int, fresh: bool, as_json: bool) -> str | None:
+async def _up(directory: Path, validators: int | None, fresh: bool, as_json: bool) -> str | None:
     """Run until a signal comes (None) or a process ends by itself (what it said)."""
     import trio
 

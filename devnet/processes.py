@@ -21,6 +21,7 @@ import trio
 
 from devnet.network import (
     MANIFEST,
+    VALIDATING,
     DevnetError,
     Network,
     NodeFiles,
@@ -267,15 +268,15 @@ class RunningNetwork:
 @asynccontextmanager
 async def running_network(
     directory: Path,
-    validators: int = 4,
+    validators: int | None = None,
     *,
     fresh: bool = False,
     parameters: Mapping[str, Value] | None = None,
 ) -> AsyncIterator[RunningNetwork]:
     """A network in `directory`, running while the block lasts: made if there is none, or if `fresh`.
 
-    Without `fresh` an existing network goes on where it stopped, with the validators it has. Raises
-    DevnetError if it runs already.
+    Without `fresh` an existing network goes on where it stopped. Raises DevnetError if it runs already, or
+    has not as many `validators` as are asked for.
     """
     with claimed(directory):
         running = RunningNetwork(open_network(directory, validators, fresh=fresh, parameters=parameters))
@@ -289,18 +290,26 @@ async def running_network(
 
 def open_network(
     directory: Path,
-    validators: int = 4,
+    validators: int | None = None,
     *,
     fresh: bool = False,
     parameters: Mapping[str, Value] | None = None,
 ) -> Network:
-    """The network in `directory`, made if there is none, or anew if `fresh`."""
+    """The network in `directory`, made if there is none, or anew if `fresh`; None makes the usual four.
+
+    Raises DevnetError if the network that is there has another number of validators.
+    """
+    if fresh and (directory / MANIFEST).exists():
+        remove_network(directory)
     if not (directory / MANIFEST).exists():
-        return create_network(directory, validators, parameters)
-    if not fresh:
-        return load_network(directory)
-    remove_network(directory)
-    return create_network(directory, validators, parameters)
+        return create_network(directory, len(VALIDATING) if validators is None else validators, parameters)
+    network = load_network(directory)
+    if validators not in (None, len(network.nodes)):
+        raise DevnetError(
+            f"{directory}: has a network of {len(network.nodes)}, not of {validators}: "
+            "leave out --validators to run it, or make it anew with --fresh"
+        )
+    return network
 
 
 @contextmanager

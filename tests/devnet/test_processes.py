@@ -111,6 +111,15 @@ def test_fresh_makes_a_new_network_and_otherwise_the_old_one_goes_on(tmp_path: P
     assert second.genesis_hash != first.genesis_hash
 
 
+def test_an_old_network_of_another_size_is_not_run_in_place_of_the_one_asked_for(tmp_path: Path) -> None:
+    directory = tmp_path / "net"
+    open_network(directory, 1)
+    assert open_network(directory) == open_network(directory, 1)
+    with pytest.raises(DevnetError, match="has a network of 1, not of 2: leave out"):
+        open_network(directory, 2)
+    assert len(open_network(directory, 2, fresh=True).nodes) == 2
+
+
 async def test_a_node_that_ends_by_itself_is_reported_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
