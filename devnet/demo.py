@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import lmdb
 import trio
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
@@ -216,12 +218,15 @@ def main(
     demo = Demo(console, report, clients=clients, trades=trades)
     started = time.monotonic()
     place = directory or Path(tempfile.mkdtemp(prefix="mohur-demo-"))
-    failure: str | None = None
+    failures: list[str] = []
     try:
         trio.run(demo.run, place)
         report.ok = True
     except* (DevnetError, ClientError) as errors:
-        failure = "; ".join(str(error) for error in _leaves(errors))
+        failures += [str(error) for error in _leaves(errors)]
+    except* Exception as errors:
+        traceback.print_exception(errors)
+        failures += [f"{type(error).__name__}: {error}" for error in _leaves(errors)]
     finally:
         report.seconds = round(time.monotonic() - started, 1)
         if directory is None and report.ok:
@@ -229,8 +234,8 @@ def main(
     console.print(demo.table)
     if demo.balances.rows:
         console.print(demo.balances)
-    if failure is not None:
-        console.print(f"[red]failed[/red]: {failure}\nfiles are kept in {place}")
+    if failures:
+        console.print(f"[red]failed[/red]: {escape('; '.join(failures))}\nfiles are kept in {place}")
     else:
         _print_totals(console, report)
     if as_json:

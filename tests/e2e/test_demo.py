@@ -218,6 +218,21 @@ def test_every_validator_is_left_with_the_same_chain(played: Played) -> None:
         assert len({block.encoded() for block in same_height}) == 1
 
 
+def test_whatever_goes_wrong_is_said_and_the_last_line_is_still_an_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(demo, "running_network", broken)
+    with pytest.raises(SystemExit) as ended:
+        demo.main(as_json=True, directory=tmp_path, clients=CLIENTS, trades=TRADES)
+    captured = capsys.readouterr()
+    assert ended.value.code == 1
+    assert json.loads(captured.out.splitlines()[-1])["ok"] is False
+    assert "OSError: no more processes" in captured.err
+
+
 # --- the audit --------------------------------------------------------------------------------------------
 
 
