@@ -38,7 +38,7 @@ def verify(
     """
     from client.verification import ProofRefused, verify_proof
     from config.genesis import load_genesis
-    from wire.proofs import PROOF_BYTES_MAX
+    from wire.limits import PROOF_BYTES_MAX
 
     with reported(as_json=as_json):
         trusted = load_genesis(genesis)

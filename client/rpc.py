@@ -14,6 +14,7 @@ import httpx2
 import trio
 
 from client.errors import BadReply, CallRefused, NotCommitted, TransactionRefused, Unreachable
+from client.limits import BACKOFF_S_MAX, BACKOFF_S_MIN, CONNECTIONS_MAX
 from client.transactions import Signed
 from client.wallet import Wallet
 from ledger.documents import ProposalStatus
@@ -26,11 +27,8 @@ CALL_S = 90.0  # longer than the longest tx_wait
 WAIT_MS = 10_000
 RESEND_MS = 2_000  # a node that lost its pool is given the bytes again after so long
 COMMIT_S = 30.0
-BACKOFF_S_MIN = 0.05
-BACKOFF_S_MAX = 1.0
 # The gateway's own codes for "not now": no node, node busy, node slow, gateway busy.
 PASSING_CODES = frozenset({-32001, -32002, -32003, -32004})
-CONNECTIONS_MAX = 64
 
 R = TypeVar("R", bound=Message)
 

@@ -14,7 +14,8 @@ from consensus.verification import verify_certificate
 from ledger.genesis import Genesis, genesis_hash
 from ledger.proofs import ProofError, proven_holding
 from primitives.codec import CodecError, unpack
-from wire.proofs import PROOF_BYTES_MAX, PROOF_VERSION, Certified, HoldingProof
+from wire.limits import PROOF_BYTES_MAX
+from wire.proofs import PROOF_VERSION, Certified, HoldingProof
 
 
 class ProofRefused(ValueError):

@@ -17,8 +17,8 @@ from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed
 from config.keys import load_key
+from ledger.limits import WINDOW
 from ledger.schema import Payload
-from ledger.window import WINDOW
 from primitives.signatures import public_key_of
 from wire.queries import SignerReply
 

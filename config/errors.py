@@ -9,8 +9,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-VALUE_SHOWN_MAX = 80  # characters of a wrong value that a message repeats
-FILE_BYTES_MAX = 4 * 1024 * 1024
+from config.limits import FILE_BYTES_MAX, VALUE_SHOWN_MAX
 
 # pydantic's words, where ours say the rule better.
 _RULES: Mapping[str, str] = MappingProxyType(

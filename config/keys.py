@@ -15,14 +15,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from config.limits import KEY_FILE_BYTES_MAX, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN
 from primitives.signatures import PUBLIC_KEY_BYTES, enrolment_fault, public_key_of
 
 PRIVATE_SUFFIX = ".pem"
 PUBLIC_SUFFIX = ".pub"
 FILE_MODE = 0o600
-KEY_FILE_BYTES_MAX = 16 * 1024
-PASSPHRASE_BYTES_MIN = 12
-PASSPHRASE_BYTES_MAX = 1023  # OpenSSL's own limit for a PEM passphrase
 PASSPHRASE_VARIABLE = "MOHUR_PASSPHRASE"
 
 

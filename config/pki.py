@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config.keys import KeyFileError, checked_passphrase, load_private_pem, write_new, write_private
+from config.limits import CERTIFICATE_BYTES_MAX
 from ledger.genesis import NAME
 
 AUTHORITY_DAYS = 3650
 NODE_DAYS = 730
 BACKDATED = timedelta(hours=1)  # clocks of institutions differ a little
-CERTIFICATE_BYTES_MAX = 16 * 1024
 NAME_RULE = "1 to 32 of a-z, 0-9, '-' and '_', beginning with a letter"
 _SCHEME = "mohur://"
 

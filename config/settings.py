@@ -20,10 +20,9 @@ from pydantic_settings import (
 )
 
 from config.errors import ConfigError, describe, read_toml
+from config.limits import PEERS_MAX, SOCKET_PATH_BYTES_MAX
 from config.pki import name_fault
 
-PEERS_MAX = 256
-SOCKET_PATH_BYTES_MAX = 107  # sun_path holds 108 with its closing NUL
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 S = TypeVar("S", bound=BaseSettings)

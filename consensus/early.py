@@ -3,10 +3,7 @@
 from collections import deque
 
 from consensus.events import CertificateReceived, ProposalReceived, VoteReceived
-from consensus.quorum import VALIDATORS_MAX
-
-PER_VALIDATOR_MAX = 8
-CERTIFICATES_MAX = 4
+from consensus.limits import CERTIFICATES_MAX, PER_VALIDATOR_MAX, VALIDATORS_MAX
 
 Early = ProposalReceived | VoteReceived | CertificateReceived
 

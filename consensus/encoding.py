@@ -22,6 +22,7 @@ from consensus.events import (
     VoteReceived,
     WorkAvailable,
 )
+from consensus.limits import EVIDENCE_BYTES_MAX, INPUT_BYTES_MAX, MESSAGE_BYTES_MAX, VALIDATORS_MAX
 from consensus.messages import (
     Certificate,
     Evidence,
@@ -32,13 +33,8 @@ from consensus.messages import (
     VoteEquivocation,
     VoteType,
 )
-from consensus.quorum import VALIDATORS_MAX, validators_fault
+from consensus.quorum import validators_fault
 from primitives.codec import CodecError, convert, decode, encode
-
-MESSAGE_BYTES_MAX = 32 * 1024  # a certificate of 256 validators has 18 KiB
-EVIDENCE_BYTES_MAX = 1024
-INPUT_BYTES_MAX = 40 * 1024
-VOTE_BYTES_MAX = 256
 
 Message = Proposal | Vote | Certificate
 

@@ -35,14 +35,13 @@ from consensus.events import (
     VoteReceived,
     WorkAvailable,
 )
+from consensus.limits import VALUES_MAX
 from consensus.messages import Certificate, Proposal, ProposalEquivocation, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.quorum import validators_fault
 from consensus.rounds import Event, EventKind, RoundState, Step
 from consensus.timing import timeout_ms
 from consensus.votes import VoteKeeper
-
-VALUES_MAX = 4  # at hand of one proposer at one height, beyond those that the height may still need
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,10 @@ a third of the power holds at least one. `tests/consensus/test_quorum.py` proves
 
 from collections.abc import Iterable, Sequence
 
+from consensus.limits import POWER_TOTAL_MAX, VALIDATORS_MAX
 from consensus.messages import Validator
 from primitives.codec import encode
 from primitives.hashing import VALIDATORS, tagged_hash
-
-VALIDATORS_MAX = 256
-POWER_TOTAL_MAX = 2**53  # far below any overflow of another language's integers
 
 
 def total_power(validators: Sequence[Validator]) -> int:

@@ -4,8 +4,7 @@ All times are integer milliseconds; nothing here reads a clock.
 """
 
 from consensus.events import TimeoutStep, Timing
-
-MESSAGE_DELAY_MS_MAX = 600_000  # where the allowed delay stops growing
+from consensus.limits import MESSAGE_DELAY_MS_MAX
 
 
 def timeout_ms(timing: Timing, step: TimeoutStep, round: int) -> int:

@@ -8,12 +8,9 @@ others have seen those votes first.
 
 from collections.abc import Sequence
 
+from consensus.limits import POLKAS_MAX
 from consensus.messages import Certificate, Validator, Vote, VoteEquivocation, VoteType
 from consensus.quorum import has_honest, is_quorum, total_power
-
-POLKAS_MAX = (
-    16  # certificates of earlier rounds kept; older ones come again with the proposal that needs them
-)
 
 
 class VoteKeeper:

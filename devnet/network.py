@@ -19,15 +19,10 @@ from typing import Any
 
 from config.genesis import genesis_to_toml, load_genesis
 from config.keys import new_key, read_passphrase, write_private
+from config.limits import SOCKET_PATH_BYTES_MAX
 from config.pki import Identity, Issued, create_authority, issue_node, save_certificate
-from config.settings import (
-    SOCKET_PATH_BYTES_MAX,
-    GatewaySettings,
-    LogSettings,
-    NodeSettings,
-    PeerSettings,
-    settings_to_toml,
-)
+from config.settings import GatewaySettings, LogSettings, NodeSettings, PeerSettings, settings_to_toml
+from devnet.limits import VALIDATORS_MAX
 from ledger.genesis import (
     DEVELOPMENT,
     VALIDATOR,
@@ -53,10 +48,11 @@ VALIDATING = ("mof", "sbp", "pvara", "secp")
 OFFICERS = 3
 THRESHOLD = 2
 POWER = 10
-VALIDATORS_MAX = 32
 NODE_PORT = 26600  # of the first node; below the ports that the kernel hands out by itself
 RPC_PORT = 28600
 ADDRESS_ATTEMPTS = 64
+# On one machine messages take no time: a dead proposer is given up sooner than the defaults for a country do.
+LOCAL_PARAMETERS: Mapping[str, Value] = {"propose_ms": 400, "prevote_ms": 100, "precommit_ms": 100}
 MANIFEST = "devnet.json"
 _SOCKET_NAME = "node.sock"
 
@@ -172,7 +168,7 @@ def create_network(
             GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
         ),
         policies=default_policies(),
-        parameters=tuple((parameters or {}).items()),
+        parameters=tuple({**LOCAL_PARAMETERS, **(parameters or {})}.items()),
         treasury=TREASURY,
     )
     genesis_file = directory / "genesis.toml"

@@ -20,6 +20,7 @@ from client.rpc import AsyncClient
 from client.transactions import holding_rows, offer_rows, transfer_rows
 from client.wallet import Wallet
 from devnet.actors import Actors
+from devnet.limits import GAP_MS_MAX
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork
 from devnet.watching import equal_roots, require, until
@@ -50,7 +51,6 @@ TRADES = 50_000
 SINGLES = 200
 BATCH_ROWS = 2_500
 CRASHED = "pvara"
-GAP_MS_MAX = 2_000
 WINDOW_MS = 3_600_000
 SEED = 1947
 BEFORE_A_BLOCK = frozenset({"sequence_used", "wrong_chain", "expired", "bad_signature", "malformed"})

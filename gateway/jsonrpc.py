@@ -15,6 +15,8 @@ import trio
 from jsonrpcobjects.objects import ErrorResponse, ParamsRequest, ResultResponse
 from openrpc import OpenRPCError, RPCApp
 
+from gateway.limits import ID_CHARACTERS_MAX, METHOD_CHARACTERS_MAX
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -27,8 +29,6 @@ NODE_TIMEOUT = -32003
 GATEWAY_BUSY = -32004
 TOO_LARGE = -32005
 
-METHOD_CHARACTERS_MAX = 64
-ID_CHARACTERS_MAX = 256
 DISCOVER = "rpc.discover"
 QUERY = "query"  # the one parameter of every function behind a method: its declared query
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from config.logs import configure_logging
 from config.settings import GatewaySettings, split_address
 from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, failure_body
+from gateway.limits import BODY_S_MAX, HEADER_BYTES_MAX
 from gateway.methods import create_app
 from gateway.metrics import Metrics
 from gateway.upstream import NodeLink
@@ -30,10 +31,8 @@ from wire.queries import NodeHealth, NodeHealthReply
 EXIT_OK = 0
 EXIT_CANNOT_LISTEN = 16  # as of a node: an address in use or out of reach
 
-BODY_S_MAX = 30.0  # to send a request's body
 KEEP_ALIVE_S = 75.0
 REQUESTS_PER_CONNECTION = 1_000_000
-HEADER_BYTES_MAX = 16 * 1024
 SHUTDOWN_S = 2.0
 BACKLOG = 256
 

@@ -11,9 +11,10 @@ import structlog
 import trio
 
 from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
+from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX, WAITS_MAX
 from primitives.codec import CodecError, pack, unpack
+from wire.limits import RESPONSE_BYTES_MAX
 from wire.local import (
-    RESPONSE_BYTES_MAX,
     FrameError,
     FrameReader,
     Refusal,
@@ -25,12 +26,7 @@ from wire.local import (
 )
 from wire.queries import QUERIES, Message, TxWait
 
-ANSWER_S_MAX = 30.0  # for anything but a wait, which names its own time
 WAIT_MARGIN_S = 5.0
-UNDER_WAY_MAX = 512  # questions
-WAITS_MAX = 256  # tx_wait under way
-RECONNECT_S_MIN = 0.05
-RECONNECT_S_MAX = 1.0
 RECEIVE_BYTES = 64 * 1024
 
 _log = structlog.get_logger("gateway")

@@ -7,6 +7,7 @@ is decided at execution. Callers that verified the very same bytes before may sk
 from ledger import parameters, window
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
+from ledger.limits import WINDOW
 from ledger.state import State
 from ledger.transactions import Transaction, sign_input
 from primitives.signatures import verify
@@ -59,7 +60,7 @@ def check_sequence(tx: Transaction, highest: int, bitmap: int) -> None:
     code = window.check(highest, bitmap, tx.sequence)
     if code is not Code.OK:
         raise Refused(
-            code, "sequence", tx.sequence, f"the signer's highest is {highest}, its window {window.WINDOW}"
+            code, "sequence", tx.sequence, f"the signer's highest is {highest}, its window {WINDOW}"
         )
 
 

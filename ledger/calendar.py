@@ -2,7 +2,6 @@
 
 OFFSET_MS = 5 * 3_600_000
 DAY_MS = 86_400_000
-DAY_MAX = 2**31 - 1
 
 
 def day_of(time_ms: int) -> int:

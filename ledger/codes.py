@@ -5,7 +5,7 @@ Codes are protocol: numbers are grouped by hundreds, never change and are never 
 
 from enum import IntEnum
 
-VALUE_CHARACTERS_MAX = 128  # of what a refusal quotes; longer values are cut
+from ledger.limits import VALUE_CHARACTERS_MAX
 
 
 class Code(IntEnum):

@@ -11,6 +11,16 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from ledger.documents import NONE, Chain, Document, Institution, Node, Policy, Rule
+from ledger.limits import (
+    CA_ROOT_BYTES_MAX,
+    INSTITUTIONS_MAX,
+    NODES_MAX,
+    OFFICERS_MAX,
+    POWER_MAX,
+    THRESHOLD_MIN,
+    TIME_MS_MAX,
+    TITLE_CHARACTERS_MAX,
+)
 from ledger.parameters import Value, fault, records
 from ledger.positions import open_institution_account
 from ledger.rows import Role, Signer
@@ -27,14 +37,6 @@ OBSERVER = "observer"
 ROLES = (VALIDATOR, OBSERVER)
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # of chains, institutions and nodes: they stand in URIs
-INSTITUTIONS_MAX = 64
-OFFICERS_MAX = 64
-NODES_MAX = 128
-TITLE_CHARACTERS_MAX = 128
-CA_ROOT_BYTES_MAX = 8_192
-POWER_MAX = 2**31 - 1
-TIME_MS_MAX = 2**32 * 1_000 - 1  # sequences and expiries hold seconds in 32 bits
-THRESHOLD_MIN = 2  # two pairs of eyes on every power
 
 
 class GenesisInstitution(Document, frozen=True):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Value = int | str | tuple[str, ...]
 
-NAMES_MAX = 32  # of a parameter that is a list of names
 MEBIBYTE = 1024 * 1024
 DAY_S = 86_400
 
@@ -65,7 +64,6 @@ class Parameters:
     block_bytes: int = _number(4 * MEBIBYTE, 512 * 1024, 16 * MEBIBYTE, "largest encoded block")
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")
     expiry_horizon_s: int = _number(3_600, 60, 7 * DAY_S, "farthest valid_until of a transaction")
-    snapshot_interval: int = _number(1_000, 10, 1_000_000, "heights between snapshots")
     # The ledger.
     proposal_lifetime_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "after which an open proposal expires")
     proposals_open_max: int = _number(256, 16, 4_096, "open proposals at any time")

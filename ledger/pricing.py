@@ -11,7 +11,6 @@ PAR_E4 = 100 * PRICE_SCALE  # 100.0000
 YEAR_DAYS = 365  # ACT/365 fixed (ISO 20022 A005)
 
 YIELD_E6_MAX = 10 * YIELD_SCALE  # 1000% a year
-TENOR_DAYS_MAX = 3_660
 
 
 def tbill_price_e4(yield_e6: int, days: int) -> int:

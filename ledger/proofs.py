@@ -14,7 +14,8 @@ from ledger.rows import HOLDING, Holding
 from ledger.schema import Hash32, Index
 from ledger.state import NUMBERS, TABLES, State, state_root
 from ledger.tables import LEAF_ROWS
-from primitives.merkle import DEPTH_MAX, GROUP_BYTES, leaf_hash, table_root, top_of_path
+from primitives.limits import MERKLE_DEPTH_MAX
+from primitives.merkle import GROUP_BYTES, leaf_hash, table_root, top_of_path
 
 
 class ProofError(ValueError):
@@ -33,7 +34,7 @@ class StateProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     content: Annotated[bytes, Meta(max_length=1024 * 1024)]
     row_width: Annotated[int, Meta(ge=0, le=4096)]
     count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
-    path: Annotated[tuple[Group, ...], Meta(max_length=DEPTH_MAX)]
+    path: Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
     table_roots: Annotated[tuple[Hash32, ...], Meta(min_length=len(TABLES), max_length=len(TABLES))]
 
 

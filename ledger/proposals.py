@@ -13,13 +13,12 @@ from ledger import kinds, parameters  # kinds imports this module: its attribute
 from ledger.codes import Code, Refused
 from ledger.documents import Approval, Policy, Proposal, ProposalStatus
 from ledger.kind import Context, Kind
+from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
 from primitives.codec import pack, unpack
 
-PAYLOAD_BYTES_MAX = 256 * 1024
 NO_REASON = 0
-MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
 
 
 def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:

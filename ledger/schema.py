@@ -5,9 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-AMOUNT_MAX = 2**63 - 1  # of any balance, supply or amount, in the instrument's minor unit
-INDEX_MAX = 2**32 - 2  # 2**32 - 1 stands for no record (rows.NONE)
-TIME_MS_MAX = 2**32 * 1_000 - 1  # times in seconds fit 32 bits
+from ledger.limits import AMOUNT_MAX, INDEX_MAX, TIME_MS_MAX
 
 U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
 U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, Offer, OfferStatus
 from ledger.kind import RowCodes
+from ledger.limits import AMOUNT_MAX, TAKE_ROWS_MAX
 from ledger.positions import unlock
 from ledger.pricing import cost_minor
 from ledger.rows import CLOSED, AccountType
-from ledger.schema import AMOUNT_MAX
 from ledger.state import State
 from ledger.transfers import (
     Mover,
@@ -29,7 +29,6 @@ from ledger.transfers import (
 )
 
 TAKE_ROW = np.dtype([("security", "<u4"), ("cash", "<u4"), ("units", "<u8")])
-TAKE_ROWS_MAX = 8_192
 
 
 def take_rows(data: bytes) -> npt.NDArray[Any]:

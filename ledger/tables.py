@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, InvariantError, Refused
+from ledger.limits import DOCUMENT_BYTES_MAX, TABLES_ROWS_MAX
 from primitives.codec import pack, unpack
 from primitives.hashing import LEAF
 from primitives.merkle import Tree, leaf_hash, table_root
 
 LEAF_ROWS = 16
 PAGE_ROWS = 256  # rows copied, stored and loaded together; not protocol
-DOCUMENT_BYTES_MAX = 1024 * 1024
-ROWS_MAX = 2**32 - 1
 
 _ROWS_AT_FIRST = 1024
 
@@ -405,8 +404,8 @@ class ColumnarTable(Generic[R]):
 
     def _reserve(self, more: int) -> None:
         wanted = self._count + more
-        if wanted > ROWS_MAX:
-            raise InvariantError(f"{self.name}: {wanted} rows, at most {ROWS_MAX}")
+        if wanted > TABLES_ROWS_MAX:
+            raise InvariantError(f"{self.name}: {wanted} rows, at most {TABLES_ROWS_MAX}")
         capacity = len(self._data)
         if wanted <= capacity:
             return

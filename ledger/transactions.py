@@ -16,12 +16,10 @@ from msgspec import Meta
 from ledger import kinds, schema
 from ledger.codes import Code, Refused
 from ledger.kind import Kind
+from ledger.limits import SIGNERS_MAX, TRANSACTION_BYTES_MAX
 from primitives.codec import CodecError, builtins, convert, decode, encode
 from primitives.hashing import TX, TX_FULL, tagged_hash
 from primitives.signatures import SIGNATURE_BYTES
-
-TRANSACTION_BYTES_MAX = 256 * 1024
-SIGNERS_MAX = 16
 
 _ENVELOPE_FIELDS = 4
 

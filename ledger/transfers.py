@@ -15,6 +15,7 @@ from ledger import parameters, rights
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Vasp
 from ledger.kind import Context, RowCodes
+from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX
 from ledger.rows import (
     CLOSED,
     CUSTODIAL,
@@ -26,11 +27,8 @@ from ledger.rows import (
     AccountType,
     Holding,
 )
-from ledger.schema import AMOUNT_MAX
 from ledger.state import State
 from ledger.tables import Indices
-
-BATCH_ROWS_MAX = 8_192
 
 _KEPT_BY_VASP = (AccountType.CUSTODIAL, AccountType.CLIENT_MONEY)
 _LOW_HALF = np.uint64(0xFFFFFFFF)

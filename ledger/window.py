@@ -5,9 +5,7 @@ at 1, and a fresh window is (0, 0). Sixty-four may be in flight in any order, wi
 """
 
 from ledger.codes import Code
-
-WINDOW = 64
-SEQUENCE_MAX = 2**32 - 1
+from ledger.limits import SEQUENCE_MAX, WINDOW
 
 _MASK = (1 << WINDOW) - 1
 

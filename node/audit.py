@@ -23,7 +23,8 @@ from node.summation import Before, Summation, SummationFault
 from primitives.codec import CodecError, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageError
-from storage.state import META_BYTES_MAX, StateStore
+from storage.limits import META_BYTES_MAX
+from storage.state import StateStore
 from wire.blocks import Block, decode_block
 
 

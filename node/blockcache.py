@@ -8,10 +8,8 @@ from collections import OrderedDict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
+from node.limits import BLOCKCACHE_BYTES_MAX, BLOCKS_MAX
 from wire.blocks import Block
-
-BLOCKS_MAX = 128
-BYTES_MAX = 256 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -27,7 +25,7 @@ class HeldBlock:
 class BlockCache:
     """Blocks by value id."""
 
-    def __init__(self, count_max: int = BLOCKS_MAX, bytes_max: int = BYTES_MAX) -> None:
+    def __init__(self, count_max: int = BLOCKS_MAX, bytes_max: int = BLOCKCACHE_BYTES_MAX) -> None:
         self._held: OrderedDict[bytes, HeldBlock] = OrderedDict()
         self._bytes = 0
         self._count_max = count_max

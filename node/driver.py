@@ -47,6 +47,7 @@ from consensus.timing import is_timely
 from consensus.verification import verify_certificate, verify_proposal, verify_vote
 from node.blockcache import BlockCache, HeldBlock
 from node.execution import AppliedBlock, Chain, StateDivergence
+from node.limits import BLOCKS_OF_PEER_MAX, INBOX_MAX, SEEN_MAX, VOTES_OF_PEER_MAX
 from node.mempool import Mempool
 from node.signer import Signer
 from node.sync import Downloaded, Sync
@@ -68,10 +69,6 @@ from wire.messages import (
     vote_of,
 )
 
-INBOX_MAX = 1024
-VOTES_OF_PEER_MAX = 64  # in the inbox at once, certificates too; then that peer's reader waits
-BLOCKS_OF_PEER_MAX = 2  # proposals, which carry blocks
-SEEN_MAX = 4096  # messages of a height that are known without verifying them again
 FORGET_EVERY = 16  # heights between two cuts of the write-ahead log
 
 log = structlog.get_logger("consensus")

@@ -15,7 +15,8 @@ from node.replica import AppliedBlock, Memory, Replica, StateDivergence
 from primitives.codec import CodecError, pack, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt, StorageError
-from storage.state import META_BYTES_MAX, StateStore
+from storage.limits import META_BYTES_MAX
+from storage.state import StateStore
 from wire.blocks import Block, decode_block
 
 CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks

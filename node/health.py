@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interval three times over
+from node.limits import STALLED_MS_MIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,15 @@ import trio
 from ledger.codes import Code, Refused
 from ledger.transactions import Transaction
 from node import queries
+from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, PROOF_S_MAX, QUEUE_MAX, SEND_S_MAX
 from node.mempool import Submission
 from node.proofs import StartedProof, finish_proof
 from node.queries import View
 from primitives.codec import CodecError, pack, unpack
 from storage.errors import StorageError
 from wire import queries as wire
+from wire.limits import REQUEST_BYTES_MAX
 from wire.local import (
-    REQUEST_BYTES_MAX,
     FrameError,
     FrameReader,
     Refusal,
@@ -37,12 +38,7 @@ from wire.local import (
     response_frame,
 )
 
-CONNECTIONS_MAX = 16
 WORKERS = 16  # requests of one connection being answered at once
-QUEUE_MAX = 64  # requests of one connection read but not yet begun
-WAITERS_MAX = 256  # tx_wait of one connection
-SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
-PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows
 SUBMITS_PER_TURN = 64  # transactions of a tx_submitMany between two turns of the event loop
 RECEIVE_BYTES = 64 * 1024
 SOCKET_MODE = 0o660
@@ -82,7 +78,7 @@ class Services(Protocol):
 async def serve_local(
     path: Path,
     services: Services,
-    connections_max: int = CONNECTIONS_MAX,
+    connections_max: int = LOCAL_CONNECTIONS_MAX,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the socket at `path` until cancelled; then it is gone. Raises OSError if it cannot be made."""
@@ -128,7 +124,7 @@ async def _listen(path: Path) -> trio.socket.SocketType:
             os.unlink(path)
         await sock.bind(str(path))
         os.chmod(path, SOCKET_MODE)
-        sock.listen(CONNECTIONS_MAX)
+        sock.listen(LOCAL_CONNECTIONS_MAX)
     except BaseException:
         sock.close()
         raise
@@ -186,11 +182,11 @@ class _Connection:
             for request in requests:
                 if request.query != "tx_wait":
                     await self._put.send(request)
-                elif self._waiters < WAITERS_MAX:
+                elif self._waiters < LOCAL_WAITERS_MAX:
                     self._waiters += 1
                     nursery.start_soon(self._wait, request)
                 else:
-                    rule = f"{WAITERS_MAX} callers of this gateway wait already: try again"
+                    rule = f"{LOCAL_WAITERS_MAX} callers of this gateway wait already: try again"
                     refusal = Refusal(0, "node_busy", "tx_wait", str(self._waiters), rule)
                     await self._respond(Response(request.number, Status.BUSY, pack(refusal)))
 

@@ -14,13 +14,10 @@ from heapq import heappop, heappush
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
 from ledger.transactions import Transaction, decode_transaction
+from node.limits import MEMPOOL_BYTES_MAX, PER_SIGNER_MAX, TRANSACTIONS_MAX, VERIFIED_MAX
 
-TRANSACTIONS_MAX = 100_000
-BYTES_MAX = 64 * 1024 * 1024
 ACTS_RESERVE = 1024  # acts that find room in a pool full of transfers
 ACTS_RESERVE_BYTES = 4 * 1024 * 1024
-PER_SIGNER_MAX = 64  # as many as the replay window holds
-VERIFIED_MAX = 200_000
 
 
 class Submission(IntEnum):
@@ -69,7 +66,7 @@ class Mempool:
         committed: Callable[[bytes], bool],
         still_open: Callable[[int, int], bool],
         count_max: int = TRANSACTIONS_MAX,
-        bytes_max: int = BYTES_MAX,
+        bytes_max: int = MEMPOOL_BYTES_MAX,
     ) -> None:
         self._check = check
         self._committed = committed

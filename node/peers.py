@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from config.pki import CertificateError, peer_identity
+from node.limits import HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
 from wire.frames import Channel, FrameReceiver, FrameSender, PeerError
 from wire.messages import (
     PROTOCOL_VERSION,
@@ -33,9 +34,6 @@ SILENCE_S = 30.0  # a peer says its status every second
 SEND_S = 15.0  # for one piece of at most two frames
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 1.0
-CONNECTIONS_MAX = 64
-STRANGERS_MAX = 64  # connections at once that have not said hello
-HANDSHAKES_MAX = 128  # connections at once that have not even shown a certificate
 RECEIVE_BYTES = 128 * 1024
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -129,7 +127,7 @@ class Peers:
         height: Callable[[], int],
         handler: PeerHandler,
         jitter: random.Random,
-        connections_max: int = CONNECTIONS_MAX,
+        connections_max: int = PEERS_CONNECTIONS_MAX,
     ) -> None:
         """`dials` are the nodes that we connect to (the others connect to us); `admit` says why a peer may
         not join, or None; `height` is our committed height, for the hello."""

@@ -20,14 +20,14 @@ from ledger.rows import CLOSED, FROZEN, AccountType, Role
 from ledger.rows import NONE as NO_ROW
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction, id_and_kind
+from node.limits import DECODED_BLOCKS_MAX, PAGE_BYTES_MAX
 from primitives.codec import convert, decode
 from primitives.hashing import ZERO_HASH
-from storage.blocks import RESULTS_BYTES_MAX, BlockStore
+from storage.blocks import BlockStore
+from storage.limits import RESULTS_BYTES_MAX
 from wire import queries as wire
 from wire.blocks import Header, decode_block
 
-DECODED_BLOCKS_MAX = 8
-PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
 CONFIDENTIAL_ACTS = frozenset({"freeze", "lift"})  # which authority acted is not served
 
 T = TypeVar("T")

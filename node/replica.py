@@ -23,20 +23,17 @@ from ledger.admission import BlockAdmission, check_signatures, check_signers
 from ledger.codes import Refused
 from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root
 from ledger.genesis import Genesis, create_state, genesis_hash
-from ledger.schema import TIME_MS_MAX
+from ledger.limits import TIME_MS_MAX
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction
 from ledger.validators import validator_set
+from node.limits import CHECKED_MAX, EVIDENCE_MAX, HEADER_BYTES_MAX, OUTSTANDING_MAX
 from primitives.codec import CodecError, builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root
 from wire.blocks import VERSION, Block, Header, roots_fault
 
-EVIDENCE_MAX = 64  # in one block
-OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
-HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
-CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
 
 EvidenceKey = tuple[int, int, int, int]  # as consensus.verification.evidence_key
 

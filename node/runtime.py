@@ -18,20 +18,20 @@ from ledger.transactions import Transaction
 from node.driver import Driver, Heard, RunSync
 from node.execution import AppliedBlock, Chain
 from node.health import Facts, verdict
+from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool, Submission
 from node.peers import Peer, PeerName, Peers, Transport
 from node.proofs import StartedProof, start_proof
 from node.queries import Archive, View
 from node.signer import Signer
-from node.sync import REPLY_BYTES_MAX, Sync
+from node.sync import Sync
 from node.waiting import Commitments
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
 from storage.wal import WriteAheadLog
 from wire.blocks import Block, Header, decode_block
+from wire.limits import TRANSACTIONS_BYTES_MAX, TRANSACTIONS_MAX
 from wire.messages import (
-    TRANSACTIONS_BYTES_MAX,
-    TRANSACTIONS_MAX,
     CertificateMessage,
     Message,
     ProposalMessage,
@@ -48,7 +48,6 @@ SYNC_S = 0.05
 LAG_STATUS_MS = 200  # between two hints to a peer that lags
 GOSSIP_S = 0.002  # transactions wait so long for company
 FIRST_CONTACT_S = 1.0  # a starting node waits so long to hear where the others are
-INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
 INTAKE_SLICE = 32  # transactions checked between two turns of the event loop
 
 log = structlog.get_logger("node")

@@ -15,11 +15,11 @@ from ledger.documents import Instrument, InstrumentStatus, Offer, ProposalStatus
 from ledger.execution import Result
 from ledger.state import State
 from ledger.transactions import Transaction, decode_payload
+from node.limits import PAYLOAD_BYTES_MAX
 from primitives.codec import decode
 
 ROW_BYTES = 16
 PRICE_SCALE = 1_000_000  # a price per 100 with four decimals
-PAYLOAD_BYTES_MAX = 256 * 1024
 
 
 class SummationFault(Exception):

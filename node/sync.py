@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.quorum import has_honest
+from node.limits import DISTRUST_MS_MAX, WINDOW, WINDOW_BYTES_MAX
 from wire.messages import SyncRequest, SyncResponse
 
-WINDOW = 128  # heights asked for ahead of ours
-WINDOW_BYTES_MAX = 64 * 1024 * 1024  # downloaded and not yet applied
 REQUEST_BLOCKS = 16
 REQUEST_MS = 3_000
 DISTRUST_MS = 10_000  # after the first offence; it doubles with each
-DISTRUST_MS_MAX = 640_000
 GRACE_MS = 150  # one height behind is normal for this long
-REPLY_BYTES_MAX = 2 * 1024 * 1024  # of a response; it always holds one block
 
 
 @dataclass(frozen=True, slots=True)

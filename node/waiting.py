@@ -6,14 +6,13 @@ from typing import Any
 import trio
 
 from ledger.codes import Code, Refused
-
-WAITERS_MAX = 8192
+from node.limits import WAITING_WAITERS_MAX
 
 
 class Commitments:
     """Who waits for what on one node."""
 
-    def __init__(self, height: int, waiters_max: int = WAITERS_MAX) -> None:
+    def __init__(self, height: int, waiters_max: int = WAITING_WAITERS_MAX) -> None:
         self._height = height
         self._waiters_max = waiters_max
         self._waiters = 0

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import msgpack
 import msgspec
 
-DEPTH_MAX = 16
+from primitives.limits import CODEC_DEPTH_MAX
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def decode(data: bytes, size_max: int) -> Any:
     """The value whose encoding is exactly `data`; sequences come back as tuples.
 
     Raises CodecError when `data` is longer than `size_max` bytes, is truncated, has trailing bytes, nests
-    deeper than DEPTH_MAX, holds a float, map or extension, or is not the one encoding of its value.
+    deeper than CODEC_DEPTH_MAX, holds a float, map or extension, or is not the one encoding of its value.
     """
     if len(data) > size_max:
         raise CodecError(f"encoding is {len(data)} bytes, the limit is {size_max}")
@@ -83,8 +83,8 @@ def _check(value: Any, depth: int) -> None:
     if kind is int or kind is bytes or kind is str or kind is bool or value is None:
         return
     if kind is tuple or kind is list:
-        if depth >= DEPTH_MAX:
-            raise CodecError(f"nested deeper than {DEPTH_MAX}")
+        if depth >= CODEC_DEPTH_MAX:
+            raise CodecError(f"nested deeper than {CODEC_DEPTH_MAX}")
         for item in value:
             _check(item, depth + 1)
         return

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from primitives.hashing import HASH_BYTES, LEAF, LIST, NODE, TABLE, ZERO_HASH, tagged_hash
+from primitives.limits import MERKLE_DEPTH_MAX
 
 ARITY = 16
 GROUP_BYTES = ARITY * HASH_BYTES
 LIST_TABLE = 0  # the table number under which the items of a list are hashed
-DEPTH_MAX = 10  # 16**10 leaves; no path of a proof is longer
 
 
 def leaf_hash(table: int, number: int, content: bytes) -> bytes:
@@ -118,9 +118,9 @@ def _depth(count: int) -> int:
 
 def top_of_path(number: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     """The top that `path` leads to from `leaf`. Raises ValueError if the path does not contain the leaf,
-    has groups of another size, is longer than DEPTH_MAX, or is too short for `number`."""
-    if len(path) > DEPTH_MAX:
-        raise ValueError(f"path of {len(path)} levels, at most {DEPTH_MAX}")
+    has groups of another size, is longer than MERKLE_DEPTH_MAX, or is too short for `number`."""
+    if len(path) > MERKLE_DEPTH_MAX:
+        raise ValueError(f"path of {len(path)} levels, at most {MERKLE_DEPTH_MAX}")
     current = leaf
     for level, group in enumerate(path, start=1):
         if len(group) != GROUP_BYTES:

@@ -10,8 +10,6 @@ from primitives.codec import CodecError, decode, encode
 from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
 from storage.errors import StorageCorrupt, StorageError
 
-RESULTS_BYTES_MAX = 64 * 1024 * 1024
-
 
 def _height_place(key: bytes) -> str:
     return f"height {int.from_bytes(key[:8], 'big')}"

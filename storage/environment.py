@@ -17,10 +17,9 @@ import lmdb
 
 from primitives.hashing import CHECKSUM, HASH_BYTES, tagged_hash
 from storage.errors import StorageCorrupt, StorageError, StorageFull
+from storage.limits import READERS_MAX, TABLES_MAX
 
 MAP_BYTES = 2**40  # reserved address space, never resized; the file grows only as it is filled
-READERS_MAX = 254
-TABLES_MAX = 8
 
 
 class Faults(Protocol):

@@ -12,8 +12,7 @@ from pathlib import Path
 from primitives.codec import CodecError, decode, encode
 from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table, Writer
 from storage.errors import DoubleSignRefused, SignerUninitialised, StorageCorrupt, StorageError
-
-SIGN_BYTES_MAX = 4096
+from storage.limits import SIGN_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

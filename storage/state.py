@@ -11,8 +11,7 @@ from typing import Protocol
 from primitives.codec import CodecError, decode, encode
 from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
 from storage.errors import StorageCorrupt, StorageError
-
-META_BYTES_MAX = 16 * 1024 * 1024
+from storage.limits import META_BYTES_MAX
 
 
 class Changes(Protocol):

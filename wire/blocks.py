@@ -12,9 +12,9 @@ from msgspec import Meta
 from primitives.codec import builtins, convert, decode, encode
 from primitives.hashing import HEADER, tagged_hash
 from primitives.merkle import list_root
+from wire.limits import BLOCK_BYTES_CAP
 
 VERSION = 1
-BLOCK_BYTES_CAP = 16 * 1024 * 1024  # no block of any parameter set decodes above this
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from primitives.codec import CodecError, decode, encode
-from wire.blocks import BLOCK_BYTES_CAP
+from wire.limits import BLOCK_BYTES_CAP, FRAME_BYTES_MAX
 
 LENGTH_BYTES = 4
-FRAME_BYTES_MAX = 64 * 1024
 CHUNK_BYTES = FRAME_BYTES_MAX - 32  # room for the length, the array, the channel, the number, the flag
 MESSAGE_NUMBERS = 2**32
 TAKE_BYTES = 2 * FRAME_BYTES_MAX  # what is handed to the socket at once: a vote waits for no more

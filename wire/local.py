@@ -12,11 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from primitives.codec import pack, unpack
+from wire.limits import REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX
 
 LENGTH_BYTES = 4
-REQUEST_BYTES_MAX = 8 * 1024 * 1024  # a request that submits many transactions
-RESPONSE_BYTES_MAX = 16 * 1024 * 1024  # a page of records, a block's list of transactions
-REQUESTS_PER_CONNECTION_MAX = 1024  # under way at once
 
 Number = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 

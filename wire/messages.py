@@ -13,12 +13,9 @@ from msgspec import Meta
 from consensus.messages import Certificate, Proposal, Vote, VoteType
 from primitives.codec import CodecError, builtins, convert, decode, encode
 from wire.frames import LIMITS, Channel, PeerError
+from wire.limits import SYNC_BLOCKS_MAX, TRANSACTIONS_MAX, VALIDATORS_MAX
 
 PROTOCOL_VERSION = 1
-VALIDATORS_MAX = 256
-TRANSACTIONS_MAX = 8192  # in one message
-TRANSACTIONS_BYTES_MAX = 512 * 1024  # of a batch before it is sent; one larger transaction goes alone
-SYNC_BLOCKS_MAX = 64  # in one request
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]

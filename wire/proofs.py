@@ -12,12 +12,9 @@ from msgspec import Meta
 
 from ledger.proofs import StateProof
 from wire.blocks import Count, Header
+from wire.limits import CERTIFICATE_BYTES_MAX, CHANGES_MAX, VALIDATORS_MAX
 
 PROOF_VERSION = 1
-PROOF_BYTES_MAX = 8 * 1024 * 1024
-CERTIFICATE_BYTES_MAX = 32 * 1024
-CHANGES_MAX = 1024  # changes of the validator set in one proof
-VALIDATORS_MAX = 256
 
 Member = tuple[
     Annotated[bytes, Meta(min_length=32, max_length=32)], Annotated[int, Meta(ge=1, le=2**53)]

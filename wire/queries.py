@@ -21,12 +21,9 @@ from ledger.documents import (
     Rule,
     Stage,
 )
+from wire.limits import PAGE_MAX, SUBMIT_MANY_MAX, TRANSACTION_BYTES_MAX, WAIT_MS_MAX
 
-PAGE_MAX = 1000
 PAGE_DEFAULT = 100
-TRANSACTION_BYTES_MAX = 256 * 1024
-SUBMIT_MANY_MAX = 4096
-WAIT_MS_MAX = 60_000
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import ACCOUNT_OPEN_ROWS_MAX
 from ledger.rows import CUSTODIAL, NONE, Account, AccountType, Role, Signer
 from ledger.schema import U8, Hash32, Jurisdiction, Payload, PublicKeyOrNone, Seconds
 from primitives.signatures import enrolment_fault
 
-ROWS_MAX = 4_096
 TYPES = (AccountType.CUSTODIAL, AccountType.SELF_CUSTODY, AccountType.CLIENT_MONEY)
 
 
@@ -34,7 +34,7 @@ class AccountRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
 
 
 class AccountOpen(Payload, frozen=True):
-    rows: Annotated[tuple[AccountRow, ...], Meta(min_length=1, max_length=ROWS_MAX)]
+    rows: Annotated[tuple[AccountRow, ...], Meta(min_length=1, max_length=ACCOUNT_OPEN_ROWS_MAX)]
 
 
 def check(ctx: Context, payload: AccountOpen) -> None:

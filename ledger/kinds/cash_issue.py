@@ -3,8 +3,9 @@
 from ledger.codes import Code, Refused
 from ledger.documents import FundingDebit, InstrumentKind
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import AMOUNT_MAX
 from ledger.rows import AccountType
-from ledger.schema import AMOUNT_MAX, Amount, Hash32, Index, Payload
+from ledger.schema import Amount, Hash32, Index, Payload
 from ledger.transfers import check_unfrozen, mint
 
 TAKERS = (AccountType.CLIENT_MONEY, AccountType.INSTITUTION)

@@ -7,9 +7,8 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.schema import TIME_MS_MAX, Payload
-
-ADVANCE_MS_MAX = 20 * 366 * 86_400_000
+from ledger.limits import ADVANCE_MS_MAX, TIME_MS_MAX
+from ledger.schema import Payload
 
 
 class DevAdvanceClock(Payload, frozen=True):

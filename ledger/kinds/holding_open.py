@@ -13,17 +13,16 @@ from msgspec import Meta
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
 from ledger.rows import CLOSED, NONE
 from ledger.schema import Payload
 from ledger.transfers import open_holding
 
 ROW = np.dtype([("account", "<u4"), ("instrument", "<u4")])
-ROWS_MAX = 8_192
-HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add more
 
 
 class HoldingOpen(Payload, frozen=True):
-    rows: Annotated[bytes, Meta(min_length=ROW.itemsize, max_length=ROWS_MAX * ROW.itemsize)]
+    rows: Annotated[bytes, Meta(min_length=ROW.itemsize, max_length=HOLDING_OPEN_ROWS_MAX * ROW.itemsize)]
 
 
 def check(ctx: Context, payload: HoldingOpen) -> None:

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentKind, InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import OFFERS_OPEN_MAX
 from ledger.positions import lock
 from ledger.pricing import PRICE_SCALE, cost_minor
 from ledger.schema import Amount, Index, Payload, TimeMs
 from ledger.transfers import available
 
 PRICE_E4_MAX = 1_000 * PRICE_SCALE
-OFFERS_OPEN_MAX = 256
 
 
 class OfferOpen(Payload, frozen=True):

@@ -12,8 +12,9 @@ from msgspec import Meta
 
 from ledger import parameters, rights
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import TAKE_ROWS_MAX
 from ledger.schema import Index, Payload
-from ledger.settlement import TAKE_ROW, TAKE_ROWS_MAX, check_offer, settle_offer, take_rows
+from ledger.settlement import TAKE_ROW, check_offer, settle_offer, take_rows
 from ledger.transfers import mover_of
 
 

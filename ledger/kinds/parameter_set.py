@@ -8,6 +8,7 @@ from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Parameter
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import NAMES_MAX
 from ledger.schema import U63, Name, Payload
 
 
@@ -15,7 +16,7 @@ class ParameterSet(Payload, frozen=True):
     """`value` is an integer, or a list of names, as the parameter asks."""
 
     name: Name
-    value: U63 | Annotated[tuple[Name, ...], Meta(max_length=parameters.NAMES_MAX)]
+    value: U63 | Annotated[tuple[Name, ...], Meta(max_length=NAMES_MAX)]
 
 
 def check(ctx: Context, payload: ParameterSet) -> None:

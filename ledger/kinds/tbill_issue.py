@@ -14,25 +14,14 @@ from ledger.codes import Code, Refused
 from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Register
 from ledger.identifiers import isin_fault
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX, TENOR_DAYS_MAX, TIME_MS_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
-from ledger.pricing import TENOR_DAYS_MAX, YIELD_E6_MAX, tbill_price_e4
+from ledger.pricing import YIELD_E6_MAX, tbill_price_e4
 from ledger.programmes import check_cap
-from ledger.schema import (
-    AMOUNT_MAX,
-    TIME_MS_MAX,
-    U8,
-    Amount,
-    Hash32,
-    Index,
-    Jurisdiction,
-    Name,
-    Payload,
-    Text,
-)
+from ledger.schema import U8, Amount, Hash32, Index, Jurisdiction, Name, Payload, Text
 from ledger.transfers import mint
 
 FIXED_CURRENCY = "PKR"  # the currency of which SBP attests the rate against the dollar of the cap
-SECURITIES_LIVE_MAX = 4_096
 
 
 class TbillIssue(Payload, frozen=True):

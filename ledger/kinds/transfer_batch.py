@@ -10,9 +10,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import BATCH_ROWS_MAX
 from ledger.rows import TRANSFER_ROW
 from ledger.schema import Payload
-from ledger.transfers import BATCH_ROWS_MAX, batch_rows, mover_of, settle_batch
+from ledger.transfers import batch_rows, mover_of, settle_batch
 
 
 class TransferBatch(Payload, frozen=True):

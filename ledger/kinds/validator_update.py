@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import POWER_MAX
 from ledger.schema import Index, Payload
 
-POWER_MAX = 2**31 - 1
 VALIDATOR = "validator"
 OBSERVER = "observer"
 

@@ -13,7 +13,8 @@ from client.wallet import Wallet, sign_together
 from ledger import window
 from ledger.codes import Code
 from ledger.kinds import BY_NAME
-from ledger.transactions import TRANSACTION_BYTES_MAX, decode_transaction, sign_input
+from ledger.limits import TRANSACTION_BYTES_MAX
+from ledger.transactions import decode_transaction, sign_input
 from primitives.codec import pack
 from primitives.signatures import public_key_of, verify
 from tests.node.little_chain import key, public

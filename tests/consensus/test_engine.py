@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.engine import VALUES_MAX, Engine
+from consensus.engine import Engine
 from consensus.errors import MisuseError
 from consensus.events import (
     BlockBuilt,
@@ -31,6 +31,7 @@ from consensus.events import (
     VoteReceived,
     WorkAvailable,
 )
+from consensus.limits import VALUES_MAX
 from consensus.messages import Certificate, Proposal, Validator, Vote, VoteEquivocation, VoteType
 from consensus.proposer import proposer
 from consensus.votes import VoteKeeper

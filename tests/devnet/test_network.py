@@ -13,6 +13,7 @@ from config.pki import CertificateError, client_context, peer_identity, server_c
 from config.resilience import resilience
 from config.settings import load_gateway_settings, load_node_settings
 from devnet.network import (
+    LOCAL_PARAMETERS,
     DevnetError,
     Network,
     create_network,
@@ -119,7 +120,10 @@ def test_more_validators_go_round_the_institutions(tmp_path: Path) -> None:
 
 def test_parameters_reach_the_genesis_and_are_checked(tmp_path: Path) -> None:
     network = create_network(tmp_path / "net", parameters={"idle_ms": 200})
-    assert tomllib.loads(Path(network.genesis).read_text())["parameters"] == {"idle_ms": 200}
+    assert tomllib.loads(Path(network.genesis).read_text())["parameters"] == {
+        **LOCAL_PARAMETERS,
+        "idle_ms": 200,
+    }
     with pytest.raises(ConfigError, match=r"parameters\.idle: unknown key; did you mean 'idle_ms'"):
         create_network(tmp_path / "wrong", parameters={"idle": 200})
 

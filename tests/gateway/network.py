@@ -14,15 +14,8 @@ import trio
 from config.settings import GatewayLimits, GatewaySettings
 from gateway.server import serve_gateway
 from primitives.codec import pack, unpack
-from wire.local import (
-    REQUEST_BYTES_MAX,
-    FrameReader,
-    Refusal,
-    Response,
-    Status,
-    decode_request,
-    response_frame,
-)
+from wire.limits import REQUEST_BYTES_MAX
+from wire.local import FrameReader, Refusal, Response, Status, decode_request, response_frame
 from wire.queries import QUERIES, Message, NodeHealth, NodeHealthReply, ParameterGet, ParameterReply
 
 Answer = Message | Refusal | None  # None: no answer, ever

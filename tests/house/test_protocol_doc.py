@@ -179,8 +179,8 @@ def expected(name: str) -> Table:
             return [[field, describe(hints[field])] for field in blocks.Header.__struct_fields__]
         case "limits":
             return [
-                ["nesting of an encoded value", str(codec.DEPTH_MAX)],
-                ["levels in the path of a proof", str(merkle.DEPTH_MAX)],
+                ["nesting of an encoded value", str(codec.CODEC_DEPTH_MAX)],
+                ["levels in the path of a proof", str(merkle.MERKLE_DEPTH_MAX)],
                 ["bytes of a transaction", str(transactions.TRANSACTION_BYTES_MAX)],
                 ["signers of a transaction", str(transactions.SIGNERS_MAX)],
                 ["rows in a batch", str(transfers.BATCH_ROWS_MAX)],

@@ -13,8 +13,8 @@ from ledger.kind import Kind
 from ledger.kinds import BY_NAME, BY_NUMBER
 from ledger.kinds.transfer import Transfer
 from ledger.kinds.transfer_batch import TransferBatch
+from ledger.limits import TRANSACTION_BYTES_MAX
 from ledger.transactions import (
-    TRANSACTION_BYTES_MAX,
     assemble,
     decode_transaction,
     encode_body,

@@ -31,7 +31,8 @@ from tests.node.little_chain import (
     rows_of,
 )
 from wire.blocks import Block, decode_block
-from wire.proofs import PROOF_BYTES_MAX, HoldingProof
+from wire.limits import PROOF_BYTES_MAX
+from wire.proofs import HoldingProof
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import trio.testing
 from consensus.messages import Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
-from node.driver import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX, Driver, Heard
+from node.driver import Driver, Heard
+from node.limits import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX
 from node.peers import PeerName
 from node.replica import Replica
 from primitives.signatures import sign

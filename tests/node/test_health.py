@@ -7,7 +7,8 @@ import trio.testing
 
 from ledger.codes import Refused
 from node.blockcache import BlockCache, HeldBlock
-from node.health import STALLED_MS_MIN, Facts, verdict
+from node.health import Facts, verdict
+from node.limits import STALLED_MS_MIN
 from node.waiting import Commitments
 from primitives.hashing import ZERO_HASH
 from wire.blocks import Block, Header

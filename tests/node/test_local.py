@@ -20,16 +20,8 @@ from node.queries import View
 from primitives.codec import pack, unpack
 from storage.errors import StorageError
 from tests.gateway.network import HEALTHY
-from wire.local import (
-    RESPONSE_BYTES_MAX,
-    FrameReader,
-    Refusal,
-    Request,
-    Response,
-    Status,
-    decode_response,
-    request_frame,
-)
+from wire.limits import RESPONSE_BYTES_MAX
+from wire.local import FrameReader, Refusal, Request, Response, Status, decode_response, request_frame
 from wire.queries import (
     HoldingGet,
     Message,
@@ -184,7 +176,7 @@ async def test_a_gateway_that_breaks_the_framing_is_hung_up_on_and_others_are_se
 
 
 async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "WAITERS_MAX", 3)
+    monkeypatch.setattr(local, "LOCAL_WAITERS_MAX", 3)
     services = Nothing()
     async with served(services) as path, gateway_to(path) as gateway:
         for number in range(4):

@@ -7,7 +7,8 @@ import pytest
 from ledger.codes import Code, Refused
 from ledger.kinds import BY_NAME
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
-from node.mempool import ACTS_RESERVE, PER_SIGNER_MAX, Mempool, Submission, VerifiedCache
+from node.limits import PER_SIGNER_MAX
+from node.mempool import ACTS_RESERVE, Mempool, Submission, VerifiedCache
 
 SIGNATURE = bytes(64)
 

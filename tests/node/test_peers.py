@@ -17,17 +17,8 @@ from config.pki import (
     save_certificate,
     server_context,
 )
-from node.peers import (
-    HANDSHAKES_MAX,
-    HELLO_S,
-    SILENCE_S,
-    Link,
-    Peer,
-    PeerName,
-    Peers,
-    TlsTransport,
-    Transport,
-)
+from node.limits import HANDSHAKES_MAX
+from node.peers import HELLO_S, SILENCE_S, Link, Peer, PeerName, Peers, TlsTransport, Transport
 from tests.node.network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (

@@ -1,6 +1,7 @@
 """Sync's bookkeeping: ranges over several peers, claims that are only claims, bounds."""
 
-from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, WINDOW, WINDOW_BYTES_MAX, Sync
+from node.limits import WINDOW, WINDOW_BYTES_MAX
+from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, Sync
 from wire.messages import SyncRequest, SyncResponse
 
 POWERS = {"mof-1": 1, "sbp-1": 1, "pvara-1": 1, "secp-1": 1}

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from primitives.codec import DEPTH_MAX, CodecError, builtins, convert, decode, encode, pack, unpack
+from primitives.codec import CodecError, builtins, convert, decode, encode, pack, unpack
+from primitives.limits import CODEC_DEPTH_MAX
 
 ROOMY = 1 << 20
 
@@ -146,11 +147,11 @@ def test_bytes_without_a_value_here_are_refused(data: bytes) -> None:
 
 
 def test_nesting_is_allowed_to_the_limit_and_not_beyond() -> None:
-    assert decode(encode(nested(DEPTH_MAX)), ROOMY) == nested(DEPTH_MAX)
-    with pytest.raises(CodecError, match=f"deeper than {DEPTH_MAX}"):
-        encode(nested(DEPTH_MAX + 1))
-    with pytest.raises(CodecError, match=f"deeper than {DEPTH_MAX}"):
-        decode(b"\x91" * (DEPTH_MAX + 1) + b"\xc0", ROOMY)
+    assert decode(encode(nested(CODEC_DEPTH_MAX)), ROOMY) == nested(CODEC_DEPTH_MAX)
+    with pytest.raises(CodecError, match=f"deeper than {CODEC_DEPTH_MAX}"):
+        encode(nested(CODEC_DEPTH_MAX + 1))
+    with pytest.raises(CodecError, match=f"deeper than {CODEC_DEPTH_MAX}"):
+        decode(b"\x91" * (CODEC_DEPTH_MAX + 1) + b"\xc0", ROOMY)
 
 
 def test_a_value_of_the_maximum_size_decodes_and_one_byte_more_does_not() -> None:

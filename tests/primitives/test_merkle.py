@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primitives.hashing import ZERO_HASH
+from primitives.limits import MERKLE_DEPTH_MAX
 from primitives.merkle import (
     ARITY,
-    DEPTH_MAX,
     GROUP_BYTES,
     Tree,
     leaf_hash,
@@ -157,8 +157,8 @@ def test_a_shortened_path_proves_nothing() -> None:
 
 
 def test_paths_are_bounded() -> None:
-    with pytest.raises(ValueError, match=f"{DEPTH_MAX + 1} levels, at most {DEPTH_MAX}"):
-        top_of_path(0, leaf(0), (bytes(GROUP_BYTES),) * (DEPTH_MAX + 1))
+    with pytest.raises(ValueError, match=f"{MERKLE_DEPTH_MAX + 1} levels, at most {MERKLE_DEPTH_MAX}"):
+        top_of_path(0, leaf(0), (bytes(GROUP_BYTES),) * (MERKLE_DEPTH_MAX + 1))
     with pytest.raises(ValueError, match="group of 511 bytes"):
         top_of_path(0, leaf(0), (bytes(GROUP_BYTES - 1),))
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from primitives.codec import CodecError, encode
 from primitives.merkle import list_root
-from wire.blocks import BLOCK_BYTES_CAP, VERSION, Block, Header, decode_block, roots_fault
+from wire.blocks import VERSION, Block, Header, decode_block, roots_fault
+from wire.limits import BLOCK_BYTES_CAP
 
 TRANSACTIONS = (b"first", b"second")
 EVIDENCE = (b"double vote",)

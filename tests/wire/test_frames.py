@@ -5,16 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primitives.codec import encode
-from wire.frames import (
-    CHUNK_BYTES,
-    FRAME_BYTES_MAX,
-    LIMITS,
-    Channel,
-    FrameReceiver,
-    FrameSender,
-    LocalError,
-    PeerError,
-)
+from wire.frames import CHUNK_BYTES, LIMITS, Channel, FrameReceiver, FrameSender, LocalError, PeerError
+from wire.limits import FRAME_BYTES_MAX
 
 
 def _frame(*fields: object) -> bytes:

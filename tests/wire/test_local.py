@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primitives.codec import CodecError, pack, unpack
+from wire.limits import REQUEST_BYTES_MAX
 from wire.local import (
-    REQUEST_BYTES_MAX,
     FrameError,
     FrameReader,
     Request,

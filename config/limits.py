@@ -1,0 +1,17 @@
+"""Every limit of `config/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# errors
+VALUE_SHOWN_MAX = 80  # characters of a wrong value that a message repeats
+FILE_BYTES_MAX = 4 * 1024 * 1024
+
+# keys
+KEY_FILE_BYTES_MAX = 16 * 1024
+PASSPHRASE_BYTES_MIN = 12
+PASSPHRASE_BYTES_MAX = 1023  # OpenSSL's own limit for a PEM passphrase
+
+# pki
+CERTIFICATE_BYTES_MAX = 16 * 1024
+
+# settings
+PEERS_MAX = 256
+SOCKET_PATH_BYTES_MAX = 107  # sun_path holds 108 with its closing NUL

@@ -1,0 +1,65 @@
+"""Every limit of `ledger/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# calendar
+DAY_MAX = 2**31 - 1
+
+# codes
+VALUE_CHARACTERS_MAX = 128  # of what a refusal quotes; longer values are cut
+
+# genesis
+INSTITUTIONS_MAX = 64
+OFFICERS_MAX = 64
+NODES_MAX = 128
+TITLE_CHARACTERS_MAX = 128
+CA_ROOT_BYTES_MAX = 8_192
+POWER_MAX = 2**31 - 1
+TIME_MS_MAX = 2**32 * 1_000 - 1  # sequences and expiries hold seconds in 32 bits
+THRESHOLD_MIN = 2  # two pairs of eyes on every power
+
+# kinds.account_open
+ACCOUNT_OPEN_ROWS_MAX = 4_096
+
+# kinds.dev_advance_clock
+ADVANCE_MS_MAX = 20 * 366 * 86_400_000
+
+# kinds.holding_open
+HOLDING_OPEN_ROWS_MAX = 8_192
+HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add more
+
+# kinds.offer_open
+OFFERS_OPEN_MAX = 256
+
+# kinds.tbill_issue
+SECURITIES_LIVE_MAX = 4_096
+
+# parameters
+NAMES_MAX = 32  # of a parameter that is a list of names
+
+# pricing
+TENOR_DAYS_MAX = 3_660
+
+# proposals
+PAYLOAD_BYTES_MAX = 256 * 1024
+MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
+
+# schema
+AMOUNT_MAX = 2**63 - 1  # of any balance, supply or amount, in the instrument's minor unit
+INDEX_MAX = 2**32 - 2  # 2**32 - 1 stands for no record (rows.NONE)
+
+# settlement
+TAKE_ROWS_MAX = 8_192
+
+# tables
+DOCUMENT_BYTES_MAX = 1024 * 1024
+TABLES_ROWS_MAX = 2**32 - 1
+
+# transactions
+TRANSACTION_BYTES_MAX = 256 * 1024
+SIGNERS_MAX = 16
+
+# transfers
+BATCH_ROWS_MAX = 8_192
+
+# window
+WINDOW = 64
+SEQUENCE_MAX = 2**32 - 1

@@ -1,0 +1,57 @@
+"""Every limit of `node/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# blockcache
+BLOCKS_MAX = 128
+BLOCKCACHE_BYTES_MAX = 256 * 1024 * 1024
+
+# driver
+INBOX_MAX = 1024
+VOTES_OF_PEER_MAX = 64  # in the inbox at once, certificates too; then that peer's reader waits
+BLOCKS_OF_PEER_MAX = 2  # proposals, which carry blocks
+SEEN_MAX = 4096  # messages of a height that are known without verifying them again
+
+# health
+STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interval three times over
+
+# local
+LOCAL_CONNECTIONS_MAX = 16
+QUEUE_MAX = 64  # requests of one connection read but not yet begun
+LOCAL_WAITERS_MAX = 256  # tx_wait of one connection
+SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
+PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows
+
+# mempool
+TRANSACTIONS_MAX = 100_000
+MEMPOOL_BYTES_MAX = 64 * 1024 * 1024
+PER_SIGNER_MAX = 64  # as many as the replay window holds
+VERIFIED_MAX = 200_000
+
+# peers
+PEERS_CONNECTIONS_MAX = 64
+STRANGERS_MAX = 64  # connections at once that have not said hello
+HANDSHAKES_MAX = 128  # connections at once that have not even shown a certificate
+
+# queries
+DECODED_BLOCKS_MAX = 8
+PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
+
+# replica
+EVIDENCE_MAX = 64  # in one block
+OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
+HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
+CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
+
+# runtime
+INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
+
+# summation
+PAYLOAD_BYTES_MAX = 256 * 1024
+
+# sync
+WINDOW = 128  # heights asked for ahead of ours
+WINDOW_BYTES_MAX = 64 * 1024 * 1024  # downloaded and not yet applied
+DISTRUST_MS_MAX = 640_000
+REPLY_BYTES_MAX = 2 * 1024 * 1024  # of a response; it always holds one block
+
+# waiting
+WAITING_WAITERS_MAX = 8192

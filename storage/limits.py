@@ -1,0 +1,14 @@
+"""Every limit of `storage/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# blocks
+RESULTS_BYTES_MAX = 64 * 1024 * 1024
+
+# environment
+READERS_MAX = 254
+TABLES_MAX = 8
+
+# signer
+SIGN_BYTES_MAX = 4096
+
+# state
+META_BYTES_MAX = 16 * 1024 * 1024
