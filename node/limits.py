@@ -36,7 +36,7 @@ DECODED_BLOCKS_MAX = 8
 PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
 
 # replica
-EVIDENCE_MAX = 64  # in one block
+EVIDENCE_MAX = 4  # in one block; all of them stay in the checkpoint for as long as evidence may be old
 OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
 HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
 CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution

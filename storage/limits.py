@@ -11,4 +11,4 @@ TABLES_MAX = 8
 SIGN_BYTES_MAX = 4096
 
 # state
-META_BYTES_MAX = 16 * 1024 * 1024
+META_BYTES_MAX = 64 * 1024 * 1024  # the keys of 4 pieces of evidence in each of 100,000 blocks take 25 MB

@@ -294,9 +294,10 @@ def test_old_evidence_is_refused(tmp_path: Path) -> None:
 def test_evidence_too_old_to_be_committed_makes_room(tmp_path: Path) -> None:
     little = LittleChain(tmp_path, make_genesis(parameters=(("evidence_age_blocks", 8),)))
     little.commit()
-    old = [little.equivocation("secp", 1, number) for number in range(EVIDENCE_MAX)]
-    assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * EVIDENCE_MAX
-    assert len(little.replica.outstanding_evidence()) == OUTSTANDING_MAX
+    old = [little.equivocation("secp", 1, number) for number in range(2 * OUTSTANDING_MAX)]
+    assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * len(old)
+    assert len(little.replica._outstanding) == OUTSTANDING_MAX
+    assert len(little.replica.outstanding_evidence()) == EVIDENCE_MAX
     for _ in range(16):
         little.commit()
     fresh = little.equivocation("secp", 17)
