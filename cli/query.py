@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.calls import Rpc, calling
+from cli.limits import CELL_CHARACTERS_MAX, COLUMNS_MAX
 from cli.output import Exit, Json, fail, show, table
 from wire.objects import FieldFault, fields, from_params, to_object
 from wire.queries import QUERIES, Message
@@ -14,8 +15,6 @@ from wire.queries import QUERIES, Message
 app = typer.Typer(no_args_is_help=True, help="Ask a gateway about the chain, the ledger and its node.")
 
 NOT_HERE = frozenset({"tx_submit", "tx_submitMany", "tx_wait", "proof_get"})  # `mohur tx`, `mohur proof`
-CELL_CHARACTERS_MAX = 64
-COLUMNS_MAX = 12  # of a list; items with more fields are printed one under the other
 
 
 def _command(name: str, query: type[Message]) -> Callable[..., None]:

@@ -22,6 +22,9 @@ ACCOUNT_OPEN_ROWS_MAX = 4_096
 # kinds.dev_advance_clock
 ADVANCE_MS_MAX = 20 * 366 * 86_400_000
 
+# kinds.fixing_attest
+RATE_E4_MAX = 10**12
+
 # kinds.holding_open
 HOLDING_OPEN_ROWS_MAX = 8_192
 HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add more

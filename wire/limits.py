@@ -17,6 +17,9 @@ TRANSACTIONS_MAX = 8192  # in one message
 TRANSACTIONS_BYTES_MAX = 512 * 1024  # of a batch before it is sent; one larger transaction goes alone
 SYNC_BLOCKS_MAX = 64  # in one request
 
+# objects
+VALUE_CHARACTERS_MAX = 64  # of a wrong value that an error repeats
+
 # proofs
 PROOF_BYTES_MAX = 8 * 1024 * 1024
 CERTIFICATE_BYTES_MAX = 32 * 1024

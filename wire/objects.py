@@ -18,13 +18,14 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from wire.limits import VALUE_CHARACTERS_MAX
+
 M = TypeVar("M", bound=msgspec.Struct)
 Writer = Callable[[Any], Any]
 Reader = Callable[[Any, str], Any]
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,19})", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
-_VALUE_CHARACTERS_MAX = 64
 
 
 class FieldFault(ValueError):
@@ -33,7 +34,7 @@ class FieldFault(ValueError):
     def __init__(self, field: str, value: object, rule: str) -> None:
         text = value if isinstance(value, str) else _shown(value)
         self.field = field
-        self.value = text if len(text) <= _VALUE_CHARACTERS_MAX else text[: _VALUE_CHARACTERS_MAX - 3] + "..."
+        self.value = text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
         self.rule = rule
         super().__init__(f"{field}: {self.value}: {rule}")
 

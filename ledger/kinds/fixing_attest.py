@@ -8,10 +8,9 @@ from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Fixing
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import RATE_E4_MAX
 from ledger.programmes import is_fresh, newest_fixing
 from ledger.schema import Payload, TimeMs
-
-RATE_E4_MAX = 10**12
 
 
 class FixingAttest(Payload, frozen=True):

@@ -201,3 +201,24 @@ def test_every_record_between_nodes_or_in_state_has_one_encoding() -> None:
         and (struct.__struct_defaults__ or not struct.__struct_config__.forbid_unknown_fields)
     ]
     assert loose == []
+
+
+def test_the_limits_of_a_package_stand_in_one_table() -> None:
+    """Who asks what bounds a thing looks in one place; only limits computed from others stand elsewhere."""
+
+    def names_a_limit(node: ast.stmt) -> bool:
+        return (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id.endswith(("_MAX", "_MIN", "_CAP"))
+            and not any(isinstance(part, (ast.Name, ast.Call)) for part in ast.walk(node.value))
+        )
+
+    strays = [
+        f"{path.relative_to(HOUSE)}:{node.lineno}"
+        for path in modules(*LAYERS)
+        if path.name != "limits.py"
+        for node in ast.parse(path.read_text()).body
+        if names_a_limit(node)
+    ]
+    assert strays == []
