@@ -13,8 +13,8 @@ from pathlib import Path
 
 import trio
 
+from bench.ceilings import fsync_ms, replay_rate, verify_rate
 from bench.figures import Figures, percentile
-from bench.limits import fsync_ms, replay_rate, verify_rate
 from bench.load import Load
 from bench.world import BALANCE, BATCH_ROWS, World
 from client.rpc import AsyncClient
@@ -85,7 +85,10 @@ async def _batch(world: World, holdings: int, batches: int) -> Figures:
         holdings,
         BATCH_ROWS,
         rss,
-        ("one process executing and hashing the same blocks, times cores over validators", limit * CORES / 4),
+        (
+            "one process executing and hashing the same blocks, times cores over validators",
+            limit * CORES / VALIDATORS,
+        ),
     )
 
 
@@ -114,7 +117,10 @@ async def _signed(world: World, holdings: int, count: int) -> Figures:
         holdings,
         1,
         rss,
-        ("four validators that do nothing but verify signatures on these cores", verify_rate() * CORES / 4),
+        (
+            "four validators that do nothing but verify signatures on these cores",
+            verify_rate() * CORES / VALIDATORS,
+        ),
     )
 
 

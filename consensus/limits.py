@@ -8,7 +8,6 @@ CERTIFICATES_MAX = 4
 MESSAGE_BYTES_MAX = 32 * 1024  # a certificate of 256 validators has 18 KiB
 EVIDENCE_BYTES_MAX = 1024
 INPUT_BYTES_MAX = 40 * 1024
-VOTE_BYTES_MAX = 256
 
 # engine
 VALUES_MAX = 4  # at hand of one proposer at one height, beyond those that the height may still need

@@ -148,13 +148,6 @@ class RunningNetwork:
     async def kill_gateway(self, name: str) -> int:
         return await self._end(self._gateways, name, _kill)
 
-    async def restart_node(self, name: str) -> None:
-        """Stop the node if it runs, start it, and wait until its gateway reaches it."""
-        if name in self._nodes:
-            await self.stop_node(name)
-        self.start_node(name)
-        await self.wait_ready(name)
-
     def signal_node(self, name: str, number: signal.Signals) -> None:
         """Send a signal, such as SIGSTOP and SIGCONT to make a node slow."""
         self._running(self._nodes, name).send(number)

@@ -1,8 +1,5 @@
 """Every limit of `ledger/` in one table: sizes in bytes, times in the unit of the name, else counts."""
 
-# calendar
-DAY_MAX = 2**31 - 1
-
 # codes
 VALUE_CHARACTERS_MAX = 128  # of what a refusal quotes; longer values are cut
 

@@ -16,7 +16,6 @@ Sequence = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Seconds = U32
 TimeMs = Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
-AmountOrZero = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 PublicKeyOrNone = Annotated[bytes, Meta(max_length=32)]  # empty: none; its length is checked with the key

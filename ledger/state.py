@@ -154,10 +154,6 @@ class State:
         return self.parameters.by_key
 
     @property
-    def institution_by_name(self) -> Mapping[str, int]:
-        return self.institutions.by_key
-
-    @property
     def vasp_by_name(self) -> Mapping[str, int]:
         return self.vasps.by_key
 

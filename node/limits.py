@@ -44,9 +44,6 @@ CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and 
 # runtime
 INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
 
-# summation
-PAYLOAD_BYTES_MAX = 256 * 1024
-
 # sync
 WINDOW = 128  # heights asked for ahead of ours
 WINDOW_BYTES_MAX = 64 * 1024 * 1024  # downloaded and not yet applied

@@ -13,9 +13,9 @@ from ledger import kinds
 from ledger.codes import Code
 from ledger.documents import Instrument, InstrumentStatus, Offer, ProposalStatus
 from ledger.execution import Result
+from ledger.limits import PAYLOAD_BYTES_MAX
 from ledger.state import State
 from ledger.transactions import Transaction, decode_payload
-from node.limits import PAYLOAD_BYTES_MAX
 from primitives.codec import decode
 
 ROW_BYTES = 16

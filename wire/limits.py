@@ -9,7 +9,6 @@ FRAME_BYTES_MAX = 64 * 1024
 # local
 REQUEST_BYTES_MAX = 8 * 1024 * 1024  # a request that submits many transactions
 RESPONSE_BYTES_MAX = 16 * 1024 * 1024  # a page of records, a block's list of transactions
-REQUESTS_PER_CONNECTION_MAX = 1024  # under way at once
 
 # messages
 VALIDATORS_MAX = 256
@@ -27,6 +26,5 @@ CHANGES_MAX = 1024  # changes of the validator set in one proof
 
 # queries
 PAGE_MAX = 1000
-TRANSACTION_BYTES_MAX = 256 * 1024
 SUBMIT_MANY_MAX = 4096
 WAIT_MS_MAX = 60_000

@@ -21,7 +21,8 @@ from ledger.documents import (
     Rule,
     Stage,
 )
-from wire.limits import PAGE_MAX, SUBMIT_MANY_MAX, TRANSACTION_BYTES_MAX, WAIT_MS_MAX
+from ledger.limits import TRANSACTION_BYTES_MAX
+from wire.limits import PAGE_MAX, SUBMIT_MANY_MAX, WAIT_MS_MAX
 
 PAGE_DEFAULT = 100
 

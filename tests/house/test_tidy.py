@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -222,3 +223,18 @@ def test_the_limits_of_a_package_stand_in_one_table() -> None:
         if names_a_limit(node)
     ]
     assert strays == []
+
+
+def test_every_limit_bounds_something() -> None:
+    """A limit in the table that no code reads promises what nothing keeps."""
+    code = "".join(path.read_text() for path in modules(*LAYERS) if path.name != "limits.py")
+    idle = [
+        f"{path.relative_to(HOUSE)}: {target.id}"
+        for path in modules(*LAYERS)
+        if path.name == "limits.py"
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and len(re.findall(rf"\b{target.id}\b", code)) < 2
+    ]
+    assert idle == []
