@@ -75,6 +75,15 @@ class Target(IntEnum):
     MARKET = 5
 
 
+class VersionStatus(IntEnum):
+    """Where a version of the protocol stands in the schedule; exactly one is IN_FORCE."""
+
+    SCHEDULED = 1
+    IN_FORCE = 2
+    REPLACED = 3
+    CANCELLED = 4
+
+
 class Document(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """What every record shares: it is an array, it is never changed in place, it has no surplus fields."""
 
@@ -270,3 +279,13 @@ class Chain(Document, frozen=True):
     open_proposals: tuple[int, ...]
     open_offers: tuple[int, ...]
     live_securities: tuple[int, ...]
+
+
+class Version(Document, frozen=True):
+    """A version of the protocol that blocks follow from `from_height` on, scheduled by block
+    `scheduled_height` (0: by the genesis)."""
+
+    version: int
+    from_height: int
+    status: VersionStatus
+    scheduled_height: int

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from ledger.documents import NONE, Chain, Document, Institution, Node, Policy, Rule
+from ledger.documents import (
+    NONE,
+    Chain,
+    Document,
+    Institution,
+    Node,
+    Policy,
+    Rule,
+    Version,
+    VersionStatus,
+)
 from ledger.limits import (
     CA_ROOT_BYTES_MAX,
     INSTITUTIONS_MAX,
@@ -24,7 +34,7 @@ from ledger.limits import (
 from ledger.parameters import Value, fault, records
 from ledger.positions import open_institution_account
 from ledger.rows import Role, Signer
-from ledger.state import State
+from ledger.state import FIRST_VERSION, State
 from primitives.codec import builtins, encode
 from primitives.hashing import GENESIS, tagged_hash
 from primitives.signatures import enrolment_fault
@@ -173,6 +183,7 @@ def create_state(genesis: Genesis) -> State:
             live_securities=(),
         )
     )
+    state.versions.append(Version(FIRST_VERSION, 1, VersionStatus.IN_FORCE, 0))
     state.rehash()
     return state
 

@@ -1,9 +1,11 @@
 """Proofs that a record stands in the state: its leaf, the path to its table's root, and all table roots.
 
-A proof needs the state root alone to be checked, which the next block's header certifies. The proof of a
-holding shows the 15 rows beside it; holdings are pseudonymous and public.
+A proof needs the state root alone to be checked, which the next block's header certifies. It carries the
+version of the state and the numbers of its tables, so it verifies whatever tables later versions add. The
+proof of a holding shows the 15 rows beside it; holdings are pseudonymous and public.
 """
 
+from itertools import pairwise
 from typing import Annotated
 
 import msgspec
@@ -12,7 +14,7 @@ from msgspec import Meta
 
 from ledger.rows import HOLDING, Holding
 from ledger.schema import Hash32, Index
-from ledger.state import NUMBERS, TABLES, State, state_root
+from ledger.state import NUMBERS, State, state_root
 from ledger.tables import LEAF_ROWS
 from primitives.limits import MERKLE_DEPTH_MAX
 from primitives.merkle import GROUP_BYTES, leaf_hash, table_root, top_of_path
@@ -25,17 +27,22 @@ class ProofError(ValueError):
 Group = Annotated[bytes, Meta(min_length=GROUP_BYTES, max_length=GROUP_BYTES)]
 
 
-class StateProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Leaf `leaf` of table `table` has the bytes `content`; the table has `count` records of `row_width`
-    bytes; `path` leads from the leaf up; `table_roots` are all, in the order of the state."""
+TableNumber = Annotated[int, Meta(ge=1, le=255)]
 
-    table: Annotated[int, Meta(ge=1, le=len(TABLES))]
+
+class StateProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """In a state of the protocol's version `version`, leaf `leaf` of table `table` has the bytes `content`;
+    the table has `count` records of `row_width` bytes; `path` leads from the leaf up; `table_roots` are those
+    of all tables, each after its table's number, ascending."""
+
+    version: Annotated[int, Meta(ge=1, le=2**32 - 1)]
+    table: TableNumber
     leaf: Index
     content: Annotated[bytes, Meta(max_length=1024 * 1024)]
     row_width: Annotated[int, Meta(ge=0, le=4096)]
     count: Annotated[int, Meta(ge=1, le=2**32 - 1)]
     path: Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
-    table_roots: Annotated[tuple[Hash32, ...], Meta(min_length=len(TABLES), max_length=len(TABLES))]
+    table_roots: Annotated[tuple[tuple[TableNumber, Hash32], ...], Meta(min_length=1, max_length=255)]
 
 
 def prove_holding(state: State, index: int) -> StateProof:
@@ -43,6 +50,7 @@ def prove_holding(state: State, index: int) -> StateProof:
     state.holdings.require(index, "holding")
     leaf = index // LEAF_ROWS
     return StateProof(
+        state.version,
         NUMBERS["holdings"],
         leaf,
         state.holdings.leaf_content(leaf),
@@ -55,14 +63,17 @@ def prove_holding(state: State, index: int) -> StateProof:
 
 def verify_state_proof(proof: StateProof, root: bytes) -> None:
     """Raise ProofError unless the leaf stands in the state whose root is `root`."""
-    if state_root(proof.table_roots) != root:
+    numbers = [number for number, _ in proof.table_roots]
+    if any(first >= second for first, second in pairwise(numbers)):
+        raise ProofError("table_roots: the numbers must ascend, each once")
+    if state_root(proof.version, proof.table_roots) != root:
         raise ProofError("table_roots: they do not lead to the state root")
     try:
         top = top_of_path(proof.leaf, leaf_hash(proof.table, proof.leaf, proof.content), proof.path)
     except ValueError as error:
         raise ProofError(f"path: {error}") from error
     found = table_root(proof.table, proof.row_width, proof.count, len(proof.path), top)
-    if found != proof.table_roots[proof.table - 1]:
+    if found != dict(proof.table_roots).get(proof.table):
         raise ProofError("content: it does not lead to the root of its table")
 
 

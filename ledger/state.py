@@ -1,40 +1,99 @@
-"""The state of the ledger: its tables in fixed order, savepoints, the state root, and what must be stored.
+"""The state of the ledger: its tables by their numbers, savepoints, the state root, and what must be stored.
 
 Everything that a block changes is written through these tables, so that it can be undone and is hashed.
+To add a table, add a line to the class `State`: the next free number, which never gets a second meaning.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import msgspec
+import numpy as np
 
 from ledger import documents, rows
 from ledger.codes import InvariantError
+from ledger.documents import VersionStatus
 from ledger.tables import ColumnarTable, DocumentTable, Journal
 from primitives.hashing import STATE, tagged_hash
 
 D = TypeVar("D", bound=msgspec.Struct)
+R = TypeVar("R", bound=tuple[Any, ...])
 
-# The order is protocol: a table's number is its position here, counted from 1.
-TABLES = (
-    "parameters",
-    "institutions",
-    "nodes",
-    "policies",
-    "proposals",
-    "vasps",
-    "programmes",
-    "fixings",
-    "instruments",
-    "offers",
-    "debits",
-    "chain",
-    "accounts",
-    "holdings",
-    "signers",
-)
-NUMBERS = {name: number for number, name in enumerate(TABLES, start=1)}
+FIRST_VERSION = 1  # of the protocol
+
+TableRoots = tuple[tuple[int, bytes], ...]  # (number of the table, its root), numbers ascending
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """From version `since` on, the documents of a table have another schema; `lift` turns the old ones."""
+
+    since: int
+    schema: type[msgspec.Struct]
+    lift: Callable[[Any], msgspec.Struct]
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table of the protocol's versions from `since` to `until` (None: still): documents if it has a
+    `schema`, else rows of the layout `dtype`. `key` names the field by which its records are found."""
+
+    number: int
+    key: str | None
+    since: int
+    until: int | None
+    schema: type[msgspec.Struct] | None = None
+    dtype: np.dtype[Any] | None = None
+    row_type: Callable[[Iterable[Any]], tuple[Any, ...]] | None = None
+    revisions: tuple[Revision, ...] = ()
+    name: str = ""
+
+    def in_force(self, version: int) -> bool:
+        """Whether the state of this version has the table."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+    def create(self, journal: Journal, version: int) -> "DocumentTable[Any] | ColumnarTable[Any]":
+        """The table, empty, as `version` has it."""
+        if self.schema is not None:
+            key = attrgetter(self.key) if self.key is not None else None
+            table = DocumentTable(self.number, self.name, self.schema, journal, key)
+            for revision in self.revisions:
+                if revision.since <= version:
+                    table.revise(revision.schema, revision.lift)
+            return table
+        if self.dtype is None or self.row_type is None:
+            raise InvariantError(f"{self.name}: neither documents nor rows")
+        return ColumnarTable(self.number, self.name, self.dtype, self.row_type, journal, self.key)
+
+
+def documents_of(
+    number: int,
+    schema: type[D],
+    key: str | None = None,
+    *,
+    since: int = FIRST_VERSION,
+    until: int | None = None,
+    revisions: tuple[Revision, ...] = (),
+) -> DocumentTable[D]:
+    """Declares a table of documents; on an instance the attribute is the table itself."""
+    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions)
+    return cast(DocumentTable[D], spec)
+
+
+def rows_of(
+    number: int,
+    dtype: np.dtype[Any],
+    row_type: Callable[[Iterable[Any]], R],
+    key: str | None = None,
+    *,
+    since: int = FIRST_VERSION,
+    until: int | None = None,
+) -> ColumnarTable[R]:
+    """Declares a table of fixed-width rows; on an instance the attribute is the table itself."""
+    return cast(ColumnarTable[R], TableSpec(number, key, since, until, dtype=dtype, row_type=row_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,57 +119,62 @@ class Source(Protocol):
 
 
 class State:
-    """All tables of one ledger, in memory."""
+    """All tables of one ledger, in memory: those of the version in force, the others empty."""
 
-    def __init__(self) -> None:
-        journal = self.journal = Journal()
-        self.parameters = _table("parameters", documents.Parameter, journal, lambda record: record.name)
-        self.institutions = _table("institutions", documents.Institution, journal, lambda record: record.name)
-        self.nodes = _table("nodes", documents.Node, journal, lambda record: record.name)
-        self.policies = _table("policies", documents.Policy, journal, lambda record: record.act)
-        self.proposals = _table("proposals", documents.Proposal, journal)
-        self.vasps = _table("vasps", documents.Vasp, journal, lambda record: record.name)
-        self.programmes = _table("programmes", documents.Programme, journal, lambda record: record.name)
-        self.fixings = _table("fixings", documents.Fixing, journal)
-        self.instruments = _table("instruments", documents.Instrument, journal, lambda record: record.code)
-        self.offers = _table("offers", documents.Offer, journal)
-        self.debits = _table("debits", documents.FundingDebit, journal, lambda record: record.hash)
-        self.chain = _table("chain", documents.Chain, journal)
-        self.accounts = ColumnarTable(
-            NUMBERS["accounts"], "accounts", rows.ACCOUNT, rows.Account._make, journal
-        )
-        self.holdings = ColumnarTable(
-            NUMBERS["holdings"], "holdings", rows.HOLDING, rows.Holding._make, journal
-        )
-        self.signers = ColumnarTable(
-            NUMBERS["signers"], "signers", rows.SIGNER, rows.Signer._make, journal, key="public_key"
-        )
-        self.document_tables: tuple[DocumentTable[Any], ...] = tuple(
-            table for name in TABLES if isinstance(table := getattr(self, name), DocumentTable)
-        )
-        self.columnar_tables: tuple[ColumnarTable[Any], ...] = (self.accounts, self.holdings, self.signers)
-        self.tables: tuple[DocumentTable[Any] | ColumnarTable[Any], ...] = (
-            *self.document_tables,
-            *self.columnar_tables,
-        )
+    parameters = documents_of(1, documents.Parameter, "name")
+    institutions = documents_of(2, documents.Institution, "name")
+    nodes = documents_of(3, documents.Node, "name")
+    policies = documents_of(4, documents.Policy, "act")
+    proposals = documents_of(5, documents.Proposal)
+    vasps = documents_of(6, documents.Vasp, "name")
+    programmes = documents_of(7, documents.Programme, "name")
+    fixings = documents_of(8, documents.Fixing)
+    instruments = documents_of(9, documents.Instrument, "code")
+    offers = documents_of(10, documents.Offer)
+    debits = documents_of(11, documents.FundingDebit, "hash")
+    chain = documents_of(12, documents.Chain)
+    accounts = rows_of(13, rows.ACCOUNT, rows.Account._make)
+    holdings = rows_of(14, rows.HOLDING, rows.Holding._make)
+    signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
+    versions = documents_of(16, documents.Version)
+
+    def __init__(self, version: int = FIRST_VERSION) -> None:
+        self.version = version  # the one in force; the table `versions` says the same
+        self.journal = Journal()
+        tables = {number: spec.create(self.journal, version) for number, spec in sorted(TABLES.items())}
+        for table in tables.values():
+            setattr(self, table.name, table)
+        self._tables: Mapping[int, DocumentTable[Any] | ColumnarTable[Any]] = tables
 
     @classmethod
-    def empty(cls) -> Self:
-        """A state without records, hashed."""
-        return cls()
+    def empty(cls, version: int = FIRST_VERSION) -> Self:
+        """A state of the version without records, hashed."""
+        return cls(version)
 
     @classmethod
     def load(cls, source: Source) -> Self:
         """The state that `source` holds, with trees and indexes rebuilt. Raises CodecError or InvariantError
         if what is stored cannot be a state; whether it is the right one, its root says."""
         state = cls()
-        for documents_table in state.document_tables:
-            number = documents_table.number
-            documents_table.load(source.documents(number), source.count(number))
-        for columnar_table in state.columnar_tables:
-            number = columnar_table.number
-            columnar_table.load(source.rows(number), source.count(number))
+        _load(state.versions, source)
+        state = cls(_in_force(state.versions))
+        for table in state.tables:
+            _load(table, source)
         return state
+
+    @property
+    def tables(self) -> tuple[DocumentTable[Any] | ColumnarTable[Any], ...]:
+        """The tables that the version in force has, by ascending number."""
+        return tuple(table for number, table in self._tables.items() if TABLES[number].in_force(self.version))
+
+    def enter(self, version: int) -> None:
+        """Make `version` the one in force: its tables exist, its documents are rewritten to its schemas."""
+        before, self.version = self.version, version
+        for number, table in self._tables.items():
+            if isinstance(table, DocumentTable):
+                for revision in TABLES[number].revisions:
+                    if before < revision.since <= version:
+                        table.revise(revision.schema, revision.lift)
 
     def mark(self) -> int:
         """A savepoint for `undo`."""
@@ -121,25 +185,40 @@ class State:
         self.journal.undo(mark)
 
     def rehash(self) -> None:
-        """Make every write final and hash what changed; savepoints end here."""
+        """Make every write final and hash what changed; savepoints end here. Raises InvariantError if
+        something was written to a table that the version in force does not have."""
         self.journal.clear()
-        for table in self.tables:
-            table.rehash()
+        for number, table in self._tables.items():
+            if TABLES[number].in_force(self.version):
+                table.rehash()
+            elif TABLES[number].since > self.version and len(table):
+                raise InvariantError(f"{table.name}: has records, version {self.version} has no such table")
 
-    def table_roots(self) -> tuple[bytes, ...]:
-        """The roots in the order of TABLES. Raises InvariantError if anything changed since `rehash`."""
-        return tuple(table.root() for table in self.tables)
+    def table_roots(self) -> TableRoots:
+        """The roots of the tables in force. Raises InvariantError if anything changed since `rehash`."""
+        return tuple((table.number, table.root()) for table in self.tables)
 
     def root(self) -> bytes:
         """The state root, 32 bytes. Raises InvariantError if anything changed since `rehash`."""
-        return state_root(self.table_roots())
+        return state_root(self.version, self.table_roots())
 
     def drain_changes(self) -> Changes:
         """What must be stored so that what was stored before becomes this state; call after `rehash`."""
+        tables = self.tables
         return Changes(
-            [(table.number, *change) for table in self.document_tables for change in table.drain()],
-            [(table.number, *change) for table in self.columnar_tables for change in table.drain()],
-            {table.number: len(table) for table in self.tables},
+            [
+                (table.number, *change)
+                for table in tables
+                if isinstance(table, DocumentTable)
+                for change in table.drain()
+            ],
+            [
+                (table.number, *change)
+                for table in tables
+                if isinstance(table, ColumnarTable)
+                for change in table.drain()
+            ],
+            {table.number: len(table) for table in tables},
         )
 
     @property
@@ -185,12 +264,30 @@ class State:
         return None
 
 
-def state_root(table_roots: Iterable[bytes]) -> bytes:
-    """The root that commits to all tables, in the order of TABLES."""
-    return tagged_hash(STATE, *table_roots)
+TABLES: Mapping[int, TableSpec] = MappingProxyType(
+    {
+        spec.number: replace(spec, name=name)
+        for name, spec in vars(State).items()
+        if isinstance(spec, TableSpec)
+    }
+)
+NUMBERS: Mapping[str, int] = MappingProxyType({spec.name: spec.number for spec in TABLES.values()})
 
 
-def _table(
-    name: str, schema: type[D], journal: Journal, key: Callable[[D], Hashable] | None = None
-) -> DocumentTable[D]:
-    return DocumentTable(NUMBERS[name], name, schema, journal, key)
+def state_root(version: int, table_roots: TableRoots) -> bytes:
+    """The root that commits to the version in force and to all its tables, each by its number."""
+    pairs = (number.to_bytes(1, "big") + root for number, root in table_roots)
+    return tagged_hash(STATE, version.to_bytes(4, "big"), *pairs)
+
+
+def _load(table: DocumentTable[Any] | ColumnarTable[Any], source: Source) -> None:
+    stored = source.documents if isinstance(table, DocumentTable) else source.rows
+    table.load(stored(table.number), source.count(table.number))
+
+
+def _in_force(schedule: Iterable[documents.Version]) -> int:
+    """The version that the records of `versions` say is in force. Raises InvariantError if none is."""
+    found = [record.version for record in schedule if record.status is VersionStatus.IN_FORCE]
+    if len(found) != 1:
+        raise InvariantError(f"versions: {len(found)} are in force, must be one")
+    return found[0]

@@ -126,6 +126,7 @@ class DocumentTable(Sequence[D]):
         self.by_key: dict[Any, int] = {}  # derived, never hashed; empty when the table has no key
         self._key = key
         self._journal = journal
+        self._lifts: dict[type[Any], Callable[[Any], Any]] = {}  # from every older schema to the next
         self._documents: list[D] = []
         self._encodings: list[bytes] = []
         self._tree = Tree()
@@ -157,6 +158,7 @@ class DocumentTable(Sequence[D]):
 
     def append(self, document: D) -> int:
         """Add `document` at the end; its index. Raises InvariantError if its key is taken."""
+        document = self._lifted(document)
         index = len(self._documents)
         self._enter(index, document)
         self._documents.append(document)
@@ -169,12 +171,31 @@ class DocumentTable(Sequence[D]):
         """Put `document` where another one was."""
         if not 0 <= index < len(self._documents):
             raise InvariantError(f"{self.name}: replacing document {index} of {len(self._documents)}")
+        document = self._lifted(document)
         old = self._documents[index]
         self._leave(old)
         self._enter(index, document)
         self._documents[index] = document
         self._journal.entries.append(DocumentWas(self, index, old))
         self._dirty.add(index)
+
+    def revise(self, schema: type[Any], lift: Callable[[Any], Any]) -> None:
+        """From now on all documents are of `schema`; those that are here, and whatever is still written in
+        the schema before it, are turned by `lift`."""
+        self._lifts[self.schema] = lift
+        self.schema = schema
+        for index, document in enumerate(self._documents):
+            self.replace(index, document)
+
+    def _lifted(self, document: D) -> D:
+        while type(document) is not self.schema:
+            lift = self._lifts.get(type(document))
+            if lift is None:
+                raise InvariantError(
+                    f"{self.name}: a {type(document).__name__} among documents of {self.schema.__name__}"
+                )
+            document = lift(document)
+        return document
 
     def restore(self, index: int, old: D | None) -> None:
         """For the journal alone: put `old` back, or take the last document away."""

@@ -24,7 +24,7 @@ from ledger.codes import Refused
 from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
-from ledger.state import State
+from ledger.state import TABLES, State
 from ledger.transactions import Transaction, decode_transaction
 from ledger.validators import validator_set
 from node.limits import CHECKED_MAX, EVIDENCE_MAX, HEADER_BYTES_MAX, OUTSTANDING_MAX
@@ -382,7 +382,7 @@ class Replica:
             "decided_header": {name: _shown(getattr(header, name)) for name in Header.__struct_fields__},
             "our_header": {name: _shown(getattr(ours, name)) for name in Header.__struct_fields__},
             "executed_height": self.height,
-            "table_roots": [root.hex() for root in self.state.table_roots()],
+            "table_roots": {TABLES[number].name: root.hex() for number, root in self.state.table_roots()},
             "genesis_hash": self.genesis_hash.hex(),
         }
 

@@ -23,6 +23,7 @@ from ledger.codes import Code
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
 from ledger.kinds.transfer import KIND as TRANSFER
 from ledger.state import State
+from ledger.tables import DocumentTable
 from primitives import codec
 from wire.blocks import Header
 
@@ -186,23 +187,27 @@ def test_the_genesis_hash(genesis: Genesis) -> None:
 
 def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
     none, forever = 2**32 - 1, 2**32 - 1
-    roots = []
-    for number, documents in enumerate(state.document_tables, start=1):
-        leaves = [leaf(number, place, encode(plain(record))) for place, record in enumerate(documents)]
-        roots.append(table_root(number, 0, len(leaves), leaves))
+    roots = {}
+    for table in state.tables:
+        if isinstance(table, DocumentTable):
+            number = table.number
+            leaves = [leaf(number, place, encode(plain(record))) for place, record in enumerate(table)]
+            roots[number] = table_root(number, 0, len(leaves), leaves)
+    assert [plain(record) for record in state.versions] == [[1, 1, 2, 0]]
     account = struct.pack(
         "<II32sIHBBIIII", none, 0, bytes(32), forever, 0, 0, 3, none, 0, 0, 0
     )  # the treasury's: institution 0
-    roots.append(table_root(13, 64, 1, [leaf(13, 0, account.ljust(16 * 64, b"\0"))]))
-    roots.append(table_root(14, 32, 0, []))
+    roots[13] = table_root(13, 64, 1, [leaf(13, 0, account.ljust(16 * 64, b"\0"))])
+    roots[14] = table_root(14, 32, 0, [])
     signers = [
         struct.pack("<32sBBHIIIQQ", officer, 1, number, 0, place, 0, 0, 0, 0)
         for place, institution in enumerate(genesis.institutions)
         for number, officer in enumerate(institution.officers)
     ]
-    roots.append(table_root(15, 64, 15, [leaf(15, 0, b"".join(signers).ljust(16 * 64, b"\0"))]))
-    assert list(state.table_roots()) == roots
-    assert state.root() == tagged("state", *roots)
+    roots[15] = table_root(15, 64, 15, [leaf(15, 0, b"".join(signers).ljust(16 * 64, b"\0"))])
+    assert list(state.table_roots()) == sorted(roots.items())
+    pairs = (struct.pack(">B", number) + root for number, root in sorted(roots.items()))
+    assert state.root() == tagged("state", struct.pack(">I", 1), *pairs)
 
 
 def test_the_hash_of_the_parameters(state: State) -> None:
@@ -313,7 +318,7 @@ def test_a_proof_of_a_record(state: State) -> None:
     content = encode(plain(state.nodes[3]))
     group = b"".join(leaf(3, place, encode(plain(node))) for place, node in enumerate(state.nodes))
     path = (group.ljust(512, b"\0"),)
-    proof = proofs.StateProof(3, 3, content, 0, 4, path, state.table_roots())
+    proof = proofs.StateProof(1, 3, 3, content, 0, 4, path, state.table_roots())
     proofs.verify_state_proof(proof, state.root())
     bent = msgspec.structs.replace(proof, content=content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(proofs.ProofError):

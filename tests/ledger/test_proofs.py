@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ledger import rows
 from ledger.codes import Code, Refused
 from ledger.proofs import ProofError, StateProof, prove_holding, proven_holding, verify_state_proof
-from ledger.state import State
+from ledger.state import State, state_root
 from primitives.codec import pack, unpack
 from tests.ledger import world
 
@@ -61,7 +61,8 @@ def test_any_flipped_byte_of_a_proof_is_noticed() -> None:
         {"count": 299},
         {"row_width": 64},
         {"path": ()},
-        {"table_roots": (bytes(32),) * 15},
+        {"version": 2},
+        {"table_roots": tuple((number, bytes(32)) for number in range(1, 17))},
     ],
 )
 def test_a_proof_that_says_something_else_is_refused(change: dict[str, object]) -> None:
@@ -69,6 +70,25 @@ def test_a_proof_that_says_something_else_is_refused(change: dict[str, object]) 
     proof = replace(prove_holding(state, 200), **change)
     with pytest.raises(ProofError):
         verify_state_proof(proof, state.root())
+
+
+def test_the_roots_of_tables_ascend_by_number() -> None:
+    state = state_of(3)
+    proof = prove_holding(state, 0)
+    for roots in (proof.table_roots[::-1], (proof.table_roots[0], *proof.table_roots)):
+        with pytest.raises(ProofError, match="must ascend"):
+            verify_state_proof(replace(proof, table_roots=roots), state.root())
+
+
+def test_a_proof_verifies_whatever_tables_its_state_has() -> None:
+    """A proof made under a version with other tables: the numbers it carries are enough."""
+    state = state_of(40)
+    proof = prove_holding(state, 20)
+    fewer = tuple(pair for pair in proof.table_roots if pair[0] != 16)
+    more = (*proof.table_roots, (77, bytes([7]) * 32))
+    for version, roots in ((1, fewer), (9, more)):
+        root = state_root(version, roots)
+        verify_state_proof(replace(proof, version=version, table_roots=roots), root)
 
 
 def test_a_proof_of_another_leaf_does_not_prove_a_holding() -> None:

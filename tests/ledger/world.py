@@ -29,6 +29,7 @@ def new_state() -> State:
     state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False, (), (), ()))
     for record in parameters.records({}):
         state.parameters.append(record)
+    state.versions.append(documents.Version(1, 1, documents.VersionStatus.IN_FORCE, 0))
     return state
 
 
