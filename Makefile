@@ -41,7 +41,7 @@ test: setup      ## run the tests
 # 128 does not see task_status handed on; 401, tests look into an exception group themselves. Tests may poll
 # (110), and what they put in an async function's place need not wait (124).
 FLAKE8 := --select ASYNC1,ASYNC2,ASYNC3,ASYNC4 --ignore ASYNC109,ASYNC114,ASYNC128,ASYNC401 \
-	--per-file-ignores 'tests/*:ASYNC110,ASYNC124' --exclude .venv,build
+	--per-file-ignores 'tests/*:ASYNC110,ASYNC124 testing/*:ASYNC110,ASYNC124' --exclude .venv,build
 
 lint: setup      ## ruff, flake8-async, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -51,7 +51,7 @@ lint: setup      ## ruff, flake8-async, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 simulate: setup  ## random consensus schedules from seeds
-	@$(BIN)/python -m tests.simulation $(ARGS)
+	@$(BIN)/python -m testing.simulate $(ARGS)
 
 bench: setup     ## measure: make bench ARGS="batch|signed|latency --json"
 	@$(BIN)/python -m bench $(ARGS)

@@ -10,7 +10,7 @@ import typer
 from cli.output import Exit, fail
 
 if TYPE_CHECKING:
-    from client.sync import Client
+    from client.blocking import Client
     from client.wallet import Wallet
 
 Rpc = Annotated[
@@ -28,9 +28,9 @@ RETRY_S = 5.0
 @contextmanager
 def calling(url: str, *, as_json: bool) -> "Iterator[Client]":
     """A client of the gateway; what goes wrong becomes a message and its exit code."""
+    from client.blocking import Client
     from client.errors import CallRefused, ClientError, Unreachable
     from client.rpc import PASSING_CODES
-    from client.sync import Client
     from client.transactions import BadPayload
 
     try:

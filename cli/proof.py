@@ -36,9 +36,9 @@ def verify(
 
     Ends with 6 if it does not verify.
     """
+    from api.limits import PROOF_BYTES_MAX
     from client.verification import ProofRefused, verify_proof
     from config.genesis import load_genesis
-    from wire.limits import PROOF_BYTES_MAX
 
     with reported(as_json=as_json):
         trusted = load_genesis(genesis)

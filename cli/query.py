@@ -1,4 +1,4 @@
-"""`mohur query`: one command for each read that a gateway answers, made from wire.queries itself."""
+"""`mohur query`: one command for each read that a gateway answers, made from api.queries itself."""
 
 import inspect
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from api.objects import FieldFault, fields, from_params, to_object
+from api.queries import QUERIES, Message
 from cli.calls import Rpc, calling
 from cli.limits import CELL_CHARACTERS_MAX, COLUMNS_MAX
 from cli.output import Exit, Json, fail, show, table
-from wire.objects import FieldFault, fields, from_params, to_object
-from wire.queries import QUERIES, Message
 
 app = typer.Typer(no_args_is_help=True, help="Ask a gateway about the chain, the ledger and its node.")
 

@@ -11,8 +11,8 @@ from cli.calls import PassphraseFile, Rpc, calling, wallet_of
 from cli.output import Exit, Json, fail, reported, show, table
 
 if TYPE_CHECKING:
+    from api.queries import ProposalReply, TransactionResult
     from ledger.schema import Payload
-    from wire.queries import ProposalReply, TransactionResult
 
 app = typer.Typer(no_args_is_help=True, help="Send transactions, approve proposals, look for results.")
 
@@ -107,7 +107,7 @@ def reject(
 @app.command("get")
 def get(tx_id: TransactionId, rpc: Rpc, as_json: Json = False) -> None:
     """Show a transaction that waits or is in a block."""
-    from wire.objects import to_object
+    from api.objects import to_object
 
     with calling(rpc, as_json=as_json) as client:
         show(to_object(client.tx_get(_id(tx_id, as_json))), as_json=as_json)
@@ -121,7 +121,7 @@ def wait(
     as_json: Json = False,
 ) -> None:
     """Wait until a block holds a transaction, then show it; exit code 1 if none does in time."""
-    from wire.objects import to_object
+    from api.objects import to_object
 
     with calling(rpc, as_json=as_json) as client:
         reply = client.tx_wait(_id(tx_id, as_json), int(timeout * 1000))
@@ -192,8 +192,8 @@ def _show_result(
     proposal: "ProposalReply | None",
     as_json: bool,
 ) -> None:
+    from api.objects import to_object
     from ledger.documents import ProposalStatus
-    from wire.objects import to_object
 
     values = to_object(result)
     if proposal is not None:

@@ -13,14 +13,14 @@ from typing import Any, Self, TypeVar
 import httpx2
 import trio
 
+from api import queries
+from api.objects import FieldFault, from_object, to_object
+from api.queries import PAGE_DEFAULT, QUERIES, Message
 from client.errors import BadReply, CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.limits import BACKOFF_S_MAX, BACKOFF_S_MIN, CONNECTIONS_MAX
 from client.transactions import Signed
 from client.wallet import Wallet
 from ledger.documents import ProposalStatus
-from wire import queries
-from wire.objects import FieldFault, from_object, to_object
-from wire.queries import PAGE_DEFAULT, QUERIES, Message
 
 RETRY_S = 10.0
 CALL_S = 90.0  # longer than the longest tx_wait
@@ -252,7 +252,7 @@ class AsyncClient:
     # --- calls ------------------------------------------------------------------------------------------
 
     async def ask(self, name: str, query: Message) -> Message:
-        """Any query of wire.queries by its name; the methods above are this, with their types."""
+        """Any query of api.queries by its name; the methods above are this, with their types."""
         return await self._ask(name, query, QUERIES[name][1])
 
     async def batch(self, calls: Sequence[tuple[str, Message]]) -> list[Message | CallRefused]:

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stdnum import isin
 
+from api.objects import FieldFault, from_params
 from ledger.codes import Refused
 from ledger.kind import Kind
 from ledger.kinds import BY_NAME
@@ -20,7 +21,6 @@ from ledger.schema import Payload
 from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
 from primitives.codec import builtins
 from primitives.signatures import sign
-from wire.objects import FieldFault, from_params
 
 ROW = struct.Struct("<IIQ")
 HOLDING_ROW = struct.Struct("<II")

@@ -6,6 +6,8 @@ header for the state root, and the state root for the row. Every signature that 
 
 from dataclasses import dataclass
 
+from api.limits import PROOF_BYTES_MAX
+from api.proofs import PROOF_VERSION, Certified, HoldingProof
 from consensus.encoding import decode_certificate
 from consensus.errors import VerificationError
 from consensus.messages import Validator, VoteType
@@ -14,8 +16,6 @@ from consensus.verification import verify_certificate
 from ledger.genesis import Genesis, genesis_hash
 from ledger.proofs import ProofError, proven_holding
 from primitives.codec import CodecError, unpack
-from wire.limits import PROOF_BYTES_MAX
-from wire.proofs import PROOF_VERSION, Certified, HoldingProof
 
 
 class ProofRefused(ValueError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.queries import SignerReply
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed
@@ -20,7 +21,6 @@ from config.keys import load_key
 from ledger.limits import WINDOW
 from ledger.schema import Payload
 from primitives.signatures import public_key_of
-from wire.queries import SignerReply
 
 VALID_S = 600  # for how long a transaction may be included; far below the ledger's horizon
 

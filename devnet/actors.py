@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from api.queries import TransactionResult
 from client.errors import CallRefused
 from client.rpc import AsyncClient
 from client.transactions import Signed, payload
@@ -11,7 +12,6 @@ from client.wallet import Wallet
 from config.keys import load_key
 from devnet.network import DevnetError, Network
 from ledger.documents import ProposalStatus
-from wire.queries import TransactionResult
 
 REASON = 1  # the reason code that these officers give
 

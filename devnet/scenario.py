@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import trio
 
+from api.queries import InstrumentReply
 from client.errors import CallRefused, TransactionRefused
 from client.rpc import AsyncClient
 from client.transactions import holding_rows, offer_rows, transfer_rows
@@ -27,7 +28,6 @@ from devnet.watching import equal_roots, require, until
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, OfferStatus
 from ledger.rows import AccountType
-from wire.queries import InstrumentReply
 
 ISIN = "PK0012345671"
 SECOND_ISIN = "PK0012345689"

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import trio
 
+from api.queries import ChainStatusReply
 from client.rpc import AsyncClient
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork
-from wire.queries import ChainStatusReply
 
 WAIT_S = 30
 POLL_S = 0.05

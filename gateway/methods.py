@@ -1,14 +1,14 @@
-"""The gateway's methods: every query that wire.queries declares, as JSON-RPC with an OpenRPC description."""
+"""The gateway's methods: every query that api.queries declares, as JSON-RPC with an OpenRPC description."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from openrpc import ContentDescriptor, Example, ExamplePairing, Info, RPCApp, Schema, Server
 
+from api.objects import FieldFault, fields, from_params, schema, to_object
+from api.queries import QUERIES, Message, TxSubmitMany, TxWait
 from config.settings import GatewayLimits
 from gateway.jsonrpc import CallFailed, Method, RpcError, invalid_params
-from wire.objects import FieldFault, fields, from_params, schema, to_object
-from wire.queries import QUERIES, Message, TxSubmitMany, TxWait
 
 API_VERSION = "1.0.0"
 

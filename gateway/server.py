@@ -18,6 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from api.objects import to_object
+from api.queries import NodeHealth, NodeHealthReply
 from config.logs import configure_logging
 from config.settings import GatewaySettings, split_address
 from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, failure_body
@@ -25,8 +27,6 @@ from gateway.limits import BODY_S_MAX, HEADER_BYTES_MAX
 from gateway.methods import create_app
 from gateway.metrics import Metrics
 from gateway.upstream import NodeLink
-from wire.objects import to_object
-from wire.queries import NodeHealth, NodeHealthReply
 
 EXIT_OK = 0
 EXIT_CANNOT_LISTEN = 16  # as of a node: an address in use or out of reach

@@ -10,11 +10,9 @@ from pathlib import Path
 import structlog
 import trio
 
-from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
-from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX, WAITS_MAX
-from primitives.codec import CodecError, pack, unpack
-from wire.limits import RESPONSE_BYTES_MAX
-from wire.local import (
+from api.limits import RESPONSE_BYTES_MAX
+from api.queries import QUERIES, Message, TxWait
+from api.requests import (
     FrameError,
     FrameReader,
     Refusal,
@@ -24,7 +22,9 @@ from wire.local import (
     decode_response,
     request_frame,
 )
-from wire.queries import QUERIES, Message, TxWait
+from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
+from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX, WAITS_MAX
+from primitives.codec import CodecError, pack, unpack
 
 WAIT_MARGIN_S = 5.0
 RECEIVE_BYTES = 64 * 1024

@@ -16,18 +16,9 @@ from typing import Protocol
 import structlog
 import trio
 
-from ledger.codes import Code, Refused
-from ledger.transactions import Transaction
-from node import queries
-from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, PROOF_S_MAX, QUEUE_MAX, SEND_S_MAX
-from node.mempool import Submission
-from node.proofs import StartedProof, finish_proof
-from node.queries import View
-from primitives.codec import CodecError, pack, unpack
-from storage.errors import StorageError
-from wire import queries as wire
-from wire.limits import REQUEST_BYTES_MAX
-from wire.local import (
+from api import queries as wire
+from api.limits import REQUEST_BYTES_MAX
+from api.requests import (
     FrameError,
     FrameReader,
     Refusal,
@@ -37,6 +28,15 @@ from wire.local import (
     decode_request,
     response_frame,
 )
+from ledger.codes import Code, Refused
+from ledger.transactions import Transaction
+from node import queries
+from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, PROOF_S_MAX, QUEUE_MAX, SEND_S_MAX
+from node.mempool import Submission
+from node.proofs import StartedProof, finish_proof
+from node.queries import View
+from primitives.codec import CodecError, pack, unpack
+from storage.errors import StorageError
 
 WORKERS = 16  # requests of one connection being answered at once
 SUBMITS_PER_TURN = 64  # transactions of a tx_submitMany between two turns of the event loop

@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 
+from api.proofs import PROOF_VERSION, Certified, Claim, HoldingProof, SetChange
 from consensus.messages import Validator
 from ledger.proofs import StateProof, prove_holding
 from node.replica import Replica
@@ -13,7 +14,6 @@ from primitives.codec import pack
 from storage.blocks import BlockStore
 from storage.errors import StorageError
 from wire.blocks import decode_block
-from wire.proofs import PROOF_VERSION, Certified, Claim, HoldingProof, SetChange
 
 
 @dataclass(frozen=True, slots=True)

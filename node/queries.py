@@ -1,4 +1,4 @@
-"""From the node's state and block log to the replies of wire.queries. Nothing here changes or waits.
+"""From the node's state and block log to the replies of api.queries. Nothing here changes or waits.
 
 `answer_read` looks at the state alone and belongs on the event loop, where the state stands still between
 blocks; `answer_block` reads and decodes a whole block and belongs in a worker thread.
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from api import queries as wire
 from ledger import parameters, programmes
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Fixing, Instrument, InstrumentKind, Offer, Proposal, Vasp
@@ -25,7 +26,6 @@ from primitives.codec import convert, decode
 from primitives.hashing import ZERO_HASH
 from storage.blocks import BlockStore
 from storage.limits import RESULTS_BYTES_MAX
-from wire import queries as wire
 from wire.blocks import Header, decode_block
 
 CONFIDENTIAL_ACTS = frozenset({"freeze", "lift"})  # which authority acted is not served

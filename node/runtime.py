@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 import trio
 
+from api.queries import NodeHealthReply, PeerView
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
@@ -41,7 +42,6 @@ from wire.messages import (
     Transactions,
     VoteMessage,
 )
-from wire.queries import NodeHealthReply, PeerView
 
 STATUS_S = 1.0
 SYNC_S = 0.05

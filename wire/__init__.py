@@ -1,1 +1,1 @@
-"""What crosses a socket: blocks, frames and messages between nodes, and queries from gateway to node."""
+"""What crosses a socket between nodes: blocks, frames and messages."""

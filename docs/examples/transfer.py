@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from client.blocking import Client
 from client.errors import TransactionRefused
-from client.sync import Client
 from client.transactions import holding_rows, transfer_rows
 from client.wallet import Wallet
 from config.keys import new_key

@@ -18,10 +18,10 @@ from config.genesis import genesis_to_toml
 from config.keys import save_key
 from config.pki import create_authority
 from ledger.genesis import Genesis
-from tests.client.one_node import OneNode, one_node
+from testing.front import Front
+from testing.little_chain import key, make_genesis, officers
+from testing.one_node import OneNode, one_node
 from tests.client.test_thread import market_of
-from tests.gateway.network import Front
-from tests.node.little_chain import key, make_genesis, officers
 
 PASSPHRASE = "a passphrase of a test"
 

@@ -8,9 +8,9 @@ import httpx2
 import pytest
 import trio
 
+from api.queries import HoldingGet, ParameterGet, ParameterReply
 from client.errors import BadReply, CallRefused, NotCommitted, Unreachable
 from client.rpc import AsyncClient
-from wire.queries import HoldingGet, ParameterGet, ParameterReply
 
 Respond = Callable[[int, Any], Any]
 REPLY = {"height": 7, "name": "idle_ms", "value": 5, "meaning": "of a test"}

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 import trio
 
+from api.queries import InstrumentKind, TransactionStatus
 from client import rpc, transactions
+from client.blocking import Client
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.rpc import AsyncClient
-from client.sync import Client
 from client.verification import ProofRefused, verify_proof
 from client.wallet import sign_together
 from ledger.documents import ProposalStatus, Stage
-from tests.client.one_node import OneNode, one_node
-from tests.node.little_chain import Market, open_market, public, rows_of
-from wire.queries import InstrumentKind, TransactionStatus
+from testing.little_chain import Market, open_market, public, rows_of
+from testing.one_node import OneNode, one_node
 
 
 def market_of(node: OneNode) -> Market:

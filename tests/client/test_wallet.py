@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.queries import SignerReply
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import BadPayload
@@ -17,8 +18,7 @@ from ledger.limits import TRANSACTION_BYTES_MAX
 from ledger.transactions import decode_transaction, sign_input
 from primitives.codec import pack
 from primitives.signatures import public_key_of, verify
-from tests.node.little_chain import key, public
-from wire.queries import SignerReply
+from testing.little_chain import key, public
 
 GENESIS = bytes(range(32))
 

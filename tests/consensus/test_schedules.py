@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.cluster import Crash, Schedule, run, schedule_of
+from testing.engines import Crash, Schedule, run, schedule_of
 
 _crashes = st.lists(
     st.builds(

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 import trio
 
+from api.queries import ChainBlockReply
 from client.errors import CallRefused, Unreachable
 from client.rpc import AsyncClient
 from devnet.network import DevnetError, Network
@@ -21,7 +22,6 @@ from devnet.processes import RunningNetwork, running_network
 from devnet.watching import equal_roots, until
 from node.app import ExitCode
 from storage.signer import SignerStore
-from wire.queries import ChainBlockReply
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from api.queries import ChainStatusReply, TransactionResult
 from client.rpc import AsyncClient
 from client.transactions import transfer_rows
 from client.wallet import Wallet
 from devnet.processes import RunningNetwork, running_network
 from devnet.scenario import CLIENTS_MIN, Holder, Scenario
 from devnet.watching import equal_roots, until
-from wire.queries import ChainStatusReply, TransactionResult
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import trio
 
-from tests.gateway.network import free_port, until
+from testing.front import free_port, until
 
 pytestmark = pytest.mark.processes
 

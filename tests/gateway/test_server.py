@@ -11,9 +11,19 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from api.queries import (
+    QUERIES,
+    Message,
+    ParameterGet,
+    TransactionResult,
+    TxSubmit,
+    TxSubmitReply,
+    TxWait,
+)
+from api.requests import Refusal
 from gateway import upstream
 from ledger.codes import Code
-from tests.gateway.network import (
+from testing.front import (
     HEALTHY,
     Front,
     ScriptedNode,
@@ -23,16 +33,6 @@ from tests.gateway.network import (
     network,
     until,
     until_asked,
-)
-from wire.local import Refusal
-from wire.queries import (
-    QUERIES,
-    Message,
-    ParameterGet,
-    TransactionResult,
-    TxSubmit,
-    TxSubmitReply,
-    TxWait,
 )
 
 GENESIS = bytes(range(32))

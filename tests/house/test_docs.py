@@ -14,6 +14,8 @@ import typer
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
+from api.objects import fields
+from api.queries import QUERIES
 from cli.main import app
 from cli.output import Exit
 from config.settings import GatewaySettings, NodeSettings
@@ -25,8 +27,6 @@ from ledger.codes import Code
 from ledger.kinds import BY_NAME
 from ledger.parameters import BOUNDS, DEFAULTS
 from node.app import ExitCode
-from wire.objects import fields
-from wire.queries import QUERIES
 
 ROOT = Path(__file__).parents[2]
 PAGES = (

@@ -12,7 +12,7 @@ from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import Genesis, GenesisPolicy, create_state, genesis_hash, problems
 from ledger.validators import validator_set
 from primitives.codec import pack, unpack
-from tests.ledger.network import Network, make_genesis, public
+from testing.ledger_network import Network, make_genesis, public
 
 VOTERS = "mof1 mof2 sbp1 sbp2 secp1 secp2"
 

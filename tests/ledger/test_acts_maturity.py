@@ -5,7 +5,7 @@ import pytest
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, ProposalStatus
 from ledger.rows import FROZEN
-from tests.ledger.network import DAY_MS, Network, client, packed
+from testing.ledger_network import DAY_MS, Network, client, packed
 
 AT_ONCE = "pvara1 pvara2"
 TWO_AUTHORITIES = "sbp1 sbp2 fmu1 fmu2"

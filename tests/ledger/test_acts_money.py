@@ -9,7 +9,7 @@ from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code
 from ledger.documents import OfferStatus, ProposalStatus
 from ledger.rows import CLOSED
-from tests.ledger.network import BILL, EVERYONE, Network, client, make_genesis, packed
+from testing.ledger_network import BILL, EVERYONE, Network, client, make_genesis, packed
 
 HASH = sha256(b"debit").digest()
 

@@ -10,7 +10,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import ProposalStatus, Target
 from ledger.kind import Context
 from ledger.kinds import BY_NAME
-from tests.ledger.network import BILL, DAY_MS, EVERYONE, Network, make_genesis
+from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, make_genesis
 
 PROGRAMME = {"name": "bills", "cap_cents": 1_000}
 

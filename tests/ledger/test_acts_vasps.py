@@ -5,7 +5,7 @@ import pytest
 from ledger import rights
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
-from tests.ledger.network import CATEGORIES, Network, client, public
+from testing.ledger_network import CATEGORIES, Network, client, public
 
 PVARA = "pvara1 pvara2"
 

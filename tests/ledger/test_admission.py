@@ -8,8 +8,8 @@ from ledger.admission import BlockAdmission, check_envelope
 from ledger.codes import Code, Refused
 from ledger.rows import Role
 from ledger.state import State
-from tests.ledger import world
-from tests.ledger.world import GENESIS_HASH, START_MS, START_S, transaction
+from testing import world
+from testing.world import GENESIS_HASH, START_MS, START_S, transaction
 
 
 def market() -> State:

@@ -9,7 +9,7 @@ from ledger.rows import AccountType
 from ledger.state import State
 from primitives.signatures import public_key_of
 from primitives.zip215 import P, small_order_encodings
-from tests.ledger.world import START_MS, START_S, add_vasp, key, new_state, transaction
+from testing.world import START_MS, START_S, add_vasp, key, new_state, transaction
 
 BINANCE = 0
 

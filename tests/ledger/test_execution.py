@@ -15,8 +15,8 @@ from ledger.state import State
 from ledger.transactions import Transaction
 from primitives.codec import pack, unpack
 from primitives.signatures import public_key_of
-from tests.ledger import world
-from tests.ledger.world import START_MS, START_S, transaction
+from testing import world
+from testing.world import START_MS, START_S, transaction
 
 SBP, BINANCE, HTX, OWNER = 0, 1, 2, 3
 KEYS = {SBP: "officer", BINANCE: "binance", HTX: "htx", OWNER: "owner"}

@@ -9,7 +9,7 @@ from ledger.execution import execute
 from ledger.genesis import DEFAULT_POLICIES
 from ledger.kinds import BY_NAME
 from ledger.state import TABLES
-from tests.ledger.network import BILL, CATEGORIES, Network, client, make_genesis, packed, public
+from testing.ledger_network import BILL, CATEGORIES, Network, client, make_genesis, packed, public
 
 OFFICERS = ("mof", "sbp", "pvara", "secp", "fmu")
 BINANCE, HTX, ALICE = "binance", "htx", "alice"

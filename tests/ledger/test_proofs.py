@@ -9,7 +9,7 @@ from ledger.codes import Code, Refused
 from ledger.proofs import ProofError, StateProof, prove_holding, proven_holding, verify_state_proof
 from ledger.state import State, state_root
 from primitives.codec import pack, unpack
-from tests.ledger import world
+from testing import world
 
 
 def state_of(count: int) -> State:

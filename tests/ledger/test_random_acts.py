@@ -23,7 +23,7 @@ from ledger.kinds import BY_NAME
 from ledger.rows import NONE, Role
 from ledger.state import State
 from ledger.transactions import assemble, decode_transaction, encode_body
-from tests.ledger.network import DAY_MS, Network, client, public
+from testing.ledger_network import DAY_MS, Network, client, public
 
 BLOCKS = 250
 OFTEN = ("transfer", "transfer_batch", "offer_take", "approve", "redemption_fund")

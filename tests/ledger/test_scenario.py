@@ -12,7 +12,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stage
 from ledger.rows import FROZEN, AccountType
 from ledger.transactions import decode_transaction
-from tests.ledger.network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed
+from testing.ledger_network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed
 
 CLIENTS = 1_000
 OWNERS = 8

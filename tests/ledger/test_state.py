@@ -12,7 +12,7 @@ from ledger import rows, transfers
 from ledger.codes import Code, InvariantError, Refused
 from ledger.state import TABLES, Changes, State, state_root
 from ledger.tables import PAGE_ROWS, ColumnarTable, DocumentTable
-from tests.ledger import world
+from testing import world
 
 
 class Store:

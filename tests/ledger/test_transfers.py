@@ -16,8 +16,8 @@ from ledger.documents import InstrumentKind, InstrumentStatus, Stage
 from ledger.rows import AccountType
 from ledger.state import State
 from ledger.transfers import Mover, check_transfer, settle_batch, settle_batch_in_order
-from tests.ledger import world
-from tests.ledger.world import START_MS, START_S
+from testing import world
+from testing.world import START_MS, START_S
 
 BINANCE, HTX = 0, 1
 BILL, CASH = 0, 1

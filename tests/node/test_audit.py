@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from api.limits import PROOF_BYTES_MAX
+from api.proofs import HoldingProof
 from client.verification import ProofRefused, verify_proof
 from consensus.encoding import encode_certificate
 from consensus.messages import VoteType
@@ -20,7 +22,7 @@ from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockSto
 from storage.environment import Environment, Table, Writer
 from storage.errors import StorageError
 from storage.state import DOCUMENTS, META, PAGES
-from tests.node.little_chain import (
+from testing.little_chain import (
     VOTING,
     LittleChain,
     Market,
@@ -31,8 +33,6 @@ from tests.node.little_chain import (
     rows_of,
 )
 from wire.blocks import Block, decode_block
-from wire.limits import PROOF_BYTES_MAX
-from wire.proofs import HoldingProof
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from node.replica import Replica
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from storage.signer import SignerStore
-from tests.node.cluster import VALIDATORS, Cluster, Running, key, run_inline
-from tests.node.network import say
+from testing.cluster import VALIDATORS, Cluster, Running, key, run_inline
+from testing.memory_network import say
 from wire.blocks import Block
 from wire.messages import (
     PROTOCOL_VERSION,

@@ -14,7 +14,7 @@ from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
 from storage.state import DOCUMENTS, META, PAGES
-from tests.node.little_chain import (
+from testing.little_chain import (
     START_MS,
     LittleChain,
     live,

@@ -11,6 +11,16 @@ from typing import Any
 import pytest
 import trio
 
+from api.limits import RESPONSE_BYTES_MAX
+from api.queries import (
+    HoldingGet,
+    Message,
+    NodeHealth,
+    NodeHealthReply,
+    TxSubmit,
+    TxWait,
+)
+from api.requests import FrameReader, Refusal, Request, Response, Status, decode_response, request_frame
 from ledger.codes import Code, Refused
 from node import local
 from node.local import serve_local
@@ -19,17 +29,7 @@ from node.proofs import StartedProof
 from node.queries import View
 from primitives.codec import pack, unpack
 from storage.errors import StorageError
-from tests.gateway.network import HEALTHY
-from wire.limits import RESPONSE_BYTES_MAX
-from wire.local import FrameReader, Refusal, Request, Response, Status, decode_response, request_frame
-from wire.queries import (
-    HoldingGet,
-    Message,
-    NodeHealth,
-    NodeHealthReply,
-    TxSubmit,
-    TxWait,
-)
+from testing.front import HEALTHY
 
 
 class Nothing:

@@ -19,7 +19,7 @@ from config.pki import (
 )
 from node.limits import HANDSHAKES_MAX
 from node.peers import HELLO_S, SILENCE_S, Link, Peer, PeerName, Peers, TlsTransport, Transport
-from tests.node.network import MemoryNetwork, say
+from testing.memory_network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (
     PROTOCOL_VERSION,

@@ -9,7 +9,7 @@ from consensus.verification import verify_proposal, verify_vote
 from node.signer import Signer
 from storage.errors import DoubleSignRefused, SignerUninitialised
 from storage.signer import SignerStore
-from tests.node.cluster import key
+from testing.cluster import key
 
 GENESIS_HASH = b"g" * 32
 ME = (Validator(Signer(key("a"), None, GENESIS_HASH).public_key, 1),)  # type: ignore[arg-type]

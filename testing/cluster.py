@@ -32,7 +32,7 @@ from storage.errors import StorageError
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
-from tests.node.network import MemoryNetwork
+from testing.memory_network import MemoryNetwork
 from wire.blocks import decode_block
 
 INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from primitives.codec import CodecError, pack, unpack
-from wire.limits import REQUEST_BYTES_MAX
-from wire.local import (
+from api.limits import REQUEST_BYTES_MAX
+from api.objects import FieldFault, from_object, from_params, schema, to_object
+from api.queries import QUERIES, HoldingGet, HoldingReply, InstrumentGet, ProposalList, SignerGet, TxSubmit
+from api.requests import (
     FrameError,
     FrameReader,
     Request,
@@ -24,8 +25,7 @@ from wire.local import (
     request_frame,
     response_frame,
 )
-from wire.objects import FieldFault, from_object, from_params, schema, to_object
-from wire.queries import QUERIES, HoldingGet, HoldingReply, InstrumentGet, ProposalList, SignerGet, TxSubmit
+from primitives.codec import CodecError, pack, unpack
 
 MESSAGES = sorted({kind for pair in QUERIES.values() for kind in pair}, key=lambda kind: kind.__name__)
 

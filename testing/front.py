@@ -11,12 +11,12 @@ import httpx2
 import msgspec
 import trio
 
+from api.limits import REQUEST_BYTES_MAX
+from api.queries import QUERIES, Message, NodeHealth, NodeHealthReply, ParameterGet, ParameterReply
+from api.requests import FrameReader, Refusal, Response, Status, decode_request, response_frame
 from config.settings import GatewayLimits, GatewaySettings
 from gateway.server import serve_gateway
 from primitives.codec import pack, unpack
-from wire.limits import REQUEST_BYTES_MAX
-from wire.local import FrameReader, Refusal, Response, Status, decode_request, response_frame
-from wire.queries import QUERIES, Message, NodeHealth, NodeHealthReply, ParameterGet, ParameterReply
 
 Answer = Message | Refusal | None  # None: no answer, ever
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from api.queries import NodeHealthReply
 from client.wallet import Wallet
 from ledger.admission import check_envelope
 from ledger.genesis import Genesis
@@ -18,10 +19,9 @@ from node.mempool import Mempool, Submission
 from node.proofs import StartedProof, start_proof
 from node.queries import Archive, View
 from node.waiting import Commitments
-from tests.gateway.network import HEALTHY, Front, connected, gateway
-from tests.node.little_chain import LittleChain, key, make_genesis
+from testing.front import HEALTHY, Front, connected, gateway
+from testing.little_chain import LittleChain, key, make_genesis
 from wire.blocks import Header
-from wire.queries import NodeHealthReply
 
 
 class OneNode:

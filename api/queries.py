@@ -1,7 +1,7 @@
 """Every question a node answers and its reply: declared once, for node, gateway and client.
 
-A query or reply is a Struct, an array in msgpack on the node's socket (wire.local) and an object by field
-names in JSON (wire.objects). `QUERIES` maps each JSON-RPC method to its query and its reply. Every reply
+A query or reply is a Struct, an array in msgpack on the node's socket (api.requests) and an object by field
+names in JSON (api.objects). `QUERIES` maps each JSON-RPC method to its query and its reply. Every reply
 names the height of the state it was read from. Times are integer milliseconds; an index is a position in a
 table of the ledger; a list's `cursor` is the index to start from, its `next_cursor` None at the end.
 """
@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from api.limits import PAGE_MAX, SUBMIT_MANY_MAX, WAIT_MS_MAX
 from ledger.documents import (
     InstrumentKind,
     InstrumentStatus,
@@ -22,7 +23,6 @@ from ledger.documents import (
     Stage,
 )
 from ledger.limits import TRANSACTION_BYTES_MAX
-from wire.limits import PAGE_MAX, SUBMIT_MANY_MAX, WAIT_MS_MAX
 
 PAGE_DEFAULT = 100
 
@@ -640,7 +640,7 @@ class ProofGet(Message, frozen=True):
 
 
 class ProofReply(Message, frozen=True):
-    """`proof` is the encoded proof (wire.proofs); it shows the state after block `proven_height`."""
+    """`proof` is the encoded proof (api.proofs); it shows the state after block `proven_height`."""
 
     height: Height
     holding: Index

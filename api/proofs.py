@@ -10,9 +10,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from api.limits import CERTIFICATE_BYTES_MAX, CHANGES_MAX
 from ledger.proofs import StateProof
 from wire.blocks import Count, Header
-from wire.limits import CERTIFICATE_BYTES_MAX, CHANGES_MAX, VALIDATORS_MAX
+from wire.limits import VALIDATORS_MAX
 
 PROOF_VERSION = 1
 

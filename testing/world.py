@@ -1,6 +1,7 @@
 """A small ledger built straight into its tables, for tests that need accounts and balances and no history."""
 
 from hashlib import sha256
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from ledger import documents, parameters, rows, transfers
 from ledger.documents import InstrumentKind, InstrumentStatus, Register, Stage
 from ledger.kinds import BY_NAME
 from ledger.state import State
+from ledger.tables import DocumentTable
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from primitives.signatures import public_key_of, sign
 
@@ -118,7 +120,7 @@ def add_holding(
     return index
 
 
-def change(table, index: int, **fields: object) -> None:
+def change(table: DocumentTable[Any], index: int, **fields: object) -> None:
     """Replace some fields of one document."""
     table.replace(index, replace(table[index], **fields))
 

@@ -1,4 +1,4 @@
-"""JSON objects from the Structs of wire.queries and back, by the types that their fields declare.
+"""JSON objects from the Structs of api.queries and back, by the types that their fields declare.
 
 Bytes are lower-case hex, except where the field says base64; amounts and other u64 values are decimal
 strings; enumerations are their members' names in lower case; absent values are null. On the way in,
@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
-from wire.limits import VALUE_CHARACTERS_MAX
+from api.limits import VALUE_CHARACTERS_MAX
 
 M = TypeVar("M", bound=msgspec.Struct)
 Writer = Callable[[Any], Any]

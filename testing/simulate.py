@@ -1,4 +1,4 @@
-"""Random consensus schedules from seeds: `python -m tests.simulation --seeds N --start S`.
+"""Random consensus schedules from seeds: `python -m testing.simulate --seeds N --start S`.
 
 Prints one hash per run, over everything that happened in it; the same seed gives the same hash.
 """
@@ -6,11 +6,11 @@ Prints one hash per run, over everything that happened in it; the same seed give
 import argparse
 import sys
 
-from tests.simulation.cluster import RuleBroken, run, schedule_of
+from testing.engines import RuleBroken, run, schedule_of
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testing.simulate", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many seeds to run (200)")
     parser.add_argument("--start", type=int, default=0, help="the first seed (0)")
     options = parser.parse_args()

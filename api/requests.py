@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from api.limits import REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX
 from primitives.codec import pack, unpack
-from wire.limits import REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX
 
 LENGTH_BYTES = 4
 
@@ -26,13 +26,13 @@ class FrameError(ValueError):
 class Status(IntEnum):
     """What a response's body is."""
 
-    ANSWER = 0  # the reply that wire.queries declares for the query
+    ANSWER = 0  # the reply that api.queries declares for the query
     REFUSED = 1  # a Refusal: the question was understood, and the answer is no
     BUSY = 2  # a Refusal: too much is under way, ask again later
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One question: `query` is its name in wire.queries, `body` the encoding of its Struct."""
+    """One question: `query` is its name in api.queries, `body` the encoding of its Struct."""
 
     number: Number
     query: Annotated[str, Meta(min_length=1, max_length=64)]

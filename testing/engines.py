@@ -40,11 +40,10 @@ from consensus.messages import Certificate, Evidence, Proposal, Validator, Vote,
 from consensus.proposer import proposer
 from consensus.quorum import is_quorum, power_of, total_power
 from consensus.verification import evidence_key
+from testing.limits import LIES_MAX, ROUNDS_AFTER_FAULTS_MAX
 
 TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
-ROUNDS_AFTER_FAULTS_MAX = 4
 END_MS = 200_000
-LIES_MAX = 300  # messages that a liar reacts to: the honest answer each of its lies, which would never end
 
 Message = Proposal | Vote | Certificate
 

@@ -1,0 +1,18 @@
+"""Every limit of `api/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# requests
+REQUEST_BYTES_MAX = 8 * 1024 * 1024  # a request that submits many transactions
+RESPONSE_BYTES_MAX = 16 * 1024 * 1024  # a page of records, a block's list of transactions
+
+# objects
+VALUE_CHARACTERS_MAX = 64  # of a wrong value that an error repeats
+
+# proofs
+PROOF_BYTES_MAX = 8 * 1024 * 1024
+CERTIFICATE_BYTES_MAX = 32 * 1024
+CHANGES_MAX = 1024  # changes of the validator set in one proof
+
+# queries
+PAGE_MAX = 1000
+SUBMIT_MANY_MAX = 4096
+WAIT_MS_MAX = 60_000

@@ -1,0 +1,5 @@
+"""Every limit of `testing/` in one table: sizes in bytes, times in the unit of the name, else counts."""
+
+# engines
+ROUNDS_AFTER_FAULTS_MAX = 4  # a height is decided within so many rounds once faults cease
+LIES_MAX = 300  # messages that a liar reacts to: the honest answer each of its lies, which would never end
