@@ -140,7 +140,8 @@ class Proposal(Document, frozen=True):
     """A governed act on its way: `payload` is the encoding of the act's payload.
 
     `maker` is the first signer. A FAILED proposal keeps the refusal of its effect (code, field, value,
-    rule); an EXECUTED one the indices that its effect created.
+    rule); an EXECUTED one the indices that its effect created. `due` is its row of the agenda, which lets it
+    expire, or NONE if it was decided at once.
     """
 
     kind: int
@@ -161,6 +162,7 @@ class Proposal(Document, frozen=True):
     value: str
     rule: str
     created: tuple[int, ...]
+    due: int
 
 
 class Vasp(Document, frozen=True):
@@ -211,7 +213,8 @@ class Instrument(Document, frozen=True):
     minor unit of the cash instrument `cash`. `yield_e6` is the yearly yield times 10**6, `price_e4` the
     price per 100 times 10**4. Empty `jurisdictions` (ISO 3166 numeric) or `classes` admit any.
     `treasury_holding` is the issuer's holding of it, `treasury_cash` of its cash, `pool_cash` the cash
-    holding of its redemption pool. `maturity_ms` 0 means never.
+    holding of its redemption pool, `redemption` the row of the agenda that pays it. `maturity_ms` 0 means
+    never.
     """
 
     kind: InstrumentKind
@@ -235,11 +238,15 @@ class Instrument(Document, frozen=True):
     treasury_holding: int
     treasury_cash: int
     pool_cash: int
+    redemption: int
     redeemed_ms: int
 
 
 class Offer(Document, frozen=True):
-    """A sale by the issuer at a fixed price; empty `vasps` admits every VASP with the right to take."""
+    """A sale by the issuer at a fixed price; empty `vasps` admits every VASP with the right to take.
+
+    `due` is its row of the agenda, which closes it.
+    """
 
     instrument: int
     price_e4: int
@@ -250,6 +257,7 @@ class Offer(Document, frozen=True):
     closes_ms: int
     vasps: tuple[int, ...]
     status: OfferStatus
+    due: int
 
 
 class FundingDebit(Document, frozen=True):
@@ -264,11 +272,7 @@ class FundingDebit(Document, frozen=True):
 
 
 class Chain(Document, frozen=True):
-    """The one record of the chain itself: what it is, its clock, and whether the market stands still.
-
-    `open_proposals`, `open_offers` and `live_securities` (not redeemed) list, ascending, what time can
-    change, so that a block looks at nothing else.
-    """
+    """The one record of the chain itself: what it is, its clock, and whether the market stands still."""
 
     name: str
     development: bool
@@ -276,9 +280,6 @@ class Chain(Document, frozen=True):
     treasury_institution: int
     clock_offset_ms: int
     market_frozen: bool
-    open_proposals: tuple[int, ...]
-    open_offers: tuple[int, ...]
-    live_securities: tuple[int, ...]
 
 
 class Version(Document, frozen=True):

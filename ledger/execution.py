@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from ledger import conservation, maturity, proposals, window
+from ledger import conservation, due, proposals, window
+from ledger.agenda import Moment
 from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
 from ledger.state import State
@@ -67,7 +68,7 @@ def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transact
     validators = validator_set(state)
     time_ms = facts.time_ms + state.chain_record.clock_offset_ms
     _count_offences(state, facts.evidence)
-    maturity.begin_block(state, facts.height, time_ms)
+    due.begin_block(state, Moment(facts.height, time_ms))
     results = tuple(execute(state, tx, facts.height, time_ms, facts.time_ms) for tx in transactions)
     conservation.check_block(state, mark)
     state.rehash()

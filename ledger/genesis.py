@@ -178,9 +178,6 @@ def create_state(genesis: Genesis) -> State:
             treasury_institution=issuer,
             clock_offset_ms=0,
             market_frozen=False,
-            open_proposals=(),
-            open_offers=(),
-            live_securities=(),
         )
     )
     state.versions.append(Version(FIRST_VERSION, 1, VersionStatus.IN_FORCE, 0))

@@ -1,5 +1,8 @@
 """Every limit of `ledger/` in one table: sizes in bytes, times in the unit of the name, else counts."""
 
+# agenda
+DUE_STALE_MAX = 1_024  # keys of rows no longer pending that the index keeps, whatever its size
+
 # codes
 VALUE_CHARACTERS_MAX = 128  # of what a refusal quotes; longer values are cut
 

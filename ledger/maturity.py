@@ -1,53 +1,41 @@
-"""What falls due by time alone, at the beginning of every block: expiry, offers' ends, maturity, redemption.
+"""The end of a security: transfers close when its day has come, and every holder is paid at once.
 
 A security whose day has come is MATURED_UNPAID until its pool holds the face of all of it; then, at the
-beginning of the first block that finds it so, every holder is paid in full at once.
+beginning of the first block that finds it so, every holder is paid in full at once. Until then its row of the
+agenda waits: funds, or the end of a freeze, wake it.
 """
 
 import numpy as np
 from msgspec.structs import replace
 
-from ledger import proposals
+from ledger import agenda
+from ledger.agenda import Moment, Outcome, Progress
 from ledger.codes import InvariantError
-from ledger.documents import Instrument, InstrumentStatus, OfferStatus
-from ledger.positions import unlock
+from ledger.documents import Instrument, InstrumentStatus
 from ledger.rows import FROZEN
 from ledger.state import State
-from ledger.transfers import burn, move, open_holdings
+from ledger.transfers import move, open_holdings
+
+HOLDERS_PER_COST = 32  # holders whose payment costs as much as a document written
 
 
-def begin_block(state: State, height: int, time_ms: int) -> None:
-    """Everything that is due at ledger time `time_ms`, in this order."""
-    proposals.expire(state, height, time_ms)
-    for index in state.chain_record.open_offers:
-        if time_ms >= state.offers[index].closes_ms:
-            _close_offer(state, index)
-    for index in state.chain_record.live_securities:
-        instrument = state.instruments[index]
-        if instrument.status is InstrumentStatus.ACTIVE and time_ms >= instrument.maturity_ms:
-            instrument = replace(instrument, status=InstrumentStatus.MATURED_UNPAID)
-            state.instruments.replace(index, instrument)
-        if instrument.status is InstrumentStatus.MATURED_UNPAID and _is_payable(state, instrument):
-            _redeem(state, index, time_ms)
+def mature(state: State, moment: Moment, index: int, detail: int) -> Outcome:
+    """The day of maturity has begun."""
+    matured = replace(state.instruments[index], status=InstrumentStatus.MATURED_UNPAID)
+    state.instruments.replace(index, matured)
+    return agenda.DONE
+
+
+def redeem(state: State, moment: Moment, index: int, detail: int) -> Outcome:
+    """Pay every holder if all can be paid, else wait."""
+    if not _is_payable(state, state.instruments[index]):
+        return agenda.WAITS
+    return Outcome(Progress.DONE, 1 + _redeem(state, index, moment.time_ms) // HOLDERS_PER_COST)
 
 
 def redemption_due(instrument: Instrument) -> int:
     """What the pool must hold before every holder is paid: the face of all units, in minor units of cash."""
     return instrument.supply * instrument.face_minor
-
-
-def _close_offer(state: State, index: int) -> None:
-    """Cancel the units that nobody took."""
-    offer = state.offers[index]
-    unsold = offer.units - offer.taken
-    if unsold:
-        holding = state.instruments[offer.instrument].treasury_holding
-        unlock(state, holding, unsold)
-        burn(state, holding, unsold)
-    state.offers.replace(index, replace(offer, cancelled=unsold, status=OfferStatus.CLOSED))
-    chain = state.chain_record
-    still_open = tuple(other for other in chain.open_offers if other != index)
-    state.chain.replace(0, replace(chain, open_offers=still_open))
 
 
 def _is_payable(state: State, instrument: Instrument) -> bool:
@@ -60,8 +48,8 @@ def _is_payable(state: State, instrument: Instrument) -> bool:
     return not state.instruments[instrument.cash].frozen and pool.balance >= redemption_due(instrument)
 
 
-def _redeem(state: State, index: int, time_ms: int) -> None:
-    """Pay every holder the face of what it holds, and end the security.
+def _redeem(state: State, index: int, time_ms: int) -> int:
+    """Pay every holder the face of what it holds, and end the security; how many they are.
 
     A frozen holder - the account, or the holding itself - is paid into frozen cash. What the pool has left
     goes back to the treasury.
@@ -96,9 +84,7 @@ def _redeem(state: State, index: int, time_ms: int) -> None:
     state.instruments.replace(
         index, replace(instrument, supply=0, status=InstrumentStatus.REDEEMED, redeemed_ms=time_ms)
     )
-    chain = state.chain_record
-    live = tuple(other for other in chain.live_securities if other != index)
-    state.chain.replace(0, replace(chain, live_securities=live))
+    return len(holders)
 
 
 def _cash_holdings(

@@ -65,6 +65,9 @@ class Parameters:
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")
     expiry_horizon_s: int = _number(3_600, 60, 7 * DAY_S, "farthest valid_until of a transaction")
     # The ledger.
+    agenda_block_cost: int = _number(
+        4_096, 64, 1_000_000, "cost of due rows after which a block takes no more"
+    )
     proposal_lifetime_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "after which an open proposal expires")
     proposals_open_max: int = _number(256, 16, 4_096, "open proposals at any time")
     programmes_cap_cents: int = _number(200_000_000_000, 1, 2**62, "sum of all programme caps, US cents")

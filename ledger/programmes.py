@@ -6,7 +6,7 @@ the rate stops new issues only.
 
 from ledger import parameters
 from ledger.codes import Code, Refused
-from ledger.documents import Fixing, InstrumentStatus
+from ledger.documents import Fixing
 from ledger.pricing import usd_cents_up
 from ledger.state import State
 
@@ -25,8 +25,7 @@ def face_outstanding(state: State, programme: int) -> int:
     """Face authorised under the programme and unredeemed, in paisa."""
     return sum(
         instrument.supply * instrument.face_minor
-        for instrument in (state.instruments[index] for index in state.chain_record.live_securities)
-        if instrument.programme == programme and instrument.status is not InstrumentStatus.REDEEMED
+        for instrument in (state.instruments[index] for index in state.instruments.members(programme))
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ledger import kinds, parameters  # kinds imports this module: its attributes are read when called
+from ledger import agenda, kinds, parameters  # kinds imports this module: its attributes are read when called
+from ledger.agenda import Moment, Outcome, What
 from ledger.codes import Code, Refused
-from ledger.documents import Approval, Policy, Proposal, ProposalStatus
+from ledger.documents import NONE, Approval, Policy, Proposal, ProposalStatus
 from ledger.kind import Context, Kind
 from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX
 from ledger.policies import is_lost, is_met, may_sign
@@ -53,21 +54,23 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
             value="",
             rule="",
             created=(),
+            due=NONE,
         )
     )
-    chain = state.chain_record
-    state.chain.replace(0, replace(chain, open_proposals=(*chain.open_proposals, index)))
-    return (index, *_decide(ctx, index))
+    created = _decide(ctx, index)
+    proposal = state.proposals[index]
+    if proposal.status is ProposalStatus.OPEN:
+        due = agenda.schedule(state, proposal.expires_ms, What.PROPOSAL_EXPIRY, index)
+        state.proposals.replace(index, replace(proposal, due=due))
+    return (index, *created)
 
 
 def _check_room(state: State, maker: int) -> None:
     """Refuse one more proposal that would stay open. One officer may not use up the room of all."""
     limit = parameters.number(state, "proposals_open_max")
-    still_open = state.chain_record.open_proposals
-    if len(still_open) >= limit:
+    if state.proposals.grouped >= limit:
         raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit, "proposals open at once (proposals_open_max)")
-    own = sum(state.proposals[index].maker == maker for index in still_open)
-    if own >= limit // MAKERS_MIN:
+    if state.proposals.count_in(maker) >= limit // MAKERS_MIN:
         raise Refused(
             Code.LIMIT_EXCEEDED,
             "signers",
@@ -78,7 +81,7 @@ def _check_room(state: State, maker: int) -> None:
 
 def check_signature(ctx: Context, index: int) -> None:
     """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time."""
-    proposal = _open(ctx.state, index)
+    proposal = _open(ctx, index)
     for signature in _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON):
         for earlier in (*proposal.approvals, *proposal.objections):
             if earlier.officer == signature.officer:
@@ -108,7 +111,7 @@ def reject(ctx: Context, index: int, reason: int) -> None:
 
 def check_withdrawal(ctx: Context, index: int) -> None:
     """Refuse unless the maker of the open proposal `index` signs, alone."""
-    proposal = _open(ctx.state, index)
+    proposal = _open(ctx, index)
     for signer, _ in ctx.officers():
         if signer != proposal.maker:
             raise Refused(
@@ -124,12 +127,16 @@ def withdraw(ctx: Context, index: int, reason: int) -> None:
     _close(ctx.state, index, proposal, ProposalStatus.WITHDRAWN, ctx.height, ctx.time_ms)
 
 
-def expire(state: State, height: int, time_ms: int) -> None:
-    """Close the open proposals whose time is over."""
-    for index in state.chain_record.open_proposals:
-        proposal = state.proposals[index]
-        if time_ms >= proposal.expires_ms:
-            _close(state, index, proposal, ProposalStatus.EXPIRED, height, time_ms)
+def expire(state: State, moment: Moment, index: int, detail: int) -> Outcome:
+    """The time of an open proposal is over."""
+    expired = replace(
+        state.proposals[index],
+        status=ProposalStatus.EXPIRED,
+        decided_height=moment.height,
+        decided_ms=moment.time_ms,
+    )
+    state.proposals.replace(index, expired)
+    return agenda.DONE
 
 
 def policy_of(state: State, act: str) -> Policy:
@@ -137,10 +144,13 @@ def policy_of(state: State, act: str) -> Policy:
     return state.policies[state.policies.by_key[act]]
 
 
-def _open(state: State, index: int) -> Proposal:
-    proposal = state.proposals.require(index, "proposal")
-    if proposal.status is not ProposalStatus.OPEN:
-        raise Refused(Code.WRONG_STATUS, "proposal", proposal.status.name, "only an OPEN proposal is signed")
+def _open(ctx: Context, index: int) -> Proposal:
+    proposal = ctx.state.proposals.require(index, "proposal")
+    status = proposal.status
+    if status is ProposalStatus.OPEN and ctx.time_ms >= proposal.expires_ms:
+        status = ProposalStatus.EXPIRED  # its row of the agenda has not been reached yet
+    if status is not ProposalStatus.OPEN:
+        raise Refused(Code.WRONG_STATUS, "proposal", status.name, "only an OPEN proposal is signed")
     return proposal
 
 
@@ -196,6 +206,5 @@ def _close(
     state.proposals.replace(
         index, replace(proposal, status=status, decided_height=height, decided_ms=time_ms)
     )
-    chain = state.chain_record
-    still_open = tuple(other for other in chain.open_proposals if other != index)
-    state.chain.replace(0, replace(chain, open_proposals=still_open))
+    if proposal.due != NONE:
+        agenda.cancel(state, proposal.due, height)

@@ -70,6 +70,16 @@ SIGNER = np.dtype(
         ("reserved", "<u8"),
     ]
 )
+AGENDA = np.dtype(
+    [
+        ("due_ms", "<u8"),  # ledger time
+        ("what", "<u2"),  # agenda.What
+        ("progress", "<u2"),  # agenda.Progress
+        ("subject", "<u4"),  # the index of the record it happens to
+        ("detail", "<u4"),  # which of several, for what happens to a record more than once; else 0
+        ("settled", "<u4"),  # the height that did or cancelled it, 0 before
+    ]
+)
 TRANSFER_ROW = np.dtype([("from", "<u4"), ("to", "<u4"), ("amount", "<u8")])
 
 
@@ -106,3 +116,12 @@ class Signer(NamedTuple):
     enrolled_at: int
     bitmap: int
     reserved: int = 0
+
+
+class Due(NamedTuple):
+    due_ms: int
+    what: int
+    progress: int
+    subject: int
+    detail: int
+    settled: int

@@ -4,7 +4,7 @@ Everything that a block changes is written through these tables, so that it can 
 To add a table, add a line to the class `State`: the next free number, which never gets a second meaning.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from types import MappingProxyType
@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 
 from ledger import documents, rows
+from ledger.agenda import DueIndex
 from ledger.codes import InvariantError
-from ledger.documents import VersionStatus
+from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, VersionStatus
 from ledger.tables import ColumnarTable, DocumentTable, Journal
 from primitives.hashing import STATE, tagged_hash
 
@@ -39,7 +40,8 @@ class Revision:
 @dataclass(frozen=True, slots=True)
 class TableSpec:
     """A table of the protocol's versions from `since` to `until` (None: still): documents if it has a
-    `schema`, else rows of the layout `dtype`. `key` names the field by which its records are found."""
+    `schema`, else rows of the layout `dtype`. `key` names the field by which its records are found,
+    `group` gives the group in which the index lists a document, or None."""
 
     number: int
     key: str | None
@@ -48,6 +50,7 @@ class TableSpec:
     schema: type[msgspec.Struct] | None = None
     dtype: np.dtype[Any] | None = None
     row_type: Callable[[Iterable[Any]], tuple[Any, ...]] | None = None
+    group: Callable[[Any], Hashable | None] | None = None
     revisions: tuple[Revision, ...] = ()
     name: str = ""
 
@@ -59,7 +62,7 @@ class TableSpec:
         """The table, empty, as `version` has it."""
         if self.schema is not None:
             key = attrgetter(self.key) if self.key is not None else None
-            table = DocumentTable(self.number, self.name, self.schema, journal, key)
+            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.group)
             for revision in self.revisions:
                 if revision.since <= version:
                     table.revise(revision.schema, revision.lift)
@@ -74,12 +77,13 @@ def documents_of(
     schema: type[D],
     key: str | None = None,
     *,
+    group: Callable[[D], Hashable | None] | None = None,
     since: int = FIRST_VERSION,
     until: int | None = None,
     revisions: tuple[Revision, ...] = (),
 ) -> DocumentTable[D]:
     """Declares a table of documents; on an instance the attribute is the table itself."""
-    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions)
+    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions, group=group)
     return cast(DocumentTable[D], spec)
 
 
@@ -118,6 +122,19 @@ class Source(Protocol):
         """The pages of a columnar table, in order."""
 
 
+def _maker_if_open(proposal: documents.Proposal) -> int | None:
+    return proposal.maker if proposal.status is ProposalStatus.OPEN else None
+
+
+def _programme_if_live(instrument: documents.Instrument) -> int | None:
+    live = instrument.programme != documents.NONE and instrument.status is not InstrumentStatus.REDEEMED
+    return instrument.programme if live else None
+
+
+def _instrument_if_open(offer: documents.Offer) -> int | None:
+    return offer.instrument if offer.status is OfferStatus.OPEN else None
+
+
 class State:
     """All tables of one ledger, in memory: those of the version in force, the others empty."""
 
@@ -125,18 +142,19 @@ class State:
     institutions = documents_of(2, documents.Institution, "name")
     nodes = documents_of(3, documents.Node, "name")
     policies = documents_of(4, documents.Policy, "act")
-    proposals = documents_of(5, documents.Proposal)
+    proposals = documents_of(5, documents.Proposal, group=_maker_if_open)
     vasps = documents_of(6, documents.Vasp, "name")
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)
-    instruments = documents_of(9, documents.Instrument, "code")
-    offers = documents_of(10, documents.Offer)
+    instruments = documents_of(9, documents.Instrument, "code", group=_programme_if_live)
+    offers = documents_of(10, documents.Offer, group=_instrument_if_open)
     debits = documents_of(11, documents.FundingDebit, "hash")
     chain = documents_of(12, documents.Chain)
     accounts = rows_of(13, rows.ACCOUNT, rows.Account._make)
     holdings = rows_of(14, rows.HOLDING, rows.Holding._make)
     signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
     versions = documents_of(16, documents.Version)
+    agenda = rows_of(17, rows.AGENDA, rows.Due._make)
 
     def __init__(self, version: int = FIRST_VERSION) -> None:
         self.version = version  # the one in force; the table `versions` says the same
@@ -145,6 +163,7 @@ class State:
         for table in tables.values():
             setattr(self, table.name, table)
         self._tables: Mapping[int, DocumentTable[Any] | ColumnarTable[Any]] = tables
+        self.due = DueIndex(self.agenda)
 
     @classmethod
     def empty(cls, version: int = FIRST_VERSION) -> Self:
@@ -160,6 +179,7 @@ class State:
         state = cls(_in_force(state.versions))
         for table in state.tables:
             _load(table, source)
+        state.due.rebuild()
         return state
 
     @property
@@ -183,11 +203,13 @@ class State:
     def undo(self, mark: int) -> None:
         """Take back everything written since `mark`."""
         self.journal.undo(mark)
+        self.due.undone(mark)
 
     def rehash(self) -> None:
         """Make every write final and hash what changed; savepoints end here. Raises InvariantError if
         something was written to a table that the version in force does not have."""
         self.journal.clear()
+        self.due.settled()
         for number, table in self._tables.items():
             if TABLES[number].in_force(self.version):
                 table.rehash()

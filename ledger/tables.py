@@ -119,11 +119,15 @@ class DocumentTable(Sequence[D]):
         schema: type[D],
         journal: Journal,
         key: Callable[[D], Hashable] | None = None,
+        group: Callable[[D], Hashable | None] | None = None,
     ) -> None:
         self.number = number
         self.name = name
         self.schema = schema
         self.by_key: dict[Any, int] = {}  # derived, never hashed; empty when the table has no key
+        self.grouped = 0  # how many documents are in a group
+        self._groups: dict[Hashable, set[int]] = {}  # derived, never hashed
+        self._group = group
         self._key = key
         self._journal = journal
         self._lifts: dict[type[Any], Callable[[Any], Any]] = {}  # from every older schema to the next
@@ -156,6 +160,14 @@ class DocumentTable(Sequence[D]):
         """The index of the document with this key."""
         return self.by_key.get(key)
 
+    def members(self, group: Hashable) -> list[int]:
+        """The indices of the documents in `group`, ascending."""
+        return sorted(self._groups.get(group, ()))
+
+    def count_in(self, group: Hashable) -> int:
+        """How many documents are in `group`."""
+        return len(self._groups.get(group, ()))
+
     def append(self, document: D) -> int:
         """Add `document` at the end; its index. Raises InvariantError if its key is taken."""
         document = self._lifted(document)
@@ -173,7 +185,7 @@ class DocumentTable(Sequence[D]):
             raise InvariantError(f"{self.name}: replacing document {index} of {len(self._documents)}")
         document = self._lifted(document)
         old = self._documents[index]
-        self._leave(old)
+        self._leave(index, old)
         self._enter(index, document)
         self._documents[index] = document
         self._journal.entries.append(DocumentWas(self, index, old))
@@ -199,7 +211,7 @@ class DocumentTable(Sequence[D]):
 
     def restore(self, index: int, old: D | None) -> None:
         """For the journal alone: put `old` back, or take the last document away."""
-        self._leave(self._documents[index])
+        self._leave(index, self._documents[index])
         if old is None:
             if index != len(self._documents) - 1:
                 raise InvariantError(f"{self.name}: undoing an append at {index} that is not the last")
@@ -216,10 +228,19 @@ class DocumentTable(Sequence[D]):
             key = self._key(document)
             if self.by_key.setdefault(key, index) != index:
                 raise InvariantError(f"{self.name}: key {key!r} of document {index} is taken")
+        if self._group is not None and (group := self._group(document)) is not None:
+            self._groups.setdefault(group, set()).add(index)
+            self.grouped += 1
 
-    def _leave(self, document: D) -> None:
+    def _leave(self, index: int, document: D) -> None:
         if self._key is not None:
             del self.by_key[self._key(document)]
+        if self._group is not None and (group := self._group(document)) is not None:
+            members = self._groups[group]
+            members.remove(index)
+            self.grouped -= 1
+            if not members:
+                del self._groups[group]
 
     def rehash(self) -> None:
         """Encode and hash what changed since the last time."""

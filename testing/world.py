@@ -28,7 +28,7 @@ def key(name: str) -> Ed25519PrivateKey:
 def new_state() -> State:
     """A state with the chain's record and the default parameters, nothing else."""
     state = State.empty()
-    state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False, (), (), ()))
+    state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False))
     for record in parameters.records({}):
         state.parameters.append(record)
     state.versions.append(documents.Version(1, 1, documents.VersionStatus.IN_FORCE, 0))
@@ -75,6 +75,7 @@ def add_instrument(state: State, code: str, kind: InstrumentKind = InstrumentKin
             treasury_holding=-1,
             treasury_cash=-1,
             pool_cash=-1,
+            redemption=-1,
             redeemed_ms=0,
         )
     )

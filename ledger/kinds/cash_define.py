@@ -46,6 +46,7 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
             treasury_holding=NONE,
             treasury_cash=NONE,
             pool_cash=NONE,
+            redemption=NONE,
             redeemed_ms=0,
         )
     )

@@ -1,5 +1,6 @@
 """Two different authorities lift a freeze; only the target itself is released, nothing beside it."""
 
+from ledger import agenda
 from ledger.codes import Code, Refused
 from ledger.documents import Target
 from ledger.kind import Context, Kind, Lane, Signers
@@ -21,6 +22,7 @@ def check(ctx: Context, payload: Lift) -> None:
 
 def apply(ctx: Context, payload: Lift) -> tuple[int, ...]:
     set_frozen(ctx.state, payload.target, payload.index, frozen=False)
+    agenda.wake_all(ctx.state)  # a redemption may have waited for this
     return (payload.index,)
 
 

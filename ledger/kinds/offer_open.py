@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from msgspec import Meta
-from msgspec.structs import replace
 
+from ledger import agenda
+from ledger.agenda import What
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentKind, InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
@@ -58,7 +59,7 @@ def check(ctx: Context, payload: OfferOpen) -> None:
     free = available(state.holdings[instrument.treasury_holding])
     if payload.units > free:
         raise Refused(Code.OVERDRAFT, "units", payload.units, f"the treasury has {free} to offer")
-    if len(state.chain_record.open_offers) >= OFFERS_OPEN_MAX:
+    if state.offers.grouped >= OFFERS_OPEN_MAX:
         raise Refused(
             Code.LIMIT_EXCEEDED, "instrument", payload.instrument, f"{OFFERS_OPEN_MAX} offers are open"
         )
@@ -67,6 +68,7 @@ def check(ctx: Context, payload: OfferOpen) -> None:
 def apply(ctx: Context, payload: OfferOpen) -> tuple[int, ...]:
     state = ctx.state
     lock(state, state.instruments[payload.instrument].treasury_holding, payload.units)
+    due = agenda.schedule(state, payload.closes_ms, What.OFFER_CLOSE, len(state.offers))
     index = state.offers.append(
         Offer(
             instrument=payload.instrument,
@@ -78,10 +80,9 @@ def apply(ctx: Context, payload: OfferOpen) -> tuple[int, ...]:
             closes_ms=payload.closes_ms,
             vasps=payload.vasps,
             status=OfferStatus.OPEN,
+            due=due,
         )
     )
-    chain = state.chain_record
-    state.chain.replace(0, replace(chain, open_offers=(*chain.open_offers, index)))
     return (index,)
 
 

@@ -1,5 +1,6 @@
 """The ministry moves cash of the treasury into a bill's redemption pool; what is left over comes back."""
 
+from ledger import agenda
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentKind, InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
@@ -31,6 +32,7 @@ def check(ctx: Context, payload: RedemptionFund) -> None:
 def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:
     instrument = ctx.state.instruments[payload.instrument]
     move(ctx.state, instrument.treasury_cash, instrument.pool_cash, payload.amount)
+    agenda.wake(ctx.state, instrument.redemption)
     return (payload.instrument,)
 
 

@@ -7,8 +7,9 @@ of execution, and transfers close when the day of maturity begins.
 from typing import Annotated
 
 from msgspec import Meta
-from msgspec.structs import replace
 
+from ledger import agenda
+from ledger.agenda import What
 from ledger.calendar import day_of, start_of
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Register
@@ -63,7 +64,7 @@ def check(ctx: Context, payload: TbillIssue) -> None:
         raise Refused(Code.SUPPLY_EXCEEDED, "units", payload.units, f"{face} of face, at most {AMOUNT_MAX}")
     if start_of(day_of(ctx.time_ms) + payload.tenor_days) > TIME_MS_MAX:
         raise Refused(Code.OUT_OF_RANGE, "tenor_days", payload.tenor_days, "matures after the end of time")
-    if len(state.chain_record.live_securities) >= SECURITIES_LIVE_MAX:
+    if state.instruments.grouped >= SECURITIES_LIVE_MAX:
         raise Refused(Code.LIMIT_EXCEEDED, "isin", payload.isin, f"at most {SECURITIES_LIVE_MAX} unredeemed")
     check_cap(state, payload.programme, face, ctx.time_ms)
 
@@ -78,6 +79,9 @@ def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
     pool_cash = ensure_holding(state, pool, payload.cash)
     treasury_cash = ensure_holding(state, treasury, payload.cash)
     treasury_holding = ensure_holding(state, treasury, index)
+    maturity_ms = start_of(maturity_day)
+    agenda.schedule(state, maturity_ms, What.MATURITY, index)
+    redemption = agenda.schedule(state, maturity_ms, What.REDEMPTION, index)
     state.instruments.append(
         Instrument(
             kind=InstrumentKind.TBILL,
@@ -92,7 +96,7 @@ def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
             face_minor=payload.face_minor,
             issue_day=issue_day,
             maturity_day=maturity_day,
-            maturity_ms=start_of(maturity_day),
+            maturity_ms=maturity_ms,
             yield_e6=payload.yield_e6,
             price_e4=tbill_price_e4(payload.yield_e6, payload.tenor_days),
             terms_hash=payload.terms_hash,
@@ -101,12 +105,11 @@ def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
             treasury_holding=treasury_holding,
             treasury_cash=treasury_cash,
             pool_cash=pool_cash,
+            redemption=redemption,
             redeemed_ms=0,
         )
     )
     mint(state, treasury_holding, payload.units)
-    chain = state.chain_record
-    state.chain.replace(0, replace(chain, live_securities=(*chain.live_securities, index)))
     return (index, treasury_holding, pool_cash)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from consensus import encoding, quorum
 from consensus import messages as consensus_messages
-from ledger import documents, kinds, rights, rows, state, tables, transactions, transfers, window
+from ledger import agenda, documents, kinds, rights, rows, state, tables, transactions, transfers, window
 from ledger.codes import Code
 from ledger.genesis import DEFAULT_POLICIES
 from ledger.parameters import BOUNDS, DEFAULTS
@@ -143,10 +143,8 @@ def expected(name: str) -> Table:
                 for _, spec in sorted(state.TABLES.items())
                 if spec.schema is not None
             ]
-        case "accounts" | "holdings" | "signers":
-            return list(
-                layout({"accounts": rows.ACCOUNT, "holdings": rows.HOLDING, "signers": rows.SIGNER}[name])
-            )
+        case "accounts" | "holdings" | "signers" | "agenda":
+            return list(layout(getattr(state.State.empty(), name).dtype))
         case "parameters":
             return [
                 [
@@ -232,7 +230,7 @@ def test_the_tables_of_state_are_those_of_the_code() -> None:
 
 
 def test_the_row_layouts_are_those_of_the_code() -> None:
-    for name in ("accounts", "holdings", "signers"):
+    for name in ("accounts", "holdings", "signers", "agenda"):
         assert first_columns(name) == expected(name)
 
 
@@ -265,6 +263,7 @@ def test_the_enumerations_are_those_of_the_code() -> None:
         (documents, ("Rule", "Stage", "InstrumentKind", "InstrumentStatus", "Register", "OfferStatus")),
         (documents, ("ProposalStatus", "Target", "VersionStatus")),
         (rows, ("AccountType", "Role")),
+        (agenda, ("What", "Progress")),
         (consensus_messages, ("VoteType",)),
     ):
         for name in names:

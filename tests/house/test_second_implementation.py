@@ -205,6 +205,7 @@ def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
         for number, officer in enumerate(institution.officers)
     ]
     roots[15] = table_root(15, 64, 15, [leaf(15, 0, b"".join(signers).ljust(16 * 64, b"\0"))])
+    roots[17] = table_root(17, 24, 0, [])
     assert list(state.table_roots()) == sorted(roots.items())
     pairs = (struct.pack(">B", number) + root for number, root in sorted(roots.items()))
     assert state.root() == tagged("state", struct.pack(">I", 1), *pairs)

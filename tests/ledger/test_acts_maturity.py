@@ -79,7 +79,7 @@ def test_nobody_is_paid_until_everybody_can_be(holders: Holders) -> None:
     assert holders.status is InstrumentStatus.REDEEMED
     assert [holders.net.balance(holders.cash_of(n)) for n in range(3)] == [5_000_000, 10_000_000, 15_000_000]
     assert holders.net.state.instruments[holders.bill].supply == 0
-    assert holders.net.state.chain_record.live_securities == ()
+    assert holders.net.state.instruments.grouped == 0
 
 
 def test_funds_may_come_early_and_what_is_left_returns(holders: Holders) -> None:

@@ -380,7 +380,7 @@ def test_unsold_units_are_cancelled_when_the_window_closes(net: Network) -> None
     assert net.state.instruments[shop.bill].supply == bill.supply - 97
     treasury = net.state.holdings[bill.treasury_holding]
     assert (treasury.balance, treasury.locked) == (bill.supply - 100, 0)
-    assert net.state.chain_record.open_offers == ()
+    assert net.state.offers.grouped == 0
 
 
 def test_a_production_genesis_starts_the_same_ledger() -> None:

@@ -69,7 +69,7 @@ def test_an_institution_rejects_by_as_many_officers_as_it_approves(net: Network)
     net.ok("reject", "sbp2", proposal=proposal, reason=0)
     assert net.proposal(proposal).status is ProposalStatus.REJECTED
     net.refused(Code.WRONG_STATUS, "approve", "pvara1", proposal=proposal, reason=0)
-    assert net.state.chain_record.open_proposals == ()
+    assert net.state.proposals.grouped == 0
 
 
 def test_the_maker_withdraws_what_is_open_and_nothing_else(net: Network) -> None:
@@ -104,7 +104,7 @@ def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net
     )
     assert record.value == "PKR"
     assert len(record.approvals) == 2
-    assert net.state.chain_record.open_proposals == ()
+    assert net.state.proposals.grouped == 0
 
 
 def test_the_cap_is_checked_again_at_execution(net: Network) -> None:

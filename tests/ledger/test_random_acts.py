@@ -14,7 +14,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from ledger import conservation, maturity, transfers
+from ledger import conservation, due, transfers
+from ledger.agenda import Moment
 from ledger.codes import Code
 from ledger.documents import Rule
 from ledger.execution import execute
@@ -152,8 +153,9 @@ class Draw:
             "node": state.nodes,
             "type": range(3),
         }
-        if name == "proposal" and state.chain_record.open_proposals and random.random() < 0.8:
-            return random.choice(state.chain_record.open_proposals)
+        still_open = [index for index, each in enumerate(state.proposals) if each.status == 1]
+        if name == "proposal" and still_open and random.random() < 0.8:
+            return random.choice(still_open)
         if name in tables:
             return random.randint(0, len(tables[name]))
         if name == "kyc_until":
@@ -217,7 +219,7 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
         header_ms += random.choice([1, 1_000, 1_000, 3_600_000])
         draw.now_ms = header_ms + state.chain_record.clock_offset_ms
         mark = state.mark()
-        maturity.begin_block(state, height, draw.now_ms)
+        due.begin_block(state, Moment(height, draw.now_ms))
         for _ in range(random.randint(1, 3)):
             (kind,) = random.choices(kinds, weights)
             signers, payload = draw.signers(kind), draw.payload(kind.payload)

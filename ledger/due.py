@@ -1,0 +1,40 @@
+"""What time does: for each `What` of the agenda the function that does it, and the beginning of every block.
+
+A function here takes the row's subject and detail, may write whatever the ledger's primitives write, and
+returns what became of it (`agenda.DONE`, `agenda.WAITS`, or an Outcome with its cost). It never raises
+Refused. To add one: a number in `agenda.What`, the function, and its line in DUE.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from ledger import agenda, maturity, offers, parameters, proposals
+from ledger.agenda import Moment, Outcome, What
+from ledger.codes import InvariantError
+from ledger.state import State
+
+DUE: Mapping[What, Callable[[State, Moment, int, int], Outcome]] = MappingProxyType(
+    {
+        What.PROPOSAL_EXPIRY: proposals.expire,
+        What.OFFER_CLOSE: offers.close,
+        What.MATURITY: maturity.mature,
+        What.REDEMPTION: maturity.redeem,
+    }
+)
+
+
+def begin_block(state: State, moment: Moment) -> None:
+    """Do what is due, in the order of the agenda, until the block's share of cost is used up; what is left
+    follows in the next block. One row may pass the share, so that what costs more than it is done, too."""
+    left = parameters.number(state, "agenda_block_cost")
+    while left > 0:
+        mark = state.mark()
+        row = state.due.take(moment.time_ms, mark)
+        if row is None:
+            return
+        due = state.agenda[row]
+        outcome = DUE[What(due.what)](state, moment, due.subject, due.detail)
+        if outcome.cost < 1 or outcome.progress not in (agenda.Progress.DONE, agenda.Progress.WAITING):
+            raise InvariantError(f"row {row} of the agenda ended as {outcome}")
+        agenda.settle(state, row, outcome.progress, moment.height)
+        left -= outcome.cost
