@@ -27,11 +27,11 @@ from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context
 from config.settings import NodeSettings, split_address
 from ledger.genesis import Genesis, genesis_hash
-from node.execution import Chain, OtherChain, StateDivergence
+from node.chain import Chain, OtherChain, StateDivergence
 from node.local import serve_local
 from node.peers import TlsTransport
 from node.runtime import Node
-from node.signer import Signer
+from node.signer import KeyInMemory, Signer
 from primitives.signatures import self_test
 from storage.blocks import BlockStore
 from storage.errors import SignerUninitialised, StorageCorrupt, StorageError, StorageFull
@@ -127,7 +127,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             height=chain.height,
             checkpoint=chain.saved_height,
             seconds=round(time.monotonic() - started, 3),
-            genesis_hash=chain.replica.genesis_hash.hex(),
+            genesis_hash=chain.published.genesis_hash.hex(),
         )
         _check_key(settings, signer, chain)
         node = Node(
@@ -181,13 +181,13 @@ def _signer(settings: NodeSettings, genesis: Genesis, passphrase: bytes, stack: 
     store = _opened(stack, SignerStore(settings.signer_dir))
     if store.floor() is None:
         raise SignerUninitialised
-    return Signer(load_key(settings.key, passphrase), store, genesis_hash(genesis))
+    return Signer(KeyInMemory(load_key(settings.key, passphrase)), store, genesis_hash(genesis))
 
 
 def _check_key(settings: NodeSettings, signer: Signer | None, chain: Chain) -> None:
     """Refuse a key that is not the node's on the ledger: it would never vote, and never say why."""
-    keys = {node.name: node.public_key for node in chain.replica.state.nodes}
-    if signer is not None and keys.get(settings.name, signer.public_key) != signer.public_key:
+    known = chain.published.node(settings.name)
+    if signer is not None and known is not None and known.public_key != signer.public_key:
         raise ConfigError(
             [
                 f"{settings.key}: is not the key that the chain of {settings.genesis} has for node "
@@ -203,9 +203,7 @@ def _transport(settings: NodeSettings, genesis: Genesis, chain: Chain, passphras
         addresses={peer.name: split_address(peer.address) for peer in settings.peers},
         server=server_context(settings.certificate, settings.certificate_key, passphrase, roots),
         client=client_context(settings.certificate, settings.certificate_key, passphrase, roots),
-        roots=lambda: {
-            institution.name: institution.ca_root for institution in chain.replica.state.institutions
-        },
+        roots=lambda: chain.published.roots,
         chain=genesis.chain,
     )
 

@@ -46,9 +46,10 @@ from consensus.messages import Certificate, Proposal, Vote, VoteType
 from consensus.timing import is_timely
 from consensus.verification import verify_certificate, verify_proposal, verify_vote
 from node.blockcache import BlockCache, HeldBlock
-from node.execution import AppliedBlock, Chain, StateDivergence
+from node.chain import AppliedBlock, Chain, StateDivergence
 from node.limits import BLOCKS_OF_PEER_MAX, INBOX_MAX, SEEN_MAX, VOTES_OF_PEER_MAX
 from node.mempool import Mempool
+from node.ports import Committed, SigningFailed
 from node.signer import Signer
 from node.sync import Downloaded, Sync
 from node.translation import timing_of
@@ -97,8 +98,8 @@ class Surroundings(Protocol):
         """A peer speaks of a height that we have decided."""
         ...
 
-    def committed(self, block: Block, applied: AppliedBlock) -> None:
-        """A block was executed and its results are stored."""
+    def committed(self, commit: Committed) -> None:
+        """A block was executed, its results are stored, and what the node shows is that of this block."""
         ...
 
 
@@ -448,7 +449,7 @@ class Driver:
             return []
         try:
             signed = await self._run_sync(self._signer.sign_vote, vote)
-        except DoubleSignRefused as error:
+        except (DoubleSignRefused, SigningFailed) as error:
             log.warning("silent in this step", reason=str(error))
             return []
         self._say(signed)
@@ -460,7 +461,7 @@ class Driver:
             return []
         try:
             signed = await self._run_sync(self._signer.sign_proposal, proposal)
-        except DoubleSignRefused as error:
+        except (DoubleSignRefused, SigningFailed) as error:
             log.warning("silent in this step", reason=str(error))
             return []
         self._say(signed)
@@ -550,8 +551,7 @@ class Driver:
         self._seen.clear()
         self._decided = None
         self._blocks.forget_to(height)
-        self._sync.applied(height)
-        self._surroundings.committed(block, applied)
+        self._surroundings.committed(Committed(block, certificate, applied, self._chain.publish()))
         if height % FORGET_EVERY == 0:
             await self._run_sync(self._wal.forget_below, height + 1)
         log.debug("committed", height=height, transactions=len(block.transactions), round=certificate.round)

@@ -6,7 +6,7 @@ here decides: the block's own rules do, and the pool only repeats them early, so
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -15,6 +15,7 @@ from ledger.codes import Code, Refused
 from ledger.kind import Lane
 from ledger.transactions import Transaction, decode_transaction
 from node.limits import MEMPOOL_BYTES_MAX, PER_SIGNER_MAX, TRANSACTIONS_MAX, VERIFIED_MAX
+from node.ports import Committed
 
 ACTS_RESERVE = 1024  # acts that find room in a pool full of transfers
 ACTS_RESERVE_BYTES = 4 * 1024 * 1024
@@ -55,7 +56,7 @@ class Mempool:
     """The pool of one node.
 
     `check` verifies a transaction against the newest state (its second argument says that the signatures are
-    known to be good) and raises Refused; `committed` says whether an id is in a block; `still_open` says
+    known to be good) and raises Refused; `is_committed` says whether an id is in a block; `still_open` says
     whether a signer's window takes, or may come to take, a sequence.
     """
 
@@ -63,13 +64,13 @@ class Mempool:
         self,
         *,
         check: Callable[[Transaction, bool], None],
-        committed: Callable[[bytes], bool],
+        is_committed: Callable[[bytes], bool],
         still_open: Callable[[int, int], bool],
         count_max: int = TRANSACTIONS_MAX,
         bytes_max: int = MEMPOOL_BYTES_MAX,
     ) -> None:
         self._check = check
-        self._committed = committed
+        self._is_committed = is_committed
         self._still_open = still_open
         self._count_max = count_max
         self._bytes_max = bytes_max
@@ -111,7 +112,7 @@ class Mempool:
             self._check(transaction, transaction.full_hash in self.verified)
         except Refused:
             # What is in a block has used its sequence, and may have expired: only then is the index asked.
-            if self._committed(transaction.id):
+            if self._is_committed(transaction.id):
                 return Submission.COMMITTED
             raise
         self.verified.add(transaction.full_hash)
@@ -184,17 +185,16 @@ class Mempool:
                     break
             lines = going
 
-    def block_committed(
-        self, transaction_ids: Iterable[bytes], first_signers: Iterable[int], time_ms: int
-    ) -> None:
+    def committed(self, commit: Committed) -> None:
         """Forget what is in the block, what can no longer be included after it, and what has expired.
 
-        `first_signers` are those of the block's transactions: one that never was in this pool can close a
-        sequence that waits here.
+        A transaction that never was in this pool can close a sequence that waits here: so the first signers
+        of all the block's transactions are looked at.
         """
-        for identity in transaction_ids:
+        applied, time_ms = commit.applied, commit.block.header.time_ms
+        for identity in applied.transaction_ids:
             self._forget(identity)
-        for signer in set(first_signers):
+        for signer in set(applied.first_signers):
             for sequence, identity in list(self._sequences.get(signer, {}).items()):
                 if not self._still_open(signer, sequence):
                     self._forget(identity)

@@ -1,7 +1,7 @@
 """One replica of the chain in memory: builds, checks and executes blocks, knows every height's validators.
 
 This is where the two cores meet: consensus values come in, plain values go to the ledger, and what the ledger
-answers becomes validator sets and headers. No I/O and no clock; `node.execution` adds the stores.
+answers becomes validator sets and headers. No I/O and no clock; `node.chain` adds the stores.
 
 Header H carries the state after H-1. A change of validators decided at H is in force at H+2.
 """

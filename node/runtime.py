@@ -14,15 +14,16 @@ from api.queries import NodeHealthReply, PeerView
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
-from ledger.state import State
 from ledger.transactions import Transaction
+from node.chain import Chain
 from node.driver import Driver, Heard, RunSync
-from node.execution import AppliedBlock, Chain
 from node.health import Facts, verdict
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool, Submission
 from node.peers import Peer, PeerName, Peers, Transport
+from node.ports import Commits, Committed
 from node.proofs import StartedProof, start_proof
+from node.published import Published
 from node.queries import Archive, View
 from node.signer import Signer
 from node.sync import Sync
@@ -30,7 +31,6 @@ from node.waiting import Commitments
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
 from storage.wal import WriteAheadLog
-from wire.blocks import Block, Header, decode_block
 from wire.limits import TRANSACTIONS_BYTES_MAX, TRANSACTIONS_MAX
 from wire.messages import (
     CertificateMessage,
@@ -89,7 +89,6 @@ class Node:
         self._checkpoint_blocks = checkpoint_blocks
         self._checkpoint_due = trio.Event()
         self._archive = Archive(blocks)
-        self._header: Header | None = _last_header(blocks, chain.height)
         self._base = blocks.base()
         self._committed_at_ms = now_ms()
         self._hinted_ms: dict[str, int] = {}
@@ -99,21 +98,21 @@ class Node:
             INTAKE_BATCHES_MAX
         )
         self.commitments = Commitments(chain.height)
-        self.sync = Sync(chain.height, _powers(chain.replica.state))
+        self.sync = Sync(chain.height, chain.published.powers)
         self.mempool = Mempool(
             check=self._check,
-            committed=lambda identity: self._archive.find(identity) is not None,
+            is_committed=lambda identity: self._archive.find(identity) is not None,
             still_open=self._still_open,
             count_max=mempool_transactions,
             bytes_max=mempool_bytes,
         )
         self.peers = Peers(
             name=name,
-            genesis_hash=chain.replica.genesis_hash,
+            genesis_hash=chain.published.genesis_hash,
             transport=transport,
             dials=dials,
             admit=self._admit,
-            height=lambda: chain.height,
+            height=lambda: chain.published.height,
             handler=self,
             jitter=jitter,
             connections_max=connections_max,
@@ -128,6 +127,14 @@ class Node:
             now_ms=now_ms,
             run_sync=run_sync,
         )
+
+        # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
+        self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments]
+
+    @property
+    def published(self) -> Published:
+        """What this node shows of the chain, after the last block executed."""
+        return self._chain.published
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until cancelled. Raises what the driver raises when the node must stop."""
@@ -181,13 +188,11 @@ class Node:
 
     def _admit(self, peer: PeerName) -> str | None:
         """The ledger's registry knows the node; while we are behind, its institution's root was enough."""
-        state = self._chain.replica.state
-        for node in state.nodes:
-            if node.name == peer.node:
-                institution = state.institutions[node.institution].name
-                if institution != peer.institution:
-                    return f"{peer.node} belongs to {institution}, its certificate says {peer.institution}"
-                return None
+        known = self.published.node(peer.node)
+        if known is not None and known.institution != peer.institution:
+            return f"{peer.node} belongs to {known.institution}, its certificate says {peer.institution}"
+        if known is not None:
+            return None
         if self.sync.is_behind(self._now_ms()):
             return None
         return f"{peer.node} is not in the ledger's registry of nodes"
@@ -210,13 +215,11 @@ class Node:
             self._hinted_ms[peer] = now
             connected.say(self._status())
 
-    def committed(self, block: Block, applied: AppliedBlock) -> None:
-        self._header = block.header
-        self._base = self._base or block.header.height
+    def committed(self, commit: Committed) -> None:
+        self._base = self._base or commit.applied.height
         self._committed_at_ms = self._now_ms()
-        self.sync.powers = _powers(self._chain.replica.state)
-        self.mempool.block_committed(applied.transaction_ids, applied.first_signers, block.header.time_ms)
-        self.commitments.committed(applied.height, applied.transaction_ids)
+        for listener in self.listeners:
+            listener.committed(commit)
         if self._chain.checkpoint_due(self._checkpoint_blocks):
             self._checkpoint_due.set()
 
@@ -231,8 +234,8 @@ class Node:
         return View(
             self._chain.replica.state,
             self._archive,
-            self._header,
-            self._chain.replica.genesis_hash,
+            self.published.header,
+            self.published.genesis_hash,
             self.name,
             self._version,
         )
@@ -260,16 +263,16 @@ class Node:
     def health(self) -> NodeHealthReply:
         """Whether the chain advances, and if not, whose votes are missing."""
         now = self._now_ms()
-        replica, engine = self._chain.replica, self.driver.engine
-        names = [node.name for node in replica.state.nodes if node.power > 0]
+        published, engine = self.published, self.driver.engine
+        names = [node.name for node in published.nodes if node.power > 0]
         missing = engine.missing_voters if self.driver.started else ()
         syncing = self.sync.is_behind(now)
         facts = Facts(
-            height=self._chain.height,
+            height=published.height,
             round=engine.round,
             step=engine.step_name,
             last_block_age_ms=max(0, now - self._committed_at_ms),
-            idle_ms=replica.parameters.idle_ms,
+            idle_ms=published.parameters.idle_ms,
             syncing=syncing,
             target=self.sync.target(now),
             connected=len(self.peers.connected),
@@ -292,16 +295,17 @@ class Node:
         )
 
     def _peer_views(self) -> tuple[PeerView, ...]:
-        state = self._chain.replica.state
         views = []
-        for node in state.nodes:
+        for node in self.published.nodes:
             if node.name != self.name:
                 peer = self.peers.connected.get(node.name)
-                institution = state.institutions[node.institution].name
                 height = 0 if peer is None else max(peer.status.height, self.sync.claim_of(node.name))
                 views.append(
                     PeerView(
-                        name=node.name, institution=institution, connected=peer is not None, height=height
+                        name=node.name,
+                        institution=node.institution,
+                        connected=peer is not None,
+                        height=height,
                     )
                 )
         return tuple(views)
@@ -364,13 +368,13 @@ class Node:
 
     def _note_contact(self) -> None:
         """With so many nodes in touch that a height could be decided, it is known where the chain stands."""
-        if 3 * (len(self.peers.connected) + 1) > 2 * len(self._chain.replica.validators):
+        if 3 * (len(self.peers.connected) + 1) > 2 * len(self.published.validators):
             self._contact.set()
 
     # --- small answers ------------------------------------------------------------------------------------
 
     def _status(self) -> Status:
-        return Status(self._chain.height, self.driver.engine.round, self._base)
+        return Status(self.published.height, self.driver.engine.round, self._base)
 
     def _past(self, request: SyncRequest) -> SyncResponse:
         """Decided blocks from the log, as many as asked for and as fit a response."""
@@ -401,11 +405,6 @@ class Node:
         return code in (Code.OK, Code.SEQUENCE_AHEAD)
 
 
-def _powers(state: State) -> dict[str, int]:
-    """The power of each validator, by the name of its node."""
-    return {node.name: node.power for node in state.nodes if node.power > 0}
-
-
 def _batches(transactions: Sequence[bytes]) -> Iterable[Transactions]:
     """The transactions in messages of bounded size."""
     batch: list[bytes] = []
@@ -418,8 +417,3 @@ def _batches(transactions: Sequence[bytes]) -> Iterable[Transactions]:
         size += len(raw)
     if batch:
         yield Transactions(tuple(batch))
-
-
-def _last_header(blocks: BlockStore, height: int) -> Header | None:
-    stored = blocks.block(height) if height else None
-    return None if stored is None else decode_block(stored).header

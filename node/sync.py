@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from consensus.quorum import has_honest
 from node.limits import DISTRUST_MS_MAX, WINDOW, WINDOW_BYTES_MAX
+from node.ports import Committed
 from wire.messages import SyncRequest, SyncResponse
 
 REQUEST_BLOCKS = 16
@@ -73,9 +74,10 @@ class Sync:
         for height in [height for height, item in self._downloaded.items() if item.peer == peer]:
             self._drop(height)
 
-    def applied(self, height: int) -> None:
-        """We have committed `height`, by sync or by consensus."""
-        self.height = height
+    def committed(self, commit: Committed) -> None:
+        """By sync or by consensus."""
+        height = self.height = commit.applied.height
+        self.powers = commit.published.powers
         self._behind_since_ms = None
         delivered = self._downloaded.get(height)
         if delivered is not None:

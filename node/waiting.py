@@ -1,12 +1,12 @@
 """Waiting for a transaction or a height to be committed: event-driven, bounded, forgotten when given up."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import trio
 
 from ledger.codes import Code, Refused
 from node.limits import WAITING_WAITERS_MAX
+from node.ports import Committed
 
 
 class Commitments:
@@ -19,10 +19,9 @@ class Commitments:
         self._by_transaction: dict[bytes, list[trio.Event]] = {}
         self._by_height: dict[int, list[trio.Event]] = {}
 
-    def committed(self, height: int, transaction_ids: Iterable[bytes]) -> None:
-        """The block of `height` was executed and its results are stored."""
-        self._height = height
-        for identity in transaction_ids:
+    def committed(self, commit: Committed) -> None:
+        height = self._height = commit.applied.height
+        for identity in commit.applied.transaction_ids:
             for event in self._by_transaction.get(identity, ()):
                 event.set()
         for reached in [waited for waited in self._by_height if waited <= height]:

@@ -1,11 +1,11 @@
 """The signer's memory: the one rule that keeps a validator from signing two things for one step.
 
-It lives in an environment of its own beside the key, outside backup, snapshot and pruning. The decision, the
-signature and its record are one durable transaction: a signature leaves `sign` only when what it signed is
-on disk, and whatever happens in between, the next call decides from what is on disk.
+It lives in an environment of its own beside the key, outside backup, snapshot and pruning. What is to be
+signed is claimed first: the decision and its record are one durable transaction, and only then is the key
+asked. So no two things for one step ever reach the key, wherever it is and whenever the node dies; the same
+thing may reach it again, and Ed25519 gives the same signature for it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,12 @@ from storage.limits import SIGN_BYTES_MAX
 
 @dataclass(frozen=True, slots=True)
 class SignedState:
-    """The last thing signed, with its signature."""
+    """The last thing that the key was, or was about to be, asked to sign."""
 
     height: int
     round: int
     step: int
     sign_bytes: bytes
-    signature: bytes
 
 
 def _place(key: bytes) -> str:
@@ -62,33 +61,23 @@ class SignerStore:
         with self._environment.read() as reader:
             return _last(reader)
 
-    def sign(
-        self, height: int, round_number: int, step: int, sign_bytes: bytes, sign: Callable[[bytes], bytes]
-    ) -> bytes:
-        """The signature over `sign_bytes` for one step, durable before it is returned.
+    def claim(self, height: int, round_number: int, step: int, sign_bytes: bytes) -> None:
+        """Make durable that this step signs `sign_bytes` and nothing else; then the key may be asked.
 
-        The same step and bytes again give the same signature. Raises SignerUninitialised without a floor, and
-        DoubleSignRefused below the floor, before the last step signed, or for other bytes in the same step.
+        The same step and bytes may be claimed again. Raises SignerUninitialised without a floor, and
+        DoubleSignRefused below the floor, before the last step claimed, or for other bytes in the same step.
         """
         with self._environment.write() as writer:
-            signature = _decide(writer, height, round_number, step, sign_bytes)
-            if signature is None:
-                signature = sign(sign_bytes)
-                _record(writer, SignedState(height, round_number, step, sign_bytes, signature))
-        return signature
-
-    def record(self, height: int, round_number: int, step: int, sign_bytes: bytes, signature: bytes) -> None:
-        """Make durable that `signature` exists, made elsewhere; by the same rule as `sign`."""
-        with self._environment.write() as writer:
-            if _decide(writer, height, round_number, step, sign_bytes) is None:
-                _record(writer, SignedState(height, round_number, step, sign_bytes, signature))
+            if _is_new(writer, height, round_number, step, sign_bytes):
+                _record(writer, SignedState(height, round_number, step, sign_bytes))
 
     def close(self) -> None:
         self._environment.close()
 
 
-def _decide(reader: Reader, height: int, round_number: int, step: int, sign_bytes: bytes) -> bytes | None:
-    """The signature that exists already, or None if a new one may be made; raises if none may."""
+def _is_new(reader: Reader, height: int, round_number: int, step: int, sign_bytes: bytes) -> bool:
+    """Whether the step is later than the last one claimed; False for the very same. Raises if it may not be
+    claimed."""
     asked = f"height {height} round {round_number} step {step}"
     if len(sign_bytes) > SIGN_BYTES_MAX:
         raise DoubleSignRefused(asked, f"{len(sign_bytes)} bytes to sign, the limit is {SIGN_BYTES_MAX}")
@@ -99,21 +88,21 @@ def _decide(reader: Reader, height: int, round_number: int, step: int, sign_byte
         raise DoubleSignRefused(asked, f"the operator set the floor at height {floor}")
     last = _last(reader)
     if last is None:
-        return None
+        return True
     position, signed = (height, round_number, step), (last.height, last.round, last.step)
     if position > signed:
-        return None
+        return True
     if position < signed:
         raise DoubleSignRefused(
             asked, f"height {last.height} round {last.round} step {last.step} is already signed"
         )
     if sign_bytes != last.sign_bytes:
         raise DoubleSignRefused(asked, "other bytes are already signed for this very step")
-    return last.signature
+    return False
 
 
 def _record(writer: Writer, state: SignedState) -> None:
-    value = encode([state.height, state.round, state.step, state.sign_bytes, state.signature])
+    value = encode([state.height, state.round, state.step, state.sign_bytes])
     writer.put(SIGNER, _LAST, value)
 
 

@@ -21,10 +21,10 @@ from ledger.genesis import (
 )
 from ledger.kinds import BY_NAME
 from ledger.transactions import assemble, decode_transaction, encode_body, sign_input
-from node.execution import Chain, StateDivergence
+from node.chain import Chain, StateDivergence
 from node.peers import Transport
 from node.runtime import Node
-from node.signer import Signer
+from node.signer import KeyInMemory, Signer
 from primitives.signatures import public_key_of, sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
@@ -143,7 +143,7 @@ class Cluster:
             chain=chain,
             blocks=blocks,
             wal=wal,
-            signer=Signer(key(name), signatures, self.genesis_hash),
+            signer=Signer(KeyInMemory(key(name)), signatures, self.genesis_hash),
             transport=transport,
             dials=[other for other in VALIDATORS if other > name],
             now_ms=self.now_ms,

@@ -13,7 +13,7 @@ from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_pol
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
-from node.execution import AppliedBlock, Chain
+from node.chain import AppliedBlock, Chain
 from node.replica import Replica
 from primitives.signatures import public_key_of, sign
 from storage.blocks import BlockStore

@@ -16,12 +16,12 @@ from ledger.transactions import Transaction
 from ledger.window import check as check_window
 from node.local import serve_local
 from node.mempool import Mempool, Submission
+from node.ports import Commits, Committed
 from node.proofs import StartedProof, start_proof
 from node.queries import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
 from testing.little_chain import LittleChain, key, make_genesis
-from wire.blocks import Header
 
 
 class OneNode:
@@ -32,11 +32,10 @@ class OneNode:
         self.commitments = Commitments(little.chain.height)
         self.mempool = Mempool(
             check=self._check,
-            committed=lambda identity: self._archive.find(identity) is not None,
+            is_committed=lambda identity: self._archive.find(identity) is not None,
             still_open=self._still_open,
         )
         self._archive = Archive(little.blocks)
-        self._header: Header | None = None
         self._work = trio.Event()
         self.paused = False  # no blocks while it is set
 
@@ -54,10 +53,12 @@ class OneNode:
 
     def commit(self, transactions: list[Transaction]) -> None:
         block = self.little.build(*transactions)
-        applied = self.little.decide(block)
-        self._header = block.header
-        self.mempool.block_committed(applied.transaction_ids, applied.first_signers, block.header.time_ms)
-        self.commitments.committed(applied.height, applied.transaction_ids)
+        certificate = self.little.certify(block)
+        applied = self.little.chain.apply(block, certificate)
+        commit = Committed(block, certificate, applied, self.little.chain.publish())
+        listeners: tuple[Commits, ...] = (self.mempool, self.commitments)
+        for listener in listeners:
+            listener.committed(commit)
 
     def wake(self) -> None:
         self._work.set()
@@ -72,8 +73,9 @@ class OneNode:
         await trio.lowlevel.checkpoint()
 
     def view(self) -> View:
-        replica = self.little.replica
-        return View(replica.state, self._archive, self._header, replica.genesis_hash, "mof", "test")
+        published = self.little.chain.published
+        state = self.little.replica.state
+        return View(state, self._archive, published.header, published.genesis_hash, "mof", "test")
 
     def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
         taken = self.mempool.submit(raw, ours=True)

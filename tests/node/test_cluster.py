@@ -16,7 +16,7 @@ from consensus.messages import Certificate, Vote, VoteType
 from consensus.verification import sign_bytes
 from ledger.codes import Refused
 from ledger.transactions import decode_transaction
-from node.execution import Chain, StateDivergence
+from node.chain import Chain, StateDivergence
 from node.mempool import Submission
 from node.peers import PeerName
 from node.runtime import Node

@@ -11,6 +11,7 @@ from node.health import Facts, verdict
 from node.limits import STALLED_MS_MIN
 from node.waiting import Commitments
 from primitives.hashing import ZERO_HASH
+from testing.commits import commit_of
 from wire.blocks import Block, Header
 
 
@@ -66,10 +67,10 @@ async def test_waiters_are_told_when_their_transaction_is_committed(
     nursery.start_soon(wait)
     nursery.start_soon(wait)
     await trio.sleep(1)
-    commitments.committed(4, [b"other"])
+    commitments.committed(commit_of(4, [b"other"]))
     await trio.sleep(1)
     assert told == []
-    commitments.committed(5, [b"t"])
+    commitments.committed(commit_of(5, [b"t"]))
     await trio.lowlevel.checkpoint()
     await trio.testing.wait_all_tasks_blocked()
     assert told == [True, True]

@@ -9,6 +9,7 @@ from ledger.kinds import BY_NAME
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
 from node.limits import PER_SIGNER_MAX
 from node.mempool import ACTS_RESERVE, Mempool, Submission, VerifiedCache
+from testing.commits import commit_of
 
 SIGNATURE = bytes(64)
 
@@ -40,7 +41,7 @@ class World:
     def pool(self, **limits: int) -> Mempool:
         return Mempool(
             check=self.check,
-            committed=self.committed.__contains__,
+            is_committed=self.committed.__contains__,
             still_open=lambda signer, sequence: (signer, sequence) not in self.closed,
             **limits,
         )
@@ -135,7 +136,7 @@ def test_the_pool_is_bounded_and_takes_again_when_there_is_room(limits: dict[str
     with pytest.raises(Refused) as refused:
         pool.submit(transfer(4, 1), ours=True)
     assert refused.value.code is Code.LIMIT_EXCEEDED
-    pool.block_committed([decode_transaction(transfer(1, 1)).id], [1], 0)
+    pool.committed(commit_of(1, [decode_transaction(transfer(1, 1)).id], [1], time_ms=0))
     assert pool.submit(transfer(4, 1), ours=True)[0] is Submission.ACCEPTED
 
 
@@ -169,7 +170,7 @@ def test_committed_stale_and_expired_transactions_are_forgotten() -> None:
     ):
         pool.submit(raw, ours=True)
     world.closed.add((5, 2))
-    pool.block_committed([decode_transaction(transfer(5, 1)).id], [5], 50_001)
+    pool.committed(commit_of(1, [decode_transaction(transfer(5, 1)).id], [5], time_ms=50_001))
     assert sorted(_order(pool)) == [(5, 3), (6, 2)]
     assert pool.bytes_held == 2 * len(transfer(5, 1))
 
@@ -177,7 +178,7 @@ def test_committed_stale_and_expired_transactions_are_forgotten() -> None:
 def test_an_expiry_is_kept_until_it_has_passed() -> None:
     pool = World().pool()
     pool.submit(transfer(6, 1, valid_until=50), ours=True)
-    pool.block_committed([], [], 50_000)
+    pool.committed(commit_of(1, [], [], time_ms=50_000))
     assert len(pool) == 1
 
 
@@ -208,7 +209,7 @@ def test_what_another_nodes_transaction_made_stale_is_forgotten() -> None:
     pool = world.pool()
     pool.submit(transfer(5, 1), ours=True)
     world.closed.add((5, 1))  # by another transaction, which this pool never saw
-    pool.block_committed([b"x" * 32], [5], 0)
+    pool.committed(commit_of(1, [b"x" * 32], [5], time_ms=0))
     assert len(pool) == 0
 
 
@@ -218,5 +219,5 @@ def test_a_node_that_never_proposes_keeps_no_trace_of_what_is_done() -> None:
     for number in range(1, 5000):
         raw = (transfer(5, number), act(1, number))[number % 2]
         pool.submit(raw, ours=False)
-        pool.block_committed([decode_transaction(raw).id], [5, 1], 0)
+        pool.committed(commit_of(1, [decode_transaction(raw).id], [5, 1], time_ms=0))
     assert len(pool._acts) + sum(map(len, pool._turns.values())) < 2000

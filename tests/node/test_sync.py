@@ -2,6 +2,7 @@
 
 from node.limits import WINDOW, WINDOW_BYTES_MAX
 from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, Sync
+from testing.commits import commit_of
 from wire.messages import SyncRequest, SyncResponse
 
 POWERS = {"mof-1": 1, "sbp-1": 1, "pvara-1": 1, "secp-1": 1}
@@ -98,7 +99,7 @@ def test_applied_blocks_are_dropped_and_the_next_range_follows() -> None:
     sync.requests(0)
     sync.received("mof-1", _blocks(1, 16), 0)
     for height in range(1, 17):
-        sync.applied(height)
+        sync.committed(commit_of(height, powers=POWERS))
     assert sync.take(16) is None
     assert sync.requests(1) == [("mof-1", SyncRequest(17, REQUEST_BLOCKS))]
 
@@ -140,7 +141,7 @@ def test_an_answer_that_comes_late_over_a_slow_line_is_used() -> None:
     assert sync.requests(REQUEST_MS) == []  # it is not believed now
     assert sync.received("mof-1", _blocks(1, 1), REQUEST_MS + 1) is None
     assert sync.take(1) is not None
-    sync.applied(1)
+    sync.committed(commit_of(1, powers=POWERS))
     assert sync.requests(REQUEST_MS + 2) == [("mof-1", SyncRequest(2, REQUEST_BLOCKS))]
     assert sync.received("mof-1", _blocks(1, 1), REQUEST_MS + 3) is not None  # an answer comes once
 
@@ -155,6 +156,6 @@ def test_what_does_not_verify_does_not_make_up_for_an_offence() -> None:
     assert sync.target(3 * DISTRUST_MS - 1) == 0
     sync.requests(3 * DISTRUST_MS)
     sync.received("liar", _blocks(1, 1), 3 * DISTRUST_MS)
-    sync.applied(1)  # this one was
+    sync.committed(commit_of(1, powers=POWERS))  # this one was
     sync.distrust("liar", 3 * DISTRUST_MS)
     assert sync.target(4 * DISTRUST_MS) == 50

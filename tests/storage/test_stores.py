@@ -14,7 +14,7 @@ from storage.errors import (
     StorageError,
     StorageFull,
 )
-from storage.signer import SignerStore
+from storage.signer import SignedState, SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
 
@@ -268,20 +268,11 @@ def test_a_flipped_bit_in_the_log_names_its_height(tmp_path: Path) -> None:
 # --- signer -----------------------------------------------------------------------------------------------
 
 
-def signature_of(message: bytes) -> bytes:
-    return b"signature of " + message
-
-
-def never(message: bytes) -> bytes:
-    raise AssertionError(f"the key was used for {message!r}")
-
-
 def test_a_signer_without_state_refuses_to_sign(tmp_path: Path) -> None:
     store = SignerStore(tmp_path)
     with pytest.raises(SignerUninitialised, match="set a floor height"):
-        store.sign(1, 0, 1, b"m", never)
-    with pytest.raises(SignerUninitialised):
-        store.record(1, 0, 1, b"m", b"s")
+        store.claim(1, 0, 1, b"m")
+    assert store.last() is None
     store.close()
 
 
@@ -289,8 +280,8 @@ def test_a_signer_signs_nothing_below_its_floor(tmp_path: Path) -> None:
     store = SignerStore(tmp_path)
     store.initialise(10)
     with pytest.raises(DoubleSignRefused, match="floor at height 10"):
-        store.sign(9, 5, 2, b"m", never)
-    assert store.sign(10, 0, 0, b"m", signature_of) == b"signature of m"
+        store.claim(9, 5, 2, b"m")
+    store.claim(10, 0, 0, b"m")
     store.close()
 
 
@@ -305,13 +296,13 @@ def test_a_floor_only_rises(tmp_path: Path) -> None:
     store.close()
 
 
-def test_the_same_step_and_bytes_give_the_same_signature_without_using_the_key(tmp_path: Path) -> None:
+def test_the_same_step_and_bytes_may_be_claimed_again(tmp_path: Path) -> None:
     store = SignerStore(tmp_path)
     store.initialise(1)
-    store.sign(3, 1, 2, b"m", signature_of)
+    store.claim(3, 1, 2, b"m")
     store.close()
     store = SignerStore(tmp_path)
-    assert store.sign(3, 1, 2, b"m", never) == b"signature of m"
+    store.claim(3, 1, 2, b"m")
     last = store.last()
     assert last is not None
     assert (last.height, last.round, last.step, last.sign_bytes) == (3, 1, 2, b"m")
@@ -321,9 +312,9 @@ def test_the_same_step_and_bytes_give_the_same_signature_without_using_the_key(t
 def test_other_bytes_in_the_same_step_are_refused(tmp_path: Path) -> None:
     store = SignerStore(tmp_path)
     store.initialise(1)
-    store.sign(3, 1, 2, b"m", signature_of)
+    store.claim(3, 1, 2, b"m")
     with pytest.raises(DoubleSignRefused, match="other bytes"):
-        store.sign(3, 1, 2, b"n", never)
+        store.claim(3, 1, 2, b"n")
     store.close()
 
 
@@ -331,9 +322,9 @@ def test_other_bytes_in_the_same_step_are_refused(tmp_path: Path) -> None:
 def test_an_earlier_step_is_refused(tmp_path: Path, step: tuple[int, int, int]) -> None:
     store = SignerStore(tmp_path)
     store.initialise(1)
-    store.sign(3, 1, 2, b"m", signature_of)
+    store.claim(3, 1, 2, b"m")
     with pytest.raises(DoubleSignRefused, match="height 3 round 1 step 2 is already signed"):
-        store.sign(*step, b"m", never)
+        store.claim(*step, b"m")
     store.close()
 
 
@@ -341,12 +332,13 @@ def test_an_earlier_step_is_refused(tmp_path: Path, step: tuple[int, int, int]) 
 def test_a_later_step_is_signed(tmp_path: Path, step: tuple[int, int, int]) -> None:
     store = SignerStore(tmp_path)
     store.initialise(1)
-    store.sign(3, 1, 2, b"m", signature_of)
-    assert store.sign(*step, b"n", signature_of) == b"signature of n"
+    store.claim(3, 1, 2, b"m")
+    store.claim(*step, b"n")
+    assert store.last() == SignedState(*step, b"n")
     store.close()
 
 
-def test_a_signature_that_could_not_be_recorded_is_not_released(tmp_path: Path) -> None:
+def test_a_claim_that_could_not_be_recorded_is_none(tmp_path: Path) -> None:
     class NoCommit:
         def reached(self, point: str) -> None:
             if point == "signer: commit":
@@ -357,16 +349,7 @@ def test_a_signature_that_could_not_be_recorded_is_not_released(tmp_path: Path) 
     store.close()
     store = SignerStore(tmp_path, faults=NoCommit())
     with pytest.raises(StorageFull):
-        store.sign(3, 1, 2, b"m", signature_of)
-    assert store.last() is None
-    store.close()
-
-
-def test_a_key_that_fails_leaves_no_record(tmp_path: Path) -> None:
-    store = SignerStore(tmp_path)
-    store.initialise(1)
-    with pytest.raises(AssertionError):
-        store.sign(3, 1, 2, b"m", never)
+        store.claim(3, 1, 2, b"m")
     assert store.last() is None
     store.close()
 
@@ -374,12 +357,12 @@ def test_a_key_that_fails_leaves_no_record(tmp_path: Path) -> None:
 def test_a_flipped_bit_in_the_signer_stops_it(tmp_path: Path) -> None:
     store = SignerStore(tmp_path)
     store.initialise(1)
-    store.sign(3, 1, 2, b"the bytes to sign", signature_of)
+    store.claim(3, 1, 2, b"the bytes to sign")
     store.close()
     flip(tmp_path, b"the bytes to sign")
     store = SignerStore(tmp_path)
     with pytest.raises(StorageCorrupt, match="last signature"):
-        store.sign(3, 1, 2, b"the bytes to sign", never)
+        store.claim(3, 1, 2, b"the bytes to sign")
     store.close()
 
 
@@ -388,7 +371,7 @@ def test_a_copied_data_directory_without_its_signer_refuses_to_sign(tmp_path: Pa
     blocks, signer = BlockStore(original / "blocks"), SignerStore(original / "signer")
     blocks.append(1, b"block", b"certificate")
     signer.initialise(1)
-    signer.sign(1, 0, 2, b"m", signature_of)
+    signer.claim(1, 0, 2, b"m")
     blocks.close()
     signer.close()
     (copy / "blocks").mkdir(parents=True)
@@ -396,6 +379,6 @@ def test_a_copied_data_directory_without_its_signer_refuses_to_sign(tmp_path: Pa
     blocks, signer = BlockStore(copy / "blocks"), SignerStore(copy / "signer")
     assert blocks.height() == 1
     with pytest.raises(SignerUninitialised):
-        signer.sign(2, 0, 0, b"n", never)
+        signer.claim(2, 0, 0, b"n")
     blocks.close()
     signer.close()

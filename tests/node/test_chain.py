@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code
 from ledger.transactions import assemble, decode_transaction
-from node.execution import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
+from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.limits import EVIDENCE_MAX, OUTSTANDING_MAX
 from primitives.merkle import list_root
 from storage.environment import Environment, Table

@@ -11,13 +11,14 @@ from consensus.messages import Certificate
 from ledger.codes import InvariantError
 from ledger.genesis import Genesis, genesis_hash
 from ledger.state import Changes, State
+from node.published import Published, publish
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
 from primitives.codec import CodecError, pack, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt, StorageError
 from storage.limits import META_BYTES_MAX
 from storage.state import StateStore
-from wire.blocks import Block, decode_block
+from wire.blocks import Block, Header, decode_block
 
 CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
 
@@ -38,7 +39,7 @@ class OtherChain(Exception):
 
 
 class Chain:
-    """A replica with its stores. `replica` answers every question about state, validators and validity."""
+    """A replica with its stores. `replica` is the driver's alone; everyone else reads `published`."""
 
     def __init__(self, replica: Replica, blocks: BlockStore, states: StateStore, saved_height: int) -> None:
         self.replica = replica
@@ -46,6 +47,8 @@ class Chain:
         self._states = states
         self._saved_height = saved_height
         self._unsaved: Changes | None = None
+        self._header: Header | None = None  # of the last block executed
+        self.published: Published = publish(replica, None)
 
     @classmethod
     def open(cls, genesis: Genesis, blocks: BlockStore, states: StateStore) -> "Chain":
@@ -60,8 +63,11 @@ class Chain:
             raise StorageCorrupt(
                 "state", f"the checkpoint of height {saved_height}", "its block is not stored"
             )
+        if saved_height:
+            chain._header = chain._stored(saved_height).header
         for height in range(saved_height + 1, blocks.height() + 1):
             chain._replay(height)
+        chain.publish()
         return chain
 
     @property
@@ -80,7 +86,13 @@ class Chain:
             self._blocks.append(block.header.height, block.encoded(), encode_certificate(certificate))
         applied = self.replica.execute(block)
         self._blocks.put_results(applied.height, applied.results_bytes, list(applied.transaction_ids))
+        self._header = block.header
         return applied
+
+    def publish(self) -> Published:
+        """Show the chain as it is now; call it between two blocks."""
+        self.published = publish(self.replica, self._header)
+        return self.published
 
     @property
     def saved_height(self) -> int:
@@ -109,15 +121,19 @@ class Chain:
         if self.height > self._saved_height:
             self.save_checkpoint(self.take_checkpoint())
 
-    def _replay(self, height: int) -> None:
+    def _stored(self, height: int) -> Block:
         stored = self._blocks.block(height)
         if stored is None:
             raise StorageCorrupt("blocks", f"height {height}", "it is missing")
         try:
-            block = decode_block(stored)
+            return decode_block(stored)
         except CodecError as error:
             raise StorageCorrupt("blocks", f"height {height}", str(error)) from error
+
+    def _replay(self, height: int) -> None:
+        block = self._stored(height)
         applied = self.replica.execute(block)
+        self._header = block.header
         results = self._blocks.results(height)
         if results is None:
             self._blocks.put_results(height, applied.results_bytes, list(applied.transaction_ids))

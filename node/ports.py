@@ -1,0 +1,55 @@
+"""The ports of a node: what another engine, a key in hardware or an indexer would plug into.
+
+A port is a few methods and a promise. Whoever calls it knows nothing else of what stands behind it, and
+whoever stands behind it need not know the node. A fourth one, the transport, is that of `node.peers`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from consensus.messages import Certificate
+from node.published import Published
+from node.replica import AppliedBlock
+from wire.blocks import Block
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """One block that was decided, executed and stored with its results."""
+
+    block: Block
+    certificate: Certificate
+    applied: AppliedBlock
+    published: Published  # what the node shows from now on
+
+
+class Commits(Protocol):
+    """A listener to commits; a node has a list of them (`Node.listeners`)."""
+
+    def committed(self, commit: Committed) -> None:
+        """Hear of a block: every height once, in order, on the event loop, before the next one is executed.
+
+        It must not wait, and what it does is done before the next height begins: keep it short, or set an
+        event that a task of your own waits for. Blocks executed again when a node starts are not told:
+        whoever keeps something for longer than the process reads from the block log what it missed.
+        """
+
+
+class Signing(Protocol):
+    """A validator's key: in memory today, in hardware or at another machine tomorrow."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The Ed25519 key, 32 bytes, under which signatures verify."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature of `message`, 64 bytes; the same again for the same message (RFC 8032).
+
+        Called off the event loop, may take as long as a network does, and is never called inside a
+        transaction of any store: what is to be signed is durable before, by `storage.signer`. Raises
+        SigningFailed when the key cannot be reached: then the validator is silent in that step.
+        """
+
+
+class SigningFailed(Exception):
+    """The key did not sign: it is locked, or cannot be reached."""

@@ -1,0 +1,66 @@
+"""What a node shows of its chain: an immutable value, made anew between two blocks.
+
+Whoever is not the driver reads this and nothing else of the replica. It is whole at every moment, also while
+the next block is being executed, and never changes: to see what is new, look again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from consensus.messages import Validator
+from ledger.parameters import Parameters
+from node.replica import Replica
+from wire.blocks import Header
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredNode:
+    """A node in the ledger's registry."""
+
+    name: str
+    institution: str
+    public_key: bytes
+    power: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The chain after the block of `height`; 0 and no header before the first."""
+
+    height: int
+    header: Header | None
+    genesis_hash: bytes
+    time_ms: int  # header time of the last block; that of the genesis before the first
+    state_root: bytes
+    parameters: Parameters
+    validators: tuple[Validator, ...]  # those who decide the next height
+    nodes: tuple[RegisteredNode, ...]  # in the order of the registry
+    roots: Mapping[str, bytes]  # each institution's certificate authority (DER)
+
+    @property
+    def powers(self) -> dict[str, int]:
+        """The power of each validator by the name of its node."""
+        return {node.name: node.power for node in self.nodes if node.power > 0}
+
+    def node(self, name: str) -> RegisteredNode | None:
+        """The node of that name, if the registry has it."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+
+def publish(replica: Replica, header: Header | None) -> Published:
+    """What there is to show of `replica`, whose last block has `header`. Call it between two blocks."""
+    institutions = replica.state.institutions
+    return Published(
+        height=replica.height,
+        header=header,
+        genesis_hash=replica.genesis_hash,
+        time_ms=replica.last_time_ms,
+        state_root=replica.state_root,
+        parameters=replica.parameters,
+        validators=replica.validators,
+        nodes=tuple(
+            RegisteredNode(node.name, institutions[node.institution].name, node.public_key, node.power)
+            for node in replica.state.nodes
+        ),
+        roots={institution.name: institution.ca_root for institution in institutions},
+    )
