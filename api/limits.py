@@ -2,7 +2,7 @@
 
 # requests
 REQUEST_BYTES_MAX = 8 * 1024 * 1024  # a request that submits many transactions
-RESPONSE_BYTES_MAX = 16 * 1024 * 1024  # a page of records, a block's list of transactions
+RESPONSE_BYTES_MAX = 18 * 1024 * 1024  # a page of records; one raw block of the largest size
 
 # objects
 VALUE_CHARACTERS_MAX = 64  # of a wrong value that an error repeats
@@ -12,7 +12,9 @@ PROOF_BYTES_MAX = 8 * 1024 * 1024
 CERTIFICATE_BYTES_MAX = 32 * 1024
 CHANGES_MAX = 1024  # changes of the validator set in one proof
 
-# queries
+# reads
 PAGE_MAX = 1000
+PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
+BYTES_PAGE_MAX = 8 * 1024 * 1024  # of raw blocks and certificates in a page; a larger block goes alone
 SUBMIT_MANY_MAX = 4096
 WAIT_MS_MAX = 60_000

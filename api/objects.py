@@ -1,7 +1,7 @@
-"""JSON objects from the Structs of api.queries and back, by the types that their fields declare.
+"""JSON objects from the Structs of api.reads and back, by the types that their fields declare.
 
 Bytes are lower-case hex, except where the field says base64; amounts and other u64 values are decimal
-strings; enumerations are their members' names in lower case; absent values are null. On the way in,
+strings; enumerations are their members' names in lower case; absent values are null. In parameters
 enumerations may be numbers, and base64 fields may be hex: text of lower-case hex digits alone is hex.
 `schema` describes the same in JSON Schema.
 """
@@ -117,7 +117,7 @@ def _reader(kind: Any, surplus_refused: bool) -> Reader:
     if get_origin(kind) is tuple:
         return _tuple_reader(_reader(get_args(kind)[0], surplus_refused), metas)
     if kind is bytes:
-        return _bytes_reader(form, metas)
+        return _bytes_reader(form, metas, surplus_refused)
     if kind is int and form == "decimal":
         return _decimal_reader(metas)
     if kind is int:
@@ -202,15 +202,17 @@ def _tuple_reader(item: Reader, metas: tuple[Meta, ...]) -> Reader:
     return read
 
 
-def _bytes_reader(form: str, metas: tuple[Meta, ...]) -> Reader:
+def _bytes_reader(form: str, metas: tuple[Meta, ...], from_people: bool) -> Reader:
+    """A reply's base64 is base64; of parameters, which people type, text of hex digits alone is hex."""
     shortest, longest = _length_bounds(metas)
+    may_be_hex = from_people or form != "base64"
 
     def read(value: Any, path: str) -> bytes:
         if not isinstance(value, str):
             raise FieldFault(path, value, "must be text")
         if len(value) > 2 * longest:
             raise FieldFault(path, f"{len(value)} characters", f"must hold at most {longest} bytes")
-        if len(value) % 2 == 0 and _HEX.fullmatch(value):
+        if may_be_hex and len(value) % 2 == 0 and _HEX.fullmatch(value):
             data = bytes.fromhex(value)
         elif form == "base64":
             try:

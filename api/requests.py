@@ -23,16 +23,16 @@ class FrameError(ValueError):
     """The other side broke the framing: the connection cannot be used any further."""
 
 
-class Status(IntEnum):
+class Outcome(IntEnum):
     """What a response's body is."""
 
-    ANSWER = 0  # the reply that api.queries declares for the query
+    ANSWER = 0  # the reply that api.reads declares for the query
     REFUSED = 1  # a Refusal: the question was understood, and the answer is no
     BUSY = 2  # a Refusal: too much is under way, ask again later
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One question: `query` is its name in api.queries, `body` the encoding of its Struct."""
+    """One question: `query` is the name of a read (api.reads), `body` the encoding of its Question."""
 
     number: Number
     query: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -43,7 +43,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     """The answer to the request of the same number."""
 
     number: Number
-    status: Status
+    outcome: Outcome
     body: bytes
 
 

@@ -1,25 +1,57 @@
-"""`mohur query`: one command for each read that a gateway answers, made from api.queries itself."""
+"""`mohur query`: one command for each read that a gateway answers, made from api.reads itself."""
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from api.objects import FieldFault, fields, from_params, to_object
-from api.queries import QUERIES, Message
 from cli.calls import Rpc, calling
 from cli.limits import CELL_CHARACTERS_MAX, COLUMNS_MAX
 from cli.output import Exit, Json, fail, show, table
 
-app = typer.Typer(no_args_is_help=True, help="Ask a gateway about the chain, the ledger and its node.")
+if TYPE_CHECKING:
+    from api.declare import Read
 
 NOT_HERE = frozenset({"tx_submit", "tx_submitMany", "tx_wait", "proof_get"})  # `mohur tx`, `mohur proof`
 
 
-def _command(name: str, query: type[Message]) -> Callable[..., None]:
-    """The command of one query: what it requires are arguments, the rest options."""
-    described = fields(query)
+class _Group(TyperGroup):
+    """Makes its commands when they are first looked at: what declares them loads the whole ledger."""
+
+    @property
+    def commands(self) -> Any:
+        return _commands()
+
+    @commands.setter
+    def commands(self, given: Any) -> None:
+        """What typer would put here is empty: nothing is declared on `app`."""
+
+
+@cache
+def _commands() -> Any:
+    """One command for each read, by name."""
+    from api.reads import READS
+
+    made = typer.Typer()
+    for name, read in READS.items():
+        if name not in NOT_HERE:
+            made.command(name, help=read.description)(_command(read))
+    return typer.main.get_group(made).commands
+
+
+app = typer.Typer(
+    cls=_Group, no_args_is_help=True, help="Ask a gateway about the chain, the ledger and its node."
+)
+
+
+def _command(read: "Read[Any, Any]") -> Callable[..., None]:
+    """The command of one read: what it requires are arguments, the rest options."""
+    from api.objects import FieldFault, fields, from_params, to_object
+
+    described = fields(read.query)
 
     def command(**given: Any) -> None:
         rpc, as_json = given.pop("rpc"), given.pop("as_json")
@@ -27,11 +59,11 @@ def _command(name: str, query: type[Message]) -> Callable[..., None]:
             field: _value(given[field], shape) for field, shape, _ in described if given[field] is not None
         }
         try:
-            asked = from_params(params, query)
+            asked = from_params(params, read.query)
         except FieldFault as fault:
             fail(Exit.USAGE, "params", str(fault), as_json=as_json)
         with calling(rpc, as_json=as_json) as client:
-            values = to_object(client.ask(name, asked))
+            values = to_object(client.ask(asked))
         show(values, as_json=as_json, text=lambda: _print(values))
 
     parameters = []
@@ -43,7 +75,7 @@ def _command(name: str, query: type[Message]) -> Callable[..., None]:
     parameters += [_parameter("rpc", Rpc, inspect.Parameter.empty), _parameter("as_json", Json, False)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = query.__doc__
+    command.__doc__ = read.description
     return command
 
 
@@ -87,8 +119,3 @@ def _cell(value: Any) -> str:
     """One cell of a list, where an answer's long values would leave no room for the others."""
     text = _words(value)
     return text if len(text) <= CELL_CHARACTERS_MAX else text[: CELL_CHARACTERS_MAX - 3] + "..."
-
-
-for _name, (_query, _) in QUERIES.items():
-    if _name not in NOT_HERE:
-        app.command(_name, help=inspect.cleandoc(_query.__doc__ or ""))(_command(_name, _query))

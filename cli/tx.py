@@ -11,7 +11,8 @@ from cli.calls import PassphraseFile, Rpc, calling, wallet_of
 from cli.output import Exit, Json, fail, reported, show, table
 
 if TYPE_CHECKING:
-    from api.queries import ProposalReply, TransactionResult
+    from api.reads.proposals import ProposalReply
+    from api.reads.transactions import TransactionResult
     from ledger.schema import Payload
 
 app = typer.Typer(no_args_is_help=True, help="Send transactions, approve proposals, look for results.")

@@ -8,10 +8,14 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from api.declare import Read
+from api.fields import Shown
+from api.reads import Reads
 from client.rpc import RETRY_S, AsyncClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=Shown)
 
 
 def _sync(
@@ -26,8 +30,11 @@ def _sync(
     return call  # type: ignore[return-value]
 
 
-class Client:
-    """A gateway at `url`: `with Client(url) as client`. One Trio event loop runs behind it, in a thread."""
+class Client(Reads):
+    """A gateway at `url`: `with Client(url) as client`. One Trio event loop runs behind it, in a thread.
+
+    Every read of `api.reads` is a method: `client.holding_get(5)`.
+    """
 
     portal: BlockingPortal
     asynchronous: AsyncClient
@@ -50,28 +57,15 @@ class Client:
     ) -> None:
         self._stack.close()
 
-    chain_status = _sync(AsyncClient.chain_status)
-    chain_block = _sync(AsyncClient.chain_block)
-    tx_get = _sync(AsyncClient.tx_get)
-    tx_wait = _sync(AsyncClient.tx_wait)
-    signer_get = _sync(AsyncClient.signer_get)
-    account_get = _sync(AsyncClient.account_get)
-    holding_get = _sync(AsyncClient.holding_get)
-    holding_list = _sync(AsyncClient.holding_list)
-    instrument_get = _sync(AsyncClient.instrument_get)
-    instrument_list = _sync(AsyncClient.instrument_list)
-    offer_list = _sync(AsyncClient.offer_list)
-    programme_get = _sync(AsyncClient.programme_get)
-    fixing_get = _sync(AsyncClient.fixing_get)
-    vasp_get = _sync(AsyncClient.vasp_get)
-    vasp_list = _sync(AsyncClient.vasp_list)
-    institution_list = _sync(AsyncClient.institution_list)
-    policy_list = _sync(AsyncClient.policy_list)
-    parameter_get = _sync(AsyncClient.parameter_get)
-    proposal_get = _sync(AsyncClient.proposal_get)
-    proposal_list = _sync(AsyncClient.proposal_list)
-    proof_get = _sync(AsyncClient.proof_get)
-    node_health = _sync(AsyncClient.node_health)
+    def bound(self, read: Read[P, T]) -> Callable[P, T]:
+        """A declared read as a method of this client."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return self.portal.call(partial(self.asynchronous.bound(read), *args, **kwargs))
+
+        call.__name__, call.__doc__ = read.function.__name__, read.description
+        return call
+
     discover = _sync(AsyncClient.discover)
     genesis_hash = _sync(AsyncClient.genesis_hash)
     align = _sync(AsyncClient.align)

@@ -6,35 +6,39 @@ often they arrive. So a call that finds no gateway, or a gateway without its nod
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx2
 import trio
 
-from api import queries
+from api.declare import Question, Read
+from api.fields import Shown
 from api.objects import FieldFault, from_object, to_object
-from api.queries import PAGE_DEFAULT, QUERIES, Message
+from api.reads import READS, Reads
+from api.reads.transactions import SubmittedView, TransactionResult, TxSubmitReply
 from client.errors import BadReply, CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.limits import BACKOFF_S_MAX, BACKOFF_S_MIN, CONNECTIONS_MAX
 from client.transactions import Signed
 from client.wallet import Wallet
-from ledger.documents import ProposalStatus
 
 RETRY_S = 10.0
 CALL_S = 90.0  # longer than the longest tx_wait
-WAIT_MS = 10_000
 RESEND_MS = 2_000  # a node that lost its pool is given the bytes again after so long
 COMMIT_S = 30.0
 # The gateway's own codes for "not now": no node, node busy, node slow, gateway busy.
 PASSING_CODES = frozenset({-32001, -32002, -32003, -32004})
 
-R = TypeVar("R", bound=Message)
+P = ParamSpec("P")
+R = TypeVar("R", bound=Shown)
 
 
-class AsyncClient:
-    """A gateway at `url`, spoken to under Trio: `async with AsyncClient(url) as client`."""
+class AsyncClient(Reads):
+    """A gateway at `url`, spoken to under Trio: `async with AsyncClient(url) as client`.
+
+    Every read of `api.reads` is a method: `await client.holding_get(5)`.
+    """
 
     def __init__(
         self, url: str, *, retry_s: float = RETRY_S, transport: httpx2.AsyncBaseTransport | None = None
@@ -58,99 +62,16 @@ class AsyncClient:
     ) -> None:
         await self._http.aclose()
 
-    # --- reads ------------------------------------------------------------------------------------------
+    # --- reads: the methods of `Reads` -------------------------------------------------------------------
 
-    async def chain_status(self) -> queries.ChainStatusReply:
-        return await self._ask("chain_status", queries.ChainStatus(), queries.ChainStatusReply)
+    def bound(self, read: Read[P, R]) -> Callable[P, Awaitable[R]]:
+        """A declared read as a method of this client."""
 
-    async def chain_block(self, block: int | None = None) -> queries.ChainBlockReply:
-        return await self._ask("chain_block", queries.ChainBlock(block=block), queries.ChainBlockReply)
+        async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            return await self._ask(read, read.question(*args, **kwargs))
 
-    async def tx_get(self, tx_id: bytes) -> queries.TxReply:
-        return await self._ask("tx_get", queries.TxGet(tx_id=tx_id), queries.TxReply)
-
-    async def tx_wait(self, tx_id: bytes, timeout_ms: int = WAIT_MS) -> queries.TxReply:
-        return await self._ask("tx_wait", queries.TxWait(tx_id=tx_id, timeout_ms=timeout_ms), queries.TxReply)
-
-    async def signer_get(self, signer: int | bytes) -> queries.SignerReply:
-        return await self._ask("signer_get", queries.SignerGet(signer=signer), queries.SignerReply)
-
-    async def account_get(self, account: int) -> queries.AccountReply:
-        return await self._ask("account_get", queries.AccountGet(account=account), queries.AccountReply)
-
-    async def holding_get(self, holding: int) -> queries.HoldingReply:
-        return await self._ask("holding_get", queries.HoldingGet(holding=holding), queries.HoldingReply)
-
-    async def holding_list(
-        self,
-        *,
-        account: int | None = None,
-        instrument: int | None = None,
-        cursor: int = 0,
-        limit: int = PAGE_DEFAULT,
-    ) -> queries.HoldingListReply:
-        query = queries.HoldingList(account=account, instrument=instrument, cursor=cursor, limit=limit)
-        return await self._ask("holding_list", query, queries.HoldingListReply)
-
-    async def instrument_get(self, instrument: int | str) -> queries.InstrumentReply:
-        query = queries.InstrumentGet(instrument=instrument)
-        return await self._ask("instrument_get", query, queries.InstrumentReply)
-
-    async def instrument_list(
-        self, *, cursor: int = 0, limit: int = PAGE_DEFAULT
-    ) -> queries.InstrumentListReply:
-        query = queries.InstrumentList(cursor=cursor, limit=limit)
-        return await self._ask("instrument_list", query, queries.InstrumentListReply)
-
-    async def offer_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.OfferListReply:
-        query = queries.OfferList(cursor=cursor, limit=limit)
-        return await self._ask("offer_list", query, queries.OfferListReply)
-
-    async def programme_get(self, programme: int | str) -> queries.ProgrammeReply:
-        query = queries.ProgrammeGet(programme=programme)
-        return await self._ask("programme_get", query, queries.ProgrammeReply)
-
-    async def fixing_get(self, fixing: int | None = None) -> queries.FixingReply:
-        return await self._ask("fixing_get", queries.FixingGet(fixing=fixing), queries.FixingReply)
-
-    async def vasp_get(self, vasp: int | str) -> queries.VaspReply:
-        return await self._ask("vasp_get", queries.VaspGet(vasp=vasp), queries.VaspReply)
-
-    async def vasp_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.VaspListReply:
-        query = queries.VaspList(cursor=cursor, limit=limit)
-        return await self._ask("vasp_list", query, queries.VaspListReply)
-
-    async def institution_list(
-        self, *, cursor: int = 0, limit: int = PAGE_DEFAULT
-    ) -> queries.InstitutionListReply:
-        query = queries.InstitutionList(cursor=cursor, limit=limit)
-        return await self._ask("institution_list", query, queries.InstitutionListReply)
-
-    async def policy_list(self, *, cursor: int = 0, limit: int = PAGE_DEFAULT) -> queries.PolicyListReply:
-        query = queries.PolicyList(cursor=cursor, limit=limit)
-        return await self._ask("policy_list", query, queries.PolicyListReply)
-
-    async def parameter_get(self, name: str) -> queries.ParameterReply:
-        return await self._ask("parameter_get", queries.ParameterGet(name=name), queries.ParameterReply)
-
-    async def proposal_get(self, proposal: int) -> queries.ProposalReply:
-        return await self._ask("proposal_get", queries.ProposalGet(proposal=proposal), queries.ProposalReply)
-
-    async def proposal_list(
-        self,
-        *,
-        status: ProposalStatus | None = None,
-        cursor: int = 0,
-        limit: int = PAGE_DEFAULT,
-    ) -> queries.ProposalListReply:
-        query = queries.ProposalList(status=status, cursor=cursor, limit=limit)
-        return await self._ask("proposal_list", query, queries.ProposalListReply)
-
-    async def proof_get(self, holding: int) -> queries.ProofReply:
-        return await self._ask("proof_get", queries.ProofGet(holding=holding), queries.ProofReply)
-
-    async def node_health(self) -> queries.NodeHealthReply:
-        return await self._ask("node_health", queries.NodeHealth(), queries.NodeHealthReply)
+        call.__name__, call.__doc__ = read.function.__name__, read.description
+        return call
 
     async def discover(self) -> dict[str, Any]:
         """The gateway's OpenRPC document."""
@@ -172,22 +93,21 @@ class AsyncClient:
         wallet.align(await self.signer_get(wallet.public_key))
         return wallet
 
-    async def submit(self, raw: bytes, chain: bytes | None = None) -> queries.TxSubmitReply:
+    async def submit(self, raw: bytes, chain: bytes | None = None) -> TxSubmitReply:
         """Hand in a transaction's bytes. Raises CallRefused with the ledger's code."""
         chain = await self.genesis_hash() if chain is None else chain
-        return await self._ask("tx_submit", queries.TxSubmit(chain=chain, tx=raw), queries.TxSubmitReply)
+        return await self.tx_submit(chain, raw)
 
     async def submit_many(
         self, raws: Iterable[bytes], chain: bytes | None = None
-    ) -> tuple[queries.SubmittedView, ...]:
+    ) -> tuple[SubmittedView, ...]:
         """Hand in several; one item for each, in order. A refused one refuses no other."""
         chain = await self.genesis_hash() if chain is None else chain
-        query = queries.TxSubmitMany(chain=chain, txs=tuple(raws))
-        return (await self._ask("tx_submitMany", query, queries.TxSubmitManyReply)).items
+        return (await self.tx_submit_many(chain, tuple(raws))).items
 
     async def outcome(
         self, raw: bytes, tx_id: bytes, *, chain: bytes | None = None, timeout_s: float = COMMIT_S
-    ) -> queries.TransactionResult:
+    ) -> TransactionResult:
         """Submit and stay until the transaction is in a block, sending the same bytes again whenever the node
         no longer knows them. Raises CallRefused if no block may hold it, NotCommitted when time is up.
 
@@ -219,7 +139,7 @@ class AsyncClient:
 
     async def send(
         self, signed: Signed, wallet: Wallet | None = None, *, timeout_s: float = COMMIT_S
-    ) -> queries.TransactionResult:
+    ) -> TransactionResult:
         """Carry a transaction to its result and tell the wallet. Raises TransactionRefused if the ledger
         refused it inside a block, CallRefused if it never got into one."""
         try:
@@ -243,7 +163,7 @@ class AsyncClient:
 
     async def perform(
         self, wallet: Wallet, kind: str, /, *, timeout_s: float = COMMIT_S, **fields: Any
-    ) -> queries.TransactionResult:
+    ) -> TransactionResult:
         """Build, sign and send a transaction of `kind` from its payload's fields."""
         if not wallet.aligned:
             await self.align(wallet)
@@ -251,15 +171,15 @@ class AsyncClient:
 
     # --- calls ------------------------------------------------------------------------------------------
 
-    async def ask(self, name: str, query: Message) -> Message:
-        """Any query of api.queries by its name; the methods above are this, with their types."""
-        return await self._ask(name, query, QUERIES[name][1])
+    async def ask(self, question: Question) -> Shown:
+        """Any question: `Reads.holding_get.question(5)`."""
+        return await self._ask(READS[question.method], question)
 
-    async def batch(self, calls: Sequence[tuple[str, Message]]) -> list[Message | CallRefused]:
-        """Several calls in one request; for each, in order, its reply or the error that answers it."""
-        if not calls:
+    async def batch(self, questions: Sequence[Question]) -> list[Shown | CallRefused]:
+        """Several questions in one request; for each, in order, its reply or the error that answers it."""
+        if not questions:
             return []
-        requests = [self._request(name, to_object(query)) for name, query in calls]
+        requests = [self._request(question.method, to_object(question)) for question in questions]
         answers = await self._post(requests)
         if not isinstance(answers, list):
             raise (
@@ -268,19 +188,19 @@ class AsyncClient:
                 else BadReply("a batch is answered by an array")
             )
         by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
-        replies: list[Message | CallRefused] = []
-        for request, (name, _) in zip(requests, calls, strict=True):
+        replies: list[Shown | CallRefused] = []
+        for request, question in zip(requests, questions, strict=True):
             answer = by_id.get(request["id"])
             if answer is None:
-                raise BadReply(f"{name}: the batch holds no answer to it")
+                raise BadReply(f"{question.method}: the batch holds no answer to it")
             if "error" in answer:
                 replies.append(_refusal(answer))
             else:
-                replies.append(_read(name, answer.get("result"), QUERIES[name][1]))
+                replies.append(_read(READS[question.method], answer.get("result")))
         return replies
 
-    async def _ask(self, name: str, query: Message, reply: type[R]) -> R:
-        return _read(name, await self._call(name, to_object(query)), reply)
+    async def _ask(self, read: Read[Any, R], question: Question) -> R:
+        return _read(read, await self._call(read.name, to_object(question)))
 
     async def _call(self, name: str, params: dict[str, Any]) -> Any:
         """One call, repeated until it is answered otherwise than by `not now`."""
@@ -322,11 +242,11 @@ class AsyncClient:
             ) from error
 
 
-def _read(name: str, result: Any, reply: type[R]) -> R:
+def _read(read: Read[Any, R], result: Any) -> R:
     try:
-        return from_object(result, reply)
+        return from_object(result, read.reply)
     except FieldFault as fault:
-        raise BadReply(f"{name}: result: {fault}") from fault
+        raise BadReply(f"{read.name}: result: {fault}") from fault
 
 
 def _may_pass(refused: CallRefused) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.queries import SignerReply
+from api.reads.accounts import SignerReply
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from api.queries import TransactionResult
+from api.reads.transactions import TransactionResult
 from client.errors import CallRefused
 from client.rpc import AsyncClient
 from client.transactions import Signed, payload

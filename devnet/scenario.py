@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import trio
 
-from api.queries import InstrumentReply
+from api.reads.instruments import InstrumentReply
 from client.errors import CallRefused, TransactionRefused
 from client.rpc import AsyncClient
 from client.transactions import holding_rows, offer_rows, transfer_rows

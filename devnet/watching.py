@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import trio
 
-from api.queries import ChainStatusReply
+from api.reads.chain import ChainStatusReply
 from client.rpc import AsyncClient
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork

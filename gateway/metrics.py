@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from api.queries import QUERIES
+from api.reads import READS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -40,7 +40,7 @@ class Metrics:
     def called(self, method: str, code: int) -> None:
         """Count a call; methods that do not exist count as one, so that callers cannot grow the metrics."""
         self._calls.labels(
-            method if method in QUERIES or method == "rpc.discover" else "unknown", str(code)
+            method if method in READS or method == "rpc.discover" else "unknown", str(code)
         ).inc()
 
     def answered(self, body_bytes: int, seconds: float) -> None:

@@ -19,12 +19,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from api.objects import to_object
-from api.queries import NodeHealth, NodeHealthReply
+from api.reads import Reads
+from api.reads.running import NodeHealthReply
 from config.logs import configure_logging
 from config.settings import GatewaySettings, split_address
+from gateway.description import create_app
 from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, failure_body
 from gateway.limits import BODY_S_MAX, HEADER_BYTES_MAX
-from gateway.methods import create_app
 from gateway.metrics import Metrics
 from gateway.upstream import NodeLink
 
@@ -109,7 +110,7 @@ class Gateway:
 
     async def _health(self, request: Request) -> Response:
         try:
-            reply = await self.link.ask("node_health", NodeHealth())
+            reply = await self.link.ask(Reads.node_health.question())
         except RpcError as error:
             return JSONResponse({"ok": False, "connected": self.link.connected, "error": error.data}, 503)
         if not isinstance(reply, NodeHealthReply):

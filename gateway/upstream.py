@@ -6,19 +6,22 @@ the connection broke fails too, and may be asked again (submitting is idempotent
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 import trio
 
+from api.declare import Question, Read
+from api.fields import Shown
 from api.limits import RESPONSE_BYTES_MAX
-from api.queries import QUERIES, Message, TxWait
+from api.reads import READS
 from api.requests import (
     FrameError,
     FrameReader,
+    Outcome,
     Refusal,
     Request,
     Response,
-    Status,
     decode_response,
     request_frame,
 )
@@ -76,27 +79,29 @@ class NodeLink:
             _log.warning("connection to node lost", socket=str(self._path))
             await trio.sleep(delay)
 
-    async def ask(self, name: str, query: Message) -> Message:
-        """The node's reply to `query`. Raises RpcError if it refuses, or if there is no answer."""
-        if isinstance(query, TxWait):
-            limiter, timeout_s = self._waits, query.timeout_ms / 1000 + WAIT_MARGIN_S
+    async def ask(self, question: Question) -> Shown:
+        """The node's reply to `question`. Raises RpcError if it refuses, or if there is no answer."""
+        read = READS[question.method]
+        if read.waits:
+            timeout_ms: int = getattr(question, "timeout_ms")  # noqa: B009
+            limiter, timeout_s = self._waits, timeout_ms / 1000 + WAIT_MARGIN_S
         else:
             limiter, timeout_s = self._questions, ANSWER_S_MAX
         if self._frames is None:
             raise _unavailable(self._path)
         with trio.move_on_after(timeout_s):
             async with limiter:
-                return _reply(name, await self._exchange(name, query))
+                return _reply(read, await self._exchange(question))
         rule = f"the node did not answer within {timeout_s:g} s; ask again"
         raise RpcError(NODE_TIMEOUT, "Node timeout", "node_timeout", "", "", rule)
 
-    async def _exchange(self, name: str, query: Message) -> Response:
+    async def _exchange(self, question: Question) -> Response:
         number = self._number
         self._number = (number + 1) % 2**32
         pending = self._pending[number] = _Pending()
         try:
             try:
-                frame = request_frame(Request(number, name, pack(query)))
+                frame = request_frame(Request(number, question.method, pack(question)))
             except FrameError as error:
                 raise RpcError(
                     NODE_BUSY, "Request too large", "limit_exceeded", "params", "", str(error)
@@ -158,15 +163,16 @@ class NodeLink:
                     pending.answered.set()
 
 
-def _reply(name: str, response: Response) -> Message:
+def _reply(read: Read[Any, Any], response: Response) -> Shown:
     try:
-        if response.status is Status.ANSWER:
-            return unpack(response.body, QUERIES[name][1], RESPONSE_BYTES_MAX)
+        if response.outcome is Outcome.ANSWER:
+            reply: Shown = unpack(response.body, read.reply, RESPONSE_BYTES_MAX)
+            return reply
         refusal = unpack(response.body, Refusal, RESPONSE_BYTES_MAX)
     except CodecError as error:
-        _log.error("node's answer is not of its schema", query=name, error=str(error))
+        _log.error("node's answer is not of its schema", query=read.name, error=str(error))
         raise RpcError(INTERNAL_ERROR, "Internal error", "internal_error") from error
-    if response.status is Status.BUSY:
+    if response.outcome is Outcome.BUSY:
         raise RpcError(NODE_BUSY, "Node busy", refusal.name, refusal.field, refusal.value, refusal.rule)
     code = refusal.code or INTERNAL_ERROR
     raise RpcError(code, refusal.name, refusal.name, refusal.field, refusal.value, refusal.rule)

@@ -18,7 +18,6 @@ LOCAL_CONNECTIONS_MAX = 16
 QUEUE_MAX = 64  # requests of one connection read but not yet begun
 LOCAL_WAITERS_MAX = 256  # tx_wait of one connection
 SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
-PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows
 
 # mempool
 TRANSACTIONS_MAX = 100_000
@@ -31,9 +30,11 @@ PEERS_CONNECTIONS_MAX = 64
 STRANGERS_MAX = 64  # connections at once that have not said hello
 HANDSHAKES_MAX = 128  # connections at once that have not even shown a certificate
 
-# queries
+# view
 DECODED_BLOCKS_MAX = 8
-PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
+
+# proofs
+PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows
 
 # replica
 EVIDENCE_MAX = 4  # in one block; all of them stay in the checkpoint for as long as evidence may be old

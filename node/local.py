@@ -7,72 +7,38 @@ costs the node one bounded piece of work at a time. The worst it can do is to sl
 
 import os
 import stat
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import structlog
 import trio
 
-from api import queries as wire
+from api.declare import Place, Question, Read
+from api.fields import Shown
 from api.limits import REQUEST_BYTES_MAX
+from api.reads import READS
 from api.requests import (
     FrameError,
     FrameReader,
+    Outcome,
     Refusal,
     Request,
     Response,
-    Status,
     decode_request,
     response_frame,
 )
+from api.sources import Services
 from ledger.codes import Code, Refused
-from ledger.transactions import Transaction
-from node import queries
-from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, PROOF_S_MAX, QUEUE_MAX, SEND_S_MAX
-from node.mempool import Submission
-from node.proofs import StartedProof, finish_proof
-from node.queries import View
+from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, QUEUE_MAX, SEND_S_MAX
 from primitives.codec import CodecError, pack, unpack
 from storage.errors import StorageError
 
 WORKERS = 16  # requests of one connection being answered at once
-SUBMITS_PER_TURN = 64  # transactions of a tx_submitMany between two turns of the event loop
 RECEIVE_BYTES = 64 * 1024
 SOCKET_MODE = 0o660
 
 _log = structlog.get_logger("local")
-
-
-class Services(Protocol):
-    """What the socket needs of the node around it. Whatever is not `async` is short and reads or changes
-    the state's surroundings on the event loop; it is called only right after `quiet`."""
-
-    async def quiet(self) -> None:
-        """Return once no block is being executed; the state stands still until the caller next awaits."""
-
-    def view(self) -> View:
-        """The state after the last executed block."""
-
-    def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
-        """Take in a client's transaction. Raises Refused."""
-
-    def waiting(self, tx_id: bytes) -> Transaction | None:
-        """The transaction of that id in the mempool."""
-
-    async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
-        """Wait until a block with that transaction has been executed and its results stored."""
-
-    async def wait_height(self, height: int, timeout_s: float) -> bool:
-        """Wait until the block of `height` has been executed and its results stored."""
-
-    def health(self) -> wire.NodeHealthReply:
-        """Whether the chain advances, and if not, whose votes are missing."""
-
-    def start_proof(self, holding: int) -> StartedProof:
-        """`node.proofs.start_proof` on the node's replica. Raises Refused."""
 
 
 async def serve_local(
@@ -180,15 +146,16 @@ class _Connection:
             if not data:
                 return
             for request in requests:
-                if request.query != "tx_wait":
+                read = READS.get(request.query)
+                if read is None or not read.waits:
                     await self._put.send(request)
                 elif self._waiters < LOCAL_WAITERS_MAX:
                     self._waiters += 1
                     nursery.start_soon(self._wait, request)
                 else:
                     rule = f"{LOCAL_WAITERS_MAX} callers of this gateway wait already: try again"
-                    refusal = Refusal(0, "node_busy", "tx_wait", str(self._waiters), rule)
-                    await self._respond(Response(request.number, Status.BUSY, pack(refusal)))
+                    refusal = Refusal(0, "node_busy", request.query, str(self._waiters), rule)
+                    await self._respond(Response(request.number, Outcome.BUSY, pack(refusal)))
 
     async def _write(self, scope: trio.CancelScope) -> None:
         try:
@@ -215,149 +182,40 @@ class _Connection:
             frame = response_frame(response)
         except FrameError as error:
             refusal = Refusal(int(Code.LIMIT_EXCEEDED), "limit_exceeded", "reply", "", str(error))
-            frame = response_frame(Response(response.number, Status.REFUSED, pack(refusal)))
+            frame = response_frame(Response(response.number, Outcome.REFUSED, pack(refusal)))
         await self._send.send(frame)
 
 
 async def answer(services: Services, request: Request) -> Response:
     """The response to one request; a fault of ours is logged and refused, never raised."""
     try:
-        declared = wire.QUERIES.get(request.query)
-        if declared is None:
+        read = READS.get(request.query)
+        if read is None:
             raise Refused(Code.MALFORMED, "query", request.query, "there is no such query")
         try:
-            query = unpack(request.body, declared[0], REQUEST_BYTES_MAX)
+            question = unpack(request.body, read.query, REQUEST_BYTES_MAX)
         except CodecError as error:
             raise Refused(Code.MALFORMED, request.query, "", str(error)) from error
-        reply = await _reply(services, query)
-        return Response(request.number, Status.ANSWER, pack(reply))
+        reply = await _reply(services, read, question)
+        return Response(request.number, Outcome.ANSWER, pack(reply))
     except Refused as refused:
         refusal = Refusal(int(refused.code), refused.code.word, refused.field, refused.value, refused.rule)
     except StorageError as error:
         _log.error("query failed", query=request.query, error=str(error))
         refusal = Refusal(0, "storage_failed", "query", request.query, "the node cannot read its storage")
-    return Response(request.number, Status.REFUSED, pack(refusal))
-
-
-async def _reply(services: Services, query: wire.Message) -> wire.Message:
-    match query:
-        case wire.TxSubmit():
-            await services.quiet()
-            return _submit(services, query)
-        case wire.TxSubmitMany():
-            return await _submit_many(services, query)
-        case wire.TxGet():
-            await services.quiet()
-            return _transaction(services, query.tx_id)
-        case wire.TxWait():
-            if services.view().archive.find(query.tx_id) is None:
-                await services.wait_committed(query.tx_id, query.timeout_ms / 1000)
-            await services.quiet()
-            return _transaction(services, query.tx_id)
-        case wire.ChainBlock():
-            view = services.view()
-            return await _in_thread(partial(queries.answer_block, view.archive.blocks, view.height, query))
-        case wire.ProofGet():
-            return await _prove(services, query)
-        case wire.NodeHealth():
-            return services.health()
-        case _:
-            await services.quiet()
-            return queries.answer_read(services.view(), query)
+    return Response(request.number, Outcome.REFUSED, pack(refusal))
 
 
 _reading = trio.CapacityLimiter(2)
 
 
-async def _in_thread(read: Callable[[], wire.Message]) -> wire.Message:
-    return await trio.to_thread.run_sync(read, limiter=_reading)
-
-
-async def _prove(services: Services, query: wire.ProofGet) -> wire.ProofReply:
-    """The proof of a holding as it stands, once the next block has certified that state."""
-    await services.quiet()
-    started = services.start_proof(query.holding)
-    certified = await services.wait_height(started.height + 1, PROOF_S_MAX)
-    view = services.view()
-    blocks = view.archive.blocks
-    proof = (
-        await trio.to_thread.run_sync(finish_proof, started, blocks, limiter=_reading) if certified else None
-    )
-    if proof is None:
-        rule = f"no block after {started.height} has certified this state within {PROOF_S_MAX:g} s"
-        raise Refused(Code.WRONG_STATUS, "holding", query.holding, rule)
-    return wire.ProofReply(
-        height=view.height, holding=query.holding, proven_height=started.height, proof=proof
-    )
-
-
-def _check_chain(services: Services, chain: bytes) -> None:
-    ours = services.view().genesis_hash
-    if chain != ours:
-        raise Refused(Code.WRONG_CHAIN, "chain", chain, f"this node serves the chain {ours.hex()}")
-
-
-def _submit(services: Services, query: wire.TxSubmit) -> wire.TxSubmitReply:
-    _check_chain(services, query.chain)
-    submission, transaction = services.submit(query.tx)
-    view = services.view()
-    return wire.TxSubmitReply(
-        height=view.height,
-        tx_id=transaction.id,
-        accepted=True,
-        duplicate=submission is not Submission.ACCEPTED,
-        result=_first_result(view, submission, transaction),
-    )
-
-
-async def _submit_many(services: Services, query: wire.TxSubmitMany) -> wire.TxSubmitManyReply:
-    _check_chain(services, query.chain)
-    items = []
-    for position, raw in enumerate(query.txs):
-        if position % SUBMITS_PER_TURN == 0:
-            await trio.lowlevel.checkpoint()
+async def _reply(services: Services, read: Read[Any, Any], question: Question) -> Shown:
+    match read.place:
+        case Place.STATE:
             await services.quiet()
-        items.append(_submitted(services, raw))
-    return wire.TxSubmitManyReply(height=services.view().height, items=tuple(items))
-
-
-def _submitted(services: Services, raw: bytes) -> wire.SubmittedView:
-    try:
-        submission, transaction = services.submit(raw)
-    except Refused as refused:
-        refusal = wire.RefusalView(
-            code=int(refused.code),
-            name=refused.code.word,
-            field=refused.field,
-            value=refused.value,
-            rule=refused.rule,
-        )
-        return wire.SubmittedView(tx_id=None, accepted=False, duplicate=False, result=None, refusal=refusal)
-    return wire.SubmittedView(
-        tx_id=transaction.id,
-        accepted=True,
-        duplicate=submission is not Submission.ACCEPTED,
-        result=_first_result(services.view(), submission, transaction),
-        refusal=None,
-    )
-
-
-def _first_result(
-    view: View, submission: Submission, transaction: Transaction
-) -> wire.TransactionResult | None:
-    if submission is not Submission.COMMITTED:
-        return None
-    reply = queries.committed(view, transaction.id)
-    return None if reply is None else reply.result
-
-
-def _transaction(services: Services, tx_id: bytes) -> wire.TxReply:
-    view = services.view()
-    reply = queries.committed(view, tx_id)
-    if reply is not None:
-        return reply
-    transaction = services.waiting(tx_id)
-    if transaction is None:
-        rule = "this node has not seen it in a block, nor does it wait for one here"
-        raise Refused(Code.NOT_FOUND, "tx_id", tx_id, rule)
-    return queries.pending(view, transaction)
+            reply: Shown = read.answer(services.view(), question)
+        case Place.LOG:
+            reply = await trio.to_thread.run_sync(read.answer, services.view(), question, limiter=_reading)
+        case Place.NODE:
+            reply = await read.answer(services, question)
+    return reply

@@ -8,9 +8,9 @@ here decides: the block's own rules do, and the pool only repeats them early, so
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from heapq import heappop, heappush
 
+from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
 from ledger.transactions import Transaction, decode_transaction
@@ -19,14 +19,6 @@ from node.ports import Committed
 
 ACTS_RESERVE = 1024  # acts that find room in a pool full of transfers
 ACTS_RESERVE_BYTES = 4 * 1024 * 1024
-
-
-class Submission(IntEnum):
-    """What became of a transaction that was not refused."""
-
-    ACCEPTED = 0
-    PENDING = 1  # this very transaction waits already
-    COMMITTED = 2  # it is in a block
 
 
 @dataclass(slots=True)

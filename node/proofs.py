@@ -1,14 +1,21 @@
 """Makes the proof of one holding, in two steps: the state as it stands now is certified by the next header.
 
 `start_proof` takes what must be taken while the state stands still; once the next block is stored,
-`finish_proof` adds its header and certificate, and every change of validators since genesis.
+`finish_proof` adds its header and certificate, and every change of validators since genesis. `prove` does
+both, and waits in between.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import trio
+
 from api.proofs import PROOF_VERSION, Certified, Claim, HoldingProof, SetChange
+from api.reads.running import ProofReply
 from consensus.messages import Validator
+from ledger.codes import Code, Refused
 from ledger.proofs import StateProof, prove_holding
+from node.limits import PROOF_S_MAX
 from node.replica import Replica
 from primitives.codec import pack
 from storage.blocks import BlockStore
@@ -57,6 +64,25 @@ def finish_proof(started: StartedProof, blocks: BlockStore) -> bytes | None:
         started.state,
     )
     return pack(proof)
+
+
+_reading = trio.CapacityLimiter(2)
+
+
+async def prove(
+    replica: Replica, blocks: BlockStore, holding: int, wait_height: Callable[[int, float], Awaitable[bool]]
+) -> ProofReply:
+    """The proof of a holding as it stands, once `wait_height` says that the next block has certified it.
+    Raises Refused."""
+    started = start_proof(replica, holding)
+    certified = await wait_height(started.height + 1, PROOF_S_MAX)
+    proof = (
+        await trio.to_thread.run_sync(finish_proof, started, blocks, limiter=_reading) if certified else None
+    )
+    if proof is None:
+        rule = f"no block after {started.height} has certified this state within {PROOF_S_MAX:g} s"
+        raise Refused(Code.WRONG_STATUS, "holding", holding, rule)
+    return ProofReply(height=replica.height, holding=holding, proven_height=started.height, proof=proof)
 
 
 def _certified(blocks: BlockStore, height: int) -> Certified:

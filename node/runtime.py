@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 import trio
 
-from api.queries import NodeHealthReply, PeerView
+from api.reads.running import NodeHealthReply, PeerView, ProofReply
+from api.sources import Submission
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
@@ -19,14 +20,14 @@ from node.chain import Chain
 from node.driver import Driver, Heard, RunSync
 from node.health import Facts, verdict
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
-from node.mempool import Mempool, Submission
+from node.mempool import Mempool
 from node.peers import Peer, PeerName, Peers, Transport
 from node.ports import Commits, Committed
-from node.proofs import StartedProof, start_proof
+from node.proofs import prove
 from node.published import Published
-from node.queries import Archive, View
 from node.signer import Signer
 from node.sync import Sync
+from node.view import Archive, View
 from node.waiting import Commitments
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
@@ -257,8 +258,10 @@ class Node:
     async def wait_height(self, height: int, timeout_s: float) -> bool:
         return await self.commitments.wait_height(height, timeout_s)
 
-    def start_proof(self, holding: int) -> StartedProof:
-        return start_proof(self._chain.replica, holding)
+    async def prove(self, holding: int) -> ProofReply:
+        """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
+        await self.quiet()
+        return await prove(self._chain.replica, self._blocks, holding, self.wait_height)
 
     def health(self) -> NodeHealthReply:
         """Whether the chain advances, and if not, whose votes are missing."""

@@ -11,14 +11,18 @@ import httpx2
 import msgspec
 import trio
 
+from api.declare import Question
+from api.fields import Shown
 from api.limits import REQUEST_BYTES_MAX
-from api.queries import QUERIES, Message, NodeHealth, NodeHealthReply, ParameterGet, ParameterReply
-from api.requests import FrameReader, Refusal, Response, Status, decode_request, response_frame
+from api.reads import READS
+from api.reads.institutions import ParameterReply
+from api.reads.running import NodeHealthReply
+from api.requests import FrameReader, Outcome, Refusal, Response, decode_request, response_frame
 from config.settings import GatewayLimits, GatewaySettings
 from gateway.server import serve_gateway
 from primitives.codec import pack, unpack
 
-Answer = Message | Refusal | None  # None: no answer, ever
+Answer = Shown | Refusal | None  # None: no answer, ever
 
 HEALTHY = NodeHealthReply(
     height=7,
@@ -36,22 +40,23 @@ HEALTHY = NodeHealthReply(
 )
 
 
-def default_answer(query: Message) -> Answer:
+def default_answer(question: Question) -> Answer:
     """Health is good, every parameter is 5, nothing else exists."""
-    match query:
-        case NodeHealth():
+    match question.method:
+        case "node_health":
             return HEALTHY
-        case ParameterGet():
-            return ParameterReply(height=7, name=query.name, value=5, meaning="of a test")
-    return Refusal(300, "not_found", "query", type(query).__name__, "this node knows nothing")
+        case "parameter_get":
+            name: str = getattr(question, "name")  # noqa: B009
+            return ParameterReply(height=7, name=name, value=5, meaning="of a test")
+    return Refusal(300, "not_found", "query", question.method, "this node knows nothing")
 
 
 class ScriptedNode:
-    """Answers each query with what `answer` returns; `asked` keeps the queries."""
+    """Answers each question with what `answer` returns; `asked` keeps the questions."""
 
-    def __init__(self, answer: Callable[[Message], Answer] = default_answer) -> None:
+    def __init__(self, answer: Callable[[Question], Answer] = default_answer) -> None:
         self.answer = answer
-        self.asked: list[Message] = []
+        self.asked: list[Question] = []
 
     async def serve(self, path: Path, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
@@ -69,13 +74,13 @@ class ScriptedNode:
             while data := await stream.receive_some(65536):
                 for body in reader.feed(data):
                     request = decode_request(body)
-                    query = unpack(request.body, QUERIES[request.query][0], REQUEST_BYTES_MAX)
-                    self.asked.append(query)
-                    reply = self.answer(query)
+                    question = unpack(request.body, READS[request.query].query, REQUEST_BYTES_MAX)
+                    self.asked.append(question)
+                    reply = self.answer(question)
                     if reply is None:
                         continue
-                    status = Status.REFUSED if isinstance(reply, Refusal) else Status.ANSWER
-                    await stream.send_all(response_frame(Response(request.number, status, pack(reply))))
+                    outcome = Outcome.REFUSED if isinstance(reply, Refusal) else Outcome.ANSWER
+                    await stream.send_all(response_frame(Response(request.number, outcome, pack(reply))))
 
 
 class Front:
@@ -142,11 +147,11 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 10)
             await trio.sleep(0.01)
 
 
-async def until_asked(node: ScriptedNode, kind: type[Message], count: int = 1) -> None:
-    """Wait until the node has been asked so many queries of that kind."""
+async def until_asked(node: ScriptedNode, method: str, count: int = 1) -> None:
+    """Wait until the node has been asked so many questions of that method."""
 
     async def asked() -> bool:
-        return sum(isinstance(query, kind) for query in node.asked) >= count
+        return sum(question.method == method for question in node.asked) >= count
 
     await until(asked)
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import trio
 
-from api.queries import NodeHealthReply
+from api.reads.running import NodeHealthReply, ProofReply
+from api.sources import Submission
 from client.wallet import Wallet
 from ledger.admission import check_envelope
 from ledger.genesis import Genesis
 from ledger.transactions import Transaction
 from ledger.window import check as check_window
 from node.local import serve_local
-from node.mempool import Mempool, Submission
+from node.mempool import Mempool
 from node.ports import Commits, Committed
-from node.proofs import StartedProof, start_proof
-from node.queries import Archive, View
+from node.proofs import prove
+from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
 from testing.little_chain import LittleChain, key, make_genesis
@@ -92,8 +93,8 @@ class OneNode:
         self.wake()
         return await self.commitments.wait_height(height, timeout_s)
 
-    def start_proof(self, holding: int) -> StartedProof:
-        return start_proof(self.little.replica, holding)
+    async def prove(self, holding: int) -> ProofReply:
+        return await prove(self.little.replica, self.little.blocks, holding, self.wait_height)
 
     def health(self) -> NodeHealthReply:
         return HEALTHY

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from api.limits import REQUEST_BYTES_MAX
 from api.objects import FieldFault, from_object, from_params, schema, to_object
-from api.queries import QUERIES, HoldingGet, HoldingReply, InstrumentGet, ProposalList, SignerGet, TxSubmit
+from api.reads import READS, Reads
+from api.reads.accounts import HoldingReply
 from api.requests import (
     FrameError,
     FrameReader,
+    Outcome,
     Request,
     Response,
-    Status,
     decode_request,
     decode_response,
     request_frame,
@@ -27,7 +28,10 @@ from api.requests import (
 )
 from primitives.codec import CodecError, pack, unpack
 
-MESSAGES = sorted({kind for pair in QUERIES.values() for kind in pair}, key=lambda kind: kind.__name__)
+HOLDING_GET, INSTRUMENT_GET = Reads.holding_get, Reads.instrument_get
+MESSAGES = sorted(
+    {kind for read in READS.values() for kind in (read.query, read.reply)}, key=lambda kind: kind.__name__
+)
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
@@ -74,6 +78,16 @@ def test_every_query_and_reply_comes_back_from_msgpack_and_from_json(
     assert from_object(json.loads(json.dumps(to_object(message))), kind) == message
 
 
+def test_base64_of_hex_digits_alone_is_hex_only_where_people_type_it() -> None:
+    """`aab0` is three bytes in base64 and two in hex."""
+    question = Reads.tx_submit.question(chain=bytes(32), tx=b"i\xa6\xf4")
+    written = to_object(question)
+
+    assert written["tx"] == "aab0"
+    assert from_object(written, Reads.tx_submit.query) == question
+    assert from_params(written, Reads.tx_submit.query) == Reads.tx_submit.question(bytes(32), b"\xaa\xb0")
+
+
 def test_amounts_are_decimal_strings_and_bytes_lower_case_hex() -> None:
     reply = HoldingReply(
         height=1, holding=2, account=3, instrument=4, code="PKR", balance=2**64 - 1, locked=0, frozen=False
@@ -89,15 +103,15 @@ def test_amounts_are_decimal_strings_and_bytes_lower_case_hex() -> None:
         "locked": "0",
         "frozen": False,
     }
-    assert to_object(SignerGet(signer=b"\xab" * 32)) == {"signer": "ab" * 32}
+    assert to_object(Reads.signer_get.question(signer=b"\xab" * 32)) == {"signer": "ab" * 32}
 
 
 def test_parameters_with_an_unknown_field_are_refused_and_replies_with_one_are_read() -> None:
     with pytest.raises(FieldFault) as fault:
-        from_params({"holding": 1, "holdings": 2}, HoldingGet)
+        from_params({"holding": 1, "holdings": 2}, HOLDING_GET.query)
 
     assert (fault.value.field, fault.value.value) == ("holdings", "2")
-    assert from_object({"holding": 1, "holdings": 2}, HoldingGet) == HoldingGet(holding=1)
+    assert from_object({"holding": 1, "holdings": 2}, HOLDING_GET.query) == HOLDING_GET.question(holding=1)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +127,21 @@ def test_an_amount_that_is_not_a_canonical_decimal_string_is_refused(balance: ob
 
 
 def test_a_record_is_named_by_index_or_by_its_name() -> None:
-    assert from_params({"instrument": 5}, InstrumentGet) == InstrumentGet(instrument=5)
-    assert from_params({"instrument": "PKR"}, InstrumentGet) == InstrumentGet(instrument="PKR")
+    assert from_params({"instrument": 5}, INSTRUMENT_GET.query) == INSTRUMENT_GET.question(instrument=5)
+    assert from_params({"instrument": "PKR"}, INSTRUMENT_GET.query) == INSTRUMENT_GET.question(
+        instrument="PKR"
+    )
     with pytest.raises(FieldFault):
-        from_params({"instrument": [5]}, InstrumentGet)
+        from_params({"instrument": [5]}, INSTRUMENT_GET.query)
 
 
 def test_the_schema_says_what_is_required_and_what_a_field_may_be() -> None:
-    described = schema(ProposalList)
+    described = schema(Reads.proposal_list.query)
 
     assert described["required"] == []
     assert described["properties"]["limit"] == {"type": "integer", "minimum": 1, "maximum": 1000}
     assert "open" in described["properties"]["status"]["anyOf"][0]["enum"]
-    assert schema(TxSubmit)["required"] == ["chain", "tx"]
+    assert schema(Reads.tx_submit.query)["required"] == ["chain", "tx"]
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
@@ -135,7 +151,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 def test_frames_come_back_whole_however_the_stream_is_cut(size: int) -> None:
     requests = [Request(number, "tx_get", b"x" * number) for number in range(40)]
-    responses = [Response(number, Status.REFUSED, b"y" * number) for number in range(40)]
+    responses = [Response(number, Outcome.REFUSED, b"y" * number) for number in range(40)]
     inbound, outbound = FrameReader(1000), FrameReader(1000)
 
     heard = [

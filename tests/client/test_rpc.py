@@ -8,7 +8,8 @@ import httpx2
 import pytest
 import trio
 
-from api.queries import HoldingGet, ParameterGet, ParameterReply
+from api.reads import Reads
+from api.reads.institutions import ParameterReply
 from client.errors import BadReply, CallRefused, NotCommitted, Unreachable
 from client.rpc import AsyncClient
 
@@ -163,9 +164,9 @@ async def test_a_batch_is_one_request_and_its_answers_are_put_in_order() -> None
     async with script.client() as client:
         first, second, third = await client.batch(
             [
-                ("parameter_get", ParameterGet(name="idle_ms")),
-                ("holding_get", HoldingGet(holding=1)),
-                ("parameter_get", ParameterGet(name="idle_ms")),
+                Reads.parameter_get.question(name="idle_ms"),
+                Reads.holding_get.question(holding=1),
+                Reads.parameter_get.question(name="idle_ms"),
             ]
         )
 
@@ -179,4 +180,4 @@ async def test_a_batch_that_is_refused_whole_is_one_refusal() -> None:
     refused = {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "Invalid Request"}}
     async with Script(lambda number, body: refused).client() as client:
         with pytest.raises(CallRefused, match="Invalid Request"):
-            await client.batch([("parameter_get", ParameterGet(name="idle_ms"))])
+            await client.batch([Reads.parameter_get.question(name="idle_ms")])

@@ -6,16 +6,23 @@ from typing import Any
 import pytest
 import trio
 
-from api.queries import InstrumentKind, TransactionStatus
+from api.reads import Reads
+from api.reads.transactions import TransactionStatus
 from client import rpc, transactions
 from client.blocking import Client
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.rpc import AsyncClient
 from client.verification import ProofRefused, verify_proof
 from client.wallet import sign_together
-from ledger.documents import ProposalStatus, Stage
+from consensus.encoding import decode_certificate
+from consensus.messages import Validator
+from consensus.verification import verify_certificate
+from ledger.documents import InstrumentKind, ProposalStatus, Stage
+from ledger.genesis import genesis_hash
+from primitives.hashing import ZERO_HASH
 from testing.little_chain import Market, open_market, public, rows_of
 from testing.one_node import OneNode, one_node
+from wire.blocks import decode_block
 
 
 def market_of(node: OneNode) -> Market:
@@ -194,6 +201,31 @@ async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a
     spoiled[len(spoiled) // 2] ^= 1
     with pytest.raises(ProofRefused):
         verify_proof(bytes(spoiled), genesis)
+
+
+async def test_an_auditor_gets_the_whole_chain_in_pages_and_verifies_it_alone() -> None:
+    """Without a certificate of a node, and from the genesis alone."""
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market_of(node)
+        pages = [await client.chain_raw(1, bytes_max=4_000)]
+        while (following := pages[-1].next_block) is not None:
+            pages.append(await client.chain_raw(following, bytes_max=4_000))
+        genesis = node.little.genesis
+        beyond = await client.batch([Reads.chain_raw.question(pages[0].height + 1)])
+
+    raw = [item for page in pages for item in page.items]
+    validators = tuple(Validator(member.public_key, member.power) for member in genesis.nodes if member.power)
+    assert len(pages) > 2
+    assert [item.block for item in raw] == list(range(1, pages[0].height + 1))
+    parent = ZERO_HASH
+    for item in raw:
+        block, certificate = decode_block(item.encoded), decode_certificate(item.certificate)
+        assert block.header.parent == parent
+        assert certificate.value == block.header.hash()
+        verify_certificate(certificate, validators, genesis_hash(genesis))
+        parent = certificate.value
+    assert isinstance(beyond[0], CallRefused)
+    assert beyond[0].name == "not_found"
 
 
 async def test_every_read_is_answered_and_names_its_height() -> None:

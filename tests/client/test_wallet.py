@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.queries import SignerReply
+from api.reads.accounts import SignerReply
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import BadPayload

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import trio
 
-from api.queries import ChainBlockReply
+from api.reads.chain import ChainBlockReply
 from client.errors import CallRefused, Unreachable
 from client.rpc import AsyncClient
 from devnet.network import DevnetError, Network

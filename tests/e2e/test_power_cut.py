@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from api.queries import ChainStatusReply, TransactionResult
+from api.reads.chain import ChainStatusReply
+from api.reads.transactions import TransactionResult
 from client.rpc import AsyncClient
 from client.transactions import transfer_rows
 from client.wallet import Wallet

@@ -8,8 +8,8 @@ import trio
 from openrpc import RPCApp
 
 from config.settings import GatewayLimits
+from gateway.description import create_app
 from gateway.jsonrpc import Dispatcher, Method
-from gateway.methods import create_app
 
 
 class Calculator:

@@ -11,15 +11,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from api.queries import (
-    QUERIES,
-    Message,
-    ParameterGet,
-    TransactionResult,
-    TxSubmit,
-    TxSubmitReply,
-    TxWait,
-)
+from api.declare import Question
+from api.fields import Shown
+from api.reads import READS
+from api.reads.transactions import TransactionResult, TxSubmitReply
 from api.requests import Refusal
 from gateway import upstream
 from ledger.codes import Code
@@ -85,15 +80,15 @@ async def test_a_refusal_of_the_node_is_an_error_with_the_ledgers_code_and_data(
         "data": {
             "name": "not_found",
             "field": "query",
-            "value": "HoldingGet",
+            "value": "holding_get",
             "rule": "this node knows nothing",
         },
     }
 
 
 async def test_a_transaction_passes_as_base64_or_hex_and_its_result_comes_back() -> None:
-    def answer(query: Message) -> Message:
-        assert isinstance(query, TxSubmit)
+    def answer(query: Question) -> Shown:
+        assert query.method == "tx_submit"
         result = TransactionResult(
             block=6,
             position=0,
@@ -107,12 +102,12 @@ async def test_a_transaction_passes_as_base64_or_hex_and_its_result_comes_back()
         )
         return TxSubmitReply(height=7, tx_id=bytes(32), accepted=True, duplicate=True, result=result)
 
-    node = ScriptedNode(lambda query: answer(query) if isinstance(query, TxSubmit) else default_answer(query))
+    node = ScriptedNode(lambda query: answer(query) if query.method == "tx_submit" else default_answer(query))
     async with network(node) as front:
         first = await front.call("tx_submit", {"chain": GENESIS.hex(), "tx": "3q2+7w=="})
         second = await front.call("tx_submit", {"chain": GENESIS.hex(), "tx": "deadbeef"})
 
-    assert [query.tx for query in node.asked if isinstance(query, TxSubmit)] == [b"\xde\xad\xbe\xef"] * 2
+    assert [query.tx for query in node.asked if query.method == "tx_submit"] == [b"\xde\xad\xbe\xef"] * 2
     assert first["result"] == second["result"]
     assert first["result"]["duplicate"] is True
     assert first["result"]["result"]["name"] == "overdraft"
@@ -173,10 +168,10 @@ async def test_calls_of_a_batch_are_under_way_together_and_answered_in_order() -
 
 
 async def test_a_long_wait_holds_up_no_other_call() -> None:
-    node = ScriptedNode(lambda query: None if isinstance(query, TxWait) else default_answer(query))
+    node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
     async with network(node) as front, trio.open_nursery() as nursery:
         nursery.start_soon(front.call, "tx_wait", {"tx_id": "00" * 32, "timeout_ms": 60_000})
-        await until_asked(node, TxWait)
+        await until_asked(node, "tx_wait")
         with trio.fail_after(5):
             reply = await front.call("parameter_get", ["idle_ms"])
         nursery.cancel_scope.cancel()
@@ -270,7 +265,7 @@ async def test_without_its_node_the_gateway_says_so_and_it_comes_back_with_the_n
 async def test_a_call_under_way_fails_at_once_when_the_node_dies() -> None:
     with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
         path = Path(folder, "node.sock")
-        node = ScriptedNode(lambda query: None if isinstance(query, ParameterGet) else default_answer(query))
+        node = ScriptedNode(lambda query: None if query.method == "parameter_get" else default_answer(query))
         replies: list[dict[str, Any]] = []
 
         async def ask(front: Front) -> None:
@@ -280,7 +275,7 @@ async def test_a_call_under_way_fails_at_once_when_the_node_dies() -> None:
             await nodes.start(node.serve, path)
             await connected(front)
             callers.start_soon(ask, front)
-            await until_asked(node, ParameterGet)
+            await until_asked(node, "parameter_get")
             nodes.cancel_scope.cancel()
 
     assert replies[0]["error"]["data"]["name"] == "node_unavailable"
@@ -290,7 +285,7 @@ async def test_a_node_that_does_not_answer_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(upstream, "ANSWER_S_MAX", 0.1)
-    node = ScriptedNode(lambda query: None if isinstance(query, ParameterGet) else default_answer(query))
+    node = ScriptedNode(lambda query: None if query.method == "parameter_get" else default_answer(query))
     async with network(node) as front:
         reply = await front.call("parameter_get", ["idle_ms"])
 
@@ -298,11 +293,11 @@ async def test_a_node_that_does_not_answer_is_not_waited_for_without_end(
 
 
 async def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
-    node = ScriptedNode(lambda query: None if isinstance(query, TxWait) else default_answer(query))
+    node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
     async with network(node, requests=2) as front, trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(front.call, "tx_wait", {"tx_id": "00" * 32, "timeout_ms": 60_000})
-        await until_asked(node, TxWait, 2)
+        await until_asked(node, "tx_wait", 2)
         response = await front.post('{"jsonrpc": "2.0", "method": "chain_status", "id": 1}')
         nursery.cancel_scope.cancel()
 
@@ -337,7 +332,7 @@ async def test_discovery_describes_every_method_that_the_gateway_has() -> None:
 
     described = {method["name"]: method for method in document["methods"]}
     assert set(described) >= ISSUE_METHODS
-    assert set(described) == set(QUERIES)
+    assert set(described) == set(READS)
     assert [parameter["name"] for parameter in described["holding_list"]["params"]] == [
         "account",
         "instrument",

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from api.objects import fields
-from api.queries import QUERIES
+from api.reads import READS
 from cli.main import app
 from cli.output import Exit
 from config.settings import GatewaySettings, NodeSettings
@@ -129,12 +129,12 @@ def sections() -> dict[str, str]:
 
 
 def test_methods_are_those_of_the_gateway() -> None:
-    assert list(sections()) == list(QUERIES)
+    assert list(sections()) == list(READS)
 
 
-@pytest.mark.parametrize("method", list(QUERIES))
+@pytest.mark.parametrize("method", list(READS))
 def test_a_method_is_documented_as_it_is(method: str) -> None:
-    query, reply = QUERIES[method]
+    query, reply = READS[method].query, READS[method].reply
     text = sections()[method]
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
     assert [row[1].strip(" `") for row in rows] == [name for name, _, _ in fields(query)]
@@ -144,9 +144,9 @@ def test_a_method_is_documented_as_it_is(method: str) -> None:
     assert re.findall(r"`(\w+)`", result[1]) == [name for name, _, _ in fields(reply)]
 
 
-@pytest.mark.parametrize("method", list(QUERIES))
+@pytest.mark.parametrize("method", list(READS))
 def test_a_methods_example_is_of_its_schema(method: str) -> None:
-    query, reply = QUERIES[method]
+    query, reply = READS[method].query, READS[method].reply
     blocks = re.findall(r"(?:^    .*\n)+", sections()[method], re.MULTILINE)
     request, answer = (json.loads(block) for block in blocks)
     assert request["method"] == method

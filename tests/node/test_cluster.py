@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
+from api.sources import Submission
 from consensus.encoding import decode_input, encode_certificate
 from consensus.engine import Engine
 from consensus.messages import Certificate, Vote, VoteType
@@ -17,7 +18,6 @@ from consensus.verification import sign_bytes
 from ledger.codes import Refused
 from ledger.transactions import decode_transaction
 from node.chain import Chain, StateDivergence
-from node.mempool import Submission
 from node.peers import PeerName
 from node.runtime import Node
 from primitives.merkle import list_root

@@ -11,22 +11,16 @@ from typing import Any
 import pytest
 import trio
 
+from api.declare import Question
 from api.limits import RESPONSE_BYTES_MAX
-from api.queries import (
-    HoldingGet,
-    Message,
-    NodeHealth,
-    NodeHealthReply,
-    TxSubmit,
-    TxWait,
-)
-from api.requests import FrameReader, Refusal, Request, Response, Status, decode_response, request_frame
+from api.reads import Reads
+from api.reads.running import NodeHealthReply, ProofReply
+from api.requests import FrameReader, Outcome, Refusal, Request, Response, decode_response, request_frame
+from api.sources import Submission
 from ledger.codes import Code, Refused
 from node import local
 from node.local import serve_local
-from node.mempool import Submission
-from node.proofs import StartedProof
-from node.queries import View
+from node.view import View
 from primitives.codec import pack, unpack
 from storage.errors import StorageError
 from testing.front import HEALTHY
@@ -68,7 +62,7 @@ class Nothing:
         await trio.sleep(timeout_s)
         return False
 
-    def start_proof(self, holding: int) -> StartedProof:
+    async def prove(self, holding: int) -> ProofReply:
         raise Refused(Code.NOT_FOUND, "holding", holding, "of a test")
 
     def health(self) -> NodeHealthReply:
@@ -83,8 +77,8 @@ class Gateway:
         self._reader = FrameReader(RESPONSE_BYTES_MAX)
         self._responses: list[Response] = []
 
-    async def send(self, number: int, name: str, query: Message) -> None:
-        await self.stream.send_all(request_frame(Request(number, name, pack(query))))
+    async def send(self, number: int, question: Question) -> None:
+        await self.stream.send_all(request_frame(Request(number, question.method, pack(question))))
 
     async def receive(self) -> Response:
         while not self._responses:
@@ -127,19 +121,19 @@ async def gateway_to(path: Path) -> AsyncIterator[Gateway]:
 
 async def test_requests_are_answered_by_number_and_a_slow_one_holds_up_no_other() -> None:
     async with served() as path, gateway_to(path) as gateway:
-        await gateway.send(1, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
-        await gateway.send(2, "node_health", NodeHealth())
+        await gateway.send(1, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
+        await gateway.send(2, Reads.node_health.question())
         response = await gateway.receive()
 
-    assert (response.number, response.status) == (2, Status.ANSWER)
+    assert (response.number, response.outcome) == (2, Outcome.ANSWER)
     assert unpack(response.body, NodeHealthReply, 10_000) == HEALTHY
 
 
 async def test_a_refusal_carries_the_ledgers_code_field_value_and_rule() -> None:
     async with served() as path, gateway_to(path) as gateway:
-        await gateway.send(9, "tx_submit", TxSubmit(chain=bytes(32), tx=b"abcd"))
+        await gateway.send(9, Reads.tx_submit.question(chain=bytes(32), tx=b"abcd"))
         malformed = await gateway.receive()
-        await gateway.send(9, "tx_submit", TxSubmit(chain=b"\1" * 32, tx=b"abcd"))
+        await gateway.send(9, Reads.tx_submit.question(chain=b"\1" * 32, tx=b"abcd"))
         wrong = await gateway.receive()
 
     assert unpack(malformed.body, Refusal, 1000) == Refusal(
@@ -158,11 +152,11 @@ async def test_an_unknown_or_ill_formed_query_is_refused_and_the_connection_goes
     async with served() as path, gateway_to(path) as gateway:
         await gateway.stream.send_all(request_frame(Request(1, name, body)))
         refused = await gateway.receive()
-        await gateway.send(2, "node_health", NodeHealth())
+        await gateway.send(2, Reads.node_health.question())
         answered = await gateway.receive()
 
     assert unpack(refused.body, Refusal, 1000).name == "malformed"
-    assert answered.status is Status.ANSWER
+    assert answered.outcome is Outcome.ANSWER
 
 
 @pytest.mark.parametrize("sent", [b"\xff" * 8, b"\0\0\0\0", b"\0\0\0\1\xc1", b"GET / HTTP/1.1\r\n\r\n"])
@@ -171,8 +165,8 @@ async def test_a_gateway_that_breaks_the_framing_is_hung_up_on_and_others_are_se
         await bad.stream.send_all(sent)
         assert await bad.is_hung_up_on()
 
-        await good.send(1, "node_health", NodeHealth())
-        assert (await good.receive()).status is Status.ANSWER
+        await good.send(1, Reads.node_health.question())
+        assert (await good.receive()).outcome is Outcome.ANSWER
 
 
 async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,20 +174,20 @@ async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: 
     services = Nothing()
     async with served(services) as path, gateway_to(path) as gateway:
         for number in range(4):
-            await gateway.send(number, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
+            await gateway.send(number, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
         response = await gateway.receive()
 
-    assert (response.number, response.status, services.waits) == (3, Status.BUSY, 3)
+    assert (response.number, response.outcome, services.waits) == (3, Outcome.BUSY, 3)
 
 
 async def test_connections_are_limited() -> None:
     async with served(connections_max=2) as path, gateway_to(path) as first, gateway_to(path) as second:
         for number, gateway in enumerate((first, second)):
-            await gateway.send(number, "node_health", NodeHealth())
+            await gateway.send(number, Reads.node_health.question())
             await gateway.receive()
         async with gateway_to(path) as third:
             assert await third.is_hung_up_on()
-        await first.send(7, "node_health", NodeHealth())
+        await first.send(7, Reads.node_health.question())
         assert (await first.receive()).number == 7
 
 
@@ -203,12 +197,12 @@ async def test_a_gateway_that_asks_and_does_not_read_is_hung_up_on(monkeypatch: 
         with trio.move_on_after(5) as flood:
             try:
                 for number in range(1_000_000):
-                    await deaf.send(number, "node_health", NodeHealth())
+                    await deaf.send(number, Reads.node_health.question())
             except trio.BrokenResourceError:
                 pass
         assert not flood.cancelled_caught
-        await good.send(1, "node_health", NodeHealth())
-        assert (await good.receive()).status is Status.ANSWER
+        await good.send(1, Reads.node_health.question())
+        assert (await good.receive()).outcome is Outcome.ANSWER
 
 
 async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_served() -> None:
@@ -217,17 +211,17 @@ async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_ser
     async with served(services) as path, gateway_to(path) as good:
         for _ in range(20):
             async with gateway_to(path) as killed:
-                await killed.send(1, "tx_wait", TxWait(tx_id=bytes(32), timeout_ms=60_000))
+                await killed.send(1, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
                 await killed.stream.send_all(b"\0\0\1\0half of a frame")
-        await good.send(1, "node_health", NodeHealth())
-        assert (await good.receive()).status is Status.ANSWER
+        await good.send(1, Reads.node_health.question())
+        assert (await good.receive()).outcome is Outcome.ANSWER
 
 
 async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
     services = Nothing()
     services.fault = StorageError("blocks: /secret/path: is broken")
     async with served(services) as path, gateway_to(path) as gateway:
-        await gateway.send(1, "holding_get", HoldingGet(holding=1))
+        await gateway.send(1, Reads.holding_get.question(holding=1))
         refusal = unpack((await gateway.receive()).body, Refusal, 1000)
 
     assert (refusal.name, "secret" in str(refusal)) == ("storage_failed", False)
@@ -244,9 +238,9 @@ async def test_the_state_is_read_only_when_no_block_is_being_executed() -> None:
             raise AssertionError("read while the state moves")
 
     async with served(Executing()) as path, gateway_to(path) as gateway:
-        await gateway.send(1, "tx_submit", TxSubmit(chain=bytes(32), tx=b"abcd"))
-        await gateway.send(2, "holding_get", HoldingGet(holding=1))
-        await gateway.send(3, "node_health", NodeHealth())
+        await gateway.send(1, Reads.tx_submit.question(chain=bytes(32), tx=b"abcd"))
+        await gateway.send(2, Reads.holding_get.question(holding=1))
+        await gateway.send(3, Reads.node_health.question())
         response = await gateway.receive()
 
     assert response.number == 3
@@ -272,6 +266,6 @@ async def test_a_socket_left_by_a_process_that_died_is_replaced_and_a_live_one_i
             with pytest.raises(OSError, match="another process"):
                 await serve_local(path, Nothing())
             async with gateway_to(path) as gateway:
-                await gateway.send(1, "node_health", NodeHealth())
-                assert (await gateway.receive()).status is Status.ANSWER
+                await gateway.send(1, Reads.node_health.question())
+                assert (await gateway.receive()).outcome is Outcome.ANSWER
             nursery.cancel_scope.cancel()

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kinds import BY_NAME
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
 from node.limits import PER_SIGNER_MAX
-from node.mempool import ACTS_RESERVE, Mempool, Submission, VerifiedCache
+from node.mempool import ACTS_RESERVE, Mempool, VerifiedCache
 from testing.commits import commit_of
 
 SIGNATURE = bytes(64)

@@ -1,0 +1,165 @@
+"""Reads of signers, accounts and holdings."""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from api.declare import read
+from api.fields import PAGE_DEFAULT, Cursor, Decimal, Hash, Height, Index, Key, Limit, Shown
+from api.showing import page_of, shown
+from api.sources import View
+from ledger.codes import Code, Refused
+from ledger.rows import CLOSED, FROZEN, NONE, AccountType, Role
+from ledger.state import State
+
+_ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client"}
+
+
+class SignerReply(Shown, frozen=True):
+    """`bitmap` has bit k set when sequence `highest` - k is used. `owner` is the index of the institution
+    (role officer), VASP (role vasp) or account (role client) to which the key belongs."""
+
+    height: Height
+    signer: Index
+    public_key: Key
+    role: str
+    owner: int
+    officer_number: int
+    highest: int
+    bitmap: Decimal
+
+
+class AccountReply(Shown, frozen=True):
+    """`vasp` is None for an institution's account, `owner` (a signer) None unless the client keeps his own
+    key. `kyc` is a salted commitment; `kyc_until` in seconds; `jurisdiction` is ISO 3166 numeric."""
+
+    height: Height
+    account: Index
+    type: str
+    vasp: Index | None
+    owner: Index | None
+    kyc: Hash
+    kyc_until: int
+    jurisdiction: int
+    investor_class: int
+    frozen: bool
+    closed: bool
+
+
+class HoldingView(Shown, frozen=True):
+    """A holding; `code` is the currency or the ISIN of its instrument."""
+
+    holding: Index
+    account: Index
+    instrument: Index
+    code: str
+    balance: Decimal
+    locked: Decimal
+    frozen: bool
+
+
+class HoldingReply(HoldingView, frozen=True):
+    """A holding as of `height`."""
+
+    height: Height
+
+
+class HoldingListReply(Shown, frozen=True):
+    """A page of holdings."""
+
+    height: Height
+    items: tuple[HoldingView, ...]
+    next_cursor: Cursor | None
+
+
+H = TypeVar("H", bound=HoldingView)
+
+
+class AccountReads:
+    """Reads of signers, accounts and holdings."""
+
+    @read
+    def signer_get(view: View, signer: Index | Key) -> SignerReply:
+        """An enrolled key, by its index or its public key: whose it is, and which sequences it has used."""
+        signers = view.state.signers
+        if isinstance(signer, bytes):
+            index = signers.find(signer)
+            if index is None:
+                raise Refused(Code.NOT_FOUND, "signer", signer, "this key is not enrolled")
+        else:
+            index = signer
+        row = signers.require(index, "signer")
+        return shown(
+            SignerReply,
+            row,
+            height=view.height,
+            signer=index,
+            role=_ROLES[Role(row.role)],
+            officer_number=row.number,
+        )
+
+    @read
+    def account_get(view: View, account: Index) -> AccountReply:
+        """One account."""
+        row = view.state.accounts.require(account, "account")
+        return shown(
+            AccountReply,
+            row,
+            height=view.height,
+            account=account,
+            type=AccountType(row.type).name.lower(),
+            vasp=None if row.vasp == NONE else row.vasp,
+            owner=row.owner - 1 if row.owner else None,
+            frozen=bool(row.flags & FROZEN),
+            closed=bool(row.flags & CLOSED),
+        )
+
+    @read
+    def holding_get(view: View, holding: Index) -> HoldingReply:
+        """One holding: what one account has of one instrument."""
+        view.state.holdings.require(holding, "holding")
+        return _holding(HoldingReply, view.state, holding, height=view.height)
+
+    @read
+    def holding_list(
+        view: View,
+        account: Index | None = None,
+        instrument: Index | None = None,
+        cursor: Cursor = 0,
+        limit: Limit = PAGE_DEFAULT,
+    ) -> HoldingListReply:
+        """Holdings of one account, or of one instrument, or all, by index."""
+        state = view.state
+        if account is not None:
+            found = _of_account(state, account, instrument, cursor)
+        elif instrument is not None:
+            state.instruments.require(instrument, "instrument")
+            found = _of_instrument(state, instrument, cursor, limit)
+        else:
+            found = iter(range(cursor, len(state.holdings)))
+        indices, next_cursor = page_of(found, limit)
+        items = tuple(_holding(HoldingView, state, index) for index in indices)
+        return HoldingListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+
+def _holding(kind: type[H], state: State, index: int, **more: int) -> H:
+    row = state.holdings[index]
+    code = state.instruments[row.instrument].code
+    return shown(kind, row, holding=index, code=code, frozen=bool(row.flags & FROZEN), **more)
+
+
+def _of_account(state: State, account: int, instrument: int | None, cursor: int) -> Iterator[int]:
+    """Along the account's own list, which is as long as the number of its instruments; by index."""
+    found = []
+    index = state.accounts.require(account, "account").first_holding
+    while index != NONE:
+        row = state.holdings[index]
+        if index >= cursor and instrument in (None, row.instrument):
+            found.append(index)
+        index = row.next_holding
+    return iter(sorted(found))
+
+
+def _of_instrument(state: State, instrument: int, cursor: int, limit: int) -> Iterator[int]:
+    column = state.holdings.column("instrument")[cursor:]
+    matching = (column == instrument).nonzero()[0][: limit + 1]
+    return (int(offset) + cursor for offset in matching)

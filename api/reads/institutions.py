@@ -1,0 +1,142 @@
+"""Reads of who takes part and by which rules: VASPs, institutions, policies, parameters."""
+
+from api.declare import read
+from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
+from api.showing import documents_of, index_of, shown
+from api.sources import View
+from ledger import parameters
+from ledger.codes import Code, Refused
+from ledger.documents import Institution, Policy, Rule, Stage, Vasp
+
+
+class VaspView(Shown, frozen=True):
+    """A VASP and where its admission stands; a time of 0 means not yet."""
+
+    vasp: Index
+    name: str
+    title: str
+    signer: Index
+    stage: Stage
+    noc_ms: Milliseconds
+    goaml_ms: Milliseconds
+    subsidiary_ms: Milliseconds
+    subsidiary_name: str
+    subsidiary_number: str
+    applied_ms: Milliseconds
+    applied_categories: tuple[str, ...]
+    licensed_ms: Milliseconds
+    categories: tuple[str, ...]
+    accounts: Decimal
+    frozen: bool
+
+
+class VaspReply(VaspView, frozen=True):
+    """A VASP as of `height`."""
+
+    height: Height
+
+
+class VaspListReply(Shown, frozen=True):
+    """A page of VASPs."""
+
+    height: Height
+    items: tuple[VaspView, ...]
+    next_cursor: Cursor | None
+
+
+class InstitutionView(Shown, frozen=True):
+    """An institution: it approves when `threshold` of its officers (signers) have signed."""
+
+    institution: Index
+    name: str
+    title: str
+    voting: bool
+    threshold: int
+    officers: tuple[Index, ...]
+    treasury: Index | None
+
+
+class InstitutionListReply(Shown, frozen=True):
+    """A page of institutions."""
+
+    height: Height
+    items: tuple[InstitutionView, ...]
+    next_cursor: Cursor | None
+
+
+class PolicyView(Shown, frozen=True):
+    """Who must approve `act`: the names of the institutions, and how they are counted."""
+
+    policy: Index
+    act: str
+    rule: Rule
+    institutions: tuple[str, ...]
+
+
+class PolicyListReply(Shown, frozen=True):
+    """A page of policies."""
+
+    height: Height
+    items: tuple[PolicyView, ...]
+    next_cursor: Cursor | None
+
+
+class ParameterReply(Shown, frozen=True):
+    """`value` is a number, a text or a list of texts."""
+
+    height: Height
+    name: str
+    value: int | str | tuple[str, ...]
+    meaning: str
+
+
+class InstitutionReads:
+    """Reads of VASPs, institutions, policies and parameters."""
+
+    @read
+    def vasp_get(view: View, vasp: Index | Name) -> VaspReply:
+        """One VASP, by its index or its name."""
+        index = index_of(view.state.vasps, vasp, "vasp")
+        return shown(VaspReply, view.state.vasps[index], height=view.height, vasp=index)
+
+    @read
+    def vasp_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> VaspListReply:
+        """VASPs by index."""
+
+        def show(index: int, vasp: Vasp) -> VaspView:
+            return shown(VaspView, vasp, vasp=index)
+
+        items, next_cursor = documents_of(view.state.vasps, cursor, limit, show)
+        return VaspListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def institution_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> InstitutionListReply:
+        """Institutions by index."""
+
+        def show(index: int, institution: Institution) -> InstitutionView:
+            return shown(InstitutionView, institution, institution=index)
+
+        items, next_cursor = documents_of(view.state.institutions, cursor, limit, show)
+        return InstitutionListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def policy_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> PolicyListReply:
+        """Policies by index: who must approve each kind of act."""
+        institutions = view.state.institutions
+
+        def show(index: int, policy: Policy) -> PolicyView:
+            names = tuple(institutions[number].name for number in policy.institutions)
+            return shown(PolicyView, policy, policy=index, institutions=names)
+
+        items, next_cursor = documents_of(view.state.policies, cursor, limit, show)
+        return PolicyListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def parameter_get(view: View, name: Name) -> ParameterReply:
+        """The value in force of one parameter of the ledger."""
+        index = view.state.parameters.find(name)
+        if index is None:
+            known = ", ".join(parameters.BOUNDS)
+            raise Refused(Code.NOT_FOUND, "name", name, f"must be one of {known}")
+        meaning = parameters.BOUNDS[name].meaning
+        return shown(ParameterReply, view.state.parameters[index], height=view.height, meaning=meaning)

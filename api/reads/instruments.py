@@ -1,0 +1,173 @@
+"""Reads of instruments, offers, programmes and exchange rates."""
+
+from api.declare import read
+from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
+from api.showing import documents_of, index_of, shown
+from api.sources import View
+from ledger import programmes
+from ledger.codes import Code, Refused
+from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Offer, OfferStatus, Register
+
+
+class InstrumentView(Shown, frozen=True):
+    """The terms and the state of an instrument. For cash, the fields from `cash` on are None or 0.
+
+    `supply` and balances count minor units (cash) or units (securities); `face_minor` is one unit's face.
+    `yield_e6` is the yearly yield times 10**6, `price_e4` the price per 100 times 10**4; days count from
+    1970-01-01 at UTC+05:00. `pool_cash` is the cash holding from which holders are redeemed.
+    """
+
+    instrument: Index
+    kind: InstrumentKind
+    code: str
+    status: InstrumentStatus
+    supply: Decimal
+    frozen: bool
+    jurisdictions: tuple[int, ...]
+    classes: tuple[int, ...]
+    register: Register
+    reference: str
+    terms_hash: bytes
+    cash: Index | None
+    programme: Index | None
+    face_minor: Decimal
+    issue_day: int
+    maturity_day: int
+    maturity_ms: Milliseconds
+    yield_e6: int
+    price_e4: int
+    treasury_holding: Index | None
+    treasury_cash: Index | None
+    pool_cash: Index | None
+    redeemed_ms: Milliseconds
+
+
+class InstrumentReply(InstrumentView, frozen=True):
+    """An instrument as of `height`."""
+
+    height: Height
+
+
+class InstrumentListReply(Shown, frozen=True):
+    """A page of instruments."""
+
+    height: Height
+    items: tuple[InstrumentView, ...]
+    next_cursor: Cursor | None
+
+
+class OfferView(Shown, frozen=True):
+    """An offer; empty `vasps` admits every VASP with the right to take. Of `units`, `taken` are sold and
+    `cancelled` were left when the window closed."""
+
+    offer: Index
+    instrument: Index
+    price_e4: int
+    units: Decimal
+    taken: Decimal
+    cancelled: Decimal
+    opens_ms: Milliseconds
+    closes_ms: Milliseconds
+    vasps: tuple[Index, ...]
+    status: OfferStatus
+
+
+class OfferListReply(Shown, frozen=True):
+    """A page of offers."""
+
+    height: Height
+    items: tuple[OfferView, ...]
+    next_cursor: Cursor | None
+
+
+class FixingView(Shown, frozen=True):
+    """An exchange rate attested by the central bank: PKR per USD times 10**4, as of a ledger time."""
+
+    fixing: Index
+    rate_e4: int
+    as_of_ms: Milliseconds
+    attested_ms: Milliseconds
+
+
+class FixingReply(FixingView, frozen=True):
+    """A fixing as of `height`; `fresh` says whether issues may be judged by it now."""
+
+    height: Height
+    fresh: bool
+
+
+class ProgrammeReply(Shown, frozen=True):
+    """Amounts in US cents. `used_cents` is the face authorised and unredeemed at the newest fixing, rounded
+    up; it and `headroom_cents` (never below zero) are None while there is no fixing within its age limit."""
+
+    height: Height
+    programme: Index
+    name: str
+    created_ms: Milliseconds
+    cap_cents: Decimal
+    used_cents: Decimal | None
+    headroom_cents: Decimal | None
+    fixing: FixingView | None
+
+
+class InstrumentReads:
+    """Reads of instruments, offers, programmes and exchange rates."""
+
+    @read
+    def instrument_get(view: View, instrument: Index | Name) -> InstrumentReply:
+        """One instrument, by its index or its code (currency or ISIN)."""
+        instruments = view.state.instruments
+        index = index_of(instruments, instrument, "instrument")
+        return shown(InstrumentReply, instruments[index], height=view.height, instrument=index)
+
+    @read
+    def instrument_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> InstrumentListReply:
+        """Instruments by index."""
+
+        def show(index: int, instrument: Instrument) -> InstrumentView:
+            return shown(InstrumentView, instrument, instrument=index)
+
+        items, next_cursor = documents_of(view.state.instruments, cursor, limit, show)
+        return InstrumentListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def offer_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> OfferListReply:
+        """Offers of the issuer, by index."""
+
+        def show(index: int, offer: Offer) -> OfferView:
+            return shown(OfferView, offer, offer=index)
+
+        items, next_cursor = documents_of(view.state.offers, cursor, limit, show)
+        return OfferListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def programme_get(view: View, programme: Index | Name) -> ProgrammeReply:
+        """A borrowing programme, by its index or its name: its cap, its use, and the fixing they rest on."""
+        state = view.state
+        index = index_of(state.programmes, programme, "programme")
+        found = state.programmes[index]
+        fixing = programmes.newest_fixing(state)
+        used = None
+        if fixing is not None and programmes.is_fresh(state, fixing, view.ledger_time_ms):
+            used = programmes.used_cents(state, index, fixing)
+        newest = None if fixing is None else shown(FixingView, fixing, fixing=len(state.fixings) - 1)
+        return shown(
+            ProgrammeReply,
+            found,
+            height=view.height,
+            programme=index,
+            used_cents=used,
+            headroom_cents=None if used is None else max(0, found.cap_cents - used),
+            fixing=newest,
+        )
+
+    @read
+    def fixing_get(view: View, fixing: Index | None = None) -> FixingReply:
+        """A fixing by its index; without one, the newest."""
+        fixings = view.state.fixings
+        if fixing is None and not len(fixings):
+            raise Refused(Code.NOT_FOUND, "fixing", "none", "no fixing has been attested yet")
+        index = len(fixings) - 1 if fixing is None else fixing
+        found = fixings.require(index, "fixing")
+        fresh = programmes.is_fresh(view.state, found, view.ledger_time_ms)
+        return shown(FixingReply, found, height=view.height, fresh=fresh, fixing=index)

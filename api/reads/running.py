@@ -1,0 +1,55 @@
+"""What only a running node can tell: proofs, which the next block certifies, and its health."""
+
+from api.declare import ask
+from api.fields import Blob, Height, Index, Milliseconds, Shown
+from api.sources import Services
+
+
+class ProofReply(Shown, frozen=True):
+    """`proof` is the encoded proof (api.proofs); it shows the state after block `proven_height`."""
+
+    height: Height
+    holding: Index
+    proven_height: Height
+    proof: Blob
+
+
+class PeerView(Shown, frozen=True):
+    """A peer of this node: whether it is connected, and the height it last told of."""
+
+    name: str
+    institution: str
+    connected: bool
+    height: Height
+
+
+class NodeHealthReply(Shown, frozen=True):
+    """`advancing` is false when no block was committed for longer than expected; then `reason` says what is
+    known and `missing` names the validators whose votes this height lacks."""
+
+    height: Height
+    node: str
+    advancing: bool
+    reason: str
+    syncing: bool
+    voting: bool
+    round: int
+    last_block_age_ms: Milliseconds
+    missing: tuple[str, ...]
+    peers: tuple[PeerView, ...]
+    mempool_transactions: int
+    mempool_bytes: int
+
+
+class RunningReads:
+    """Proofs and health."""
+
+    @ask("proof_get")
+    async def proof_get(node: Services, holding: Index) -> ProofReply:
+        """The proof of one holding, to be verified offline against the genesis (`mohur verify`)."""
+        return await node.prove(holding)
+
+    @ask("node_health")
+    async def node_health(node: Services) -> NodeHealthReply:
+        """Whether the chain advances as this node sees it, and if not, whose votes are missing."""
+        return node.health()

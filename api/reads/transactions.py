@@ -1,0 +1,216 @@
+"""Transactions: handing them in, and what became of them."""
+
+from enum import IntEnum
+from typing import Annotated
+
+import trio
+from msgspec import Meta
+
+from api.declare import ask
+from api.fields import Hash, Height, Index, Shown, TransactionBytes, WaitMs
+from api.limits import SUBMIT_MANY_MAX
+from api.showing import shown
+from api.sources import Services, Submission, View
+from ledger.codes import Code, Refused
+from ledger.execution import Result
+from ledger.kind import Lane
+from ledger.transactions import Transaction, decode_transaction
+
+SUBMITS_PER_TURN = 64  # transactions of a tx_submitMany between two turns of the event loop
+WAIT_MS_DEFAULT = 10_000
+
+
+class TransactionStatus(IntEnum):
+    """How far a transaction that this node knows has come."""
+
+    PENDING = 1
+    COMMITTED = 2
+
+
+class TransactionResult(Shown, frozen=True):
+    """What the ledger decided. `code` 0 is success; otherwise `name`, `field`, `value` and `rule` say why
+    not. `created` are the indices of new records. `rows` holds one code for each row of a batch, and is
+    empty when every row succeeded."""
+
+    block: Height
+    position: int
+    code: int
+    name: str
+    field: str
+    value: str
+    rule: str
+    created: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+class TxSubmitReply(Shown, frozen=True):
+    """`accepted`: it waits for a block, or has been in one. `duplicate`: the node had it already; `result` is
+    what became of it the first time, None while it waits. Only a result is final."""
+
+    height: Height
+    tx_id: Hash
+    accepted: bool
+    duplicate: bool
+    result: TransactionResult | None
+
+
+class RefusalView(Shown, frozen=True):
+    """Why a transaction was not accepted."""
+
+    code: int
+    name: str
+    field: str
+    value: str
+    rule: str
+
+
+class SubmittedView(Shown, frozen=True):
+    """What became of one transaction of several; `tx_id` is None if its bytes hold no transaction."""
+
+    tx_id: Hash | None
+    accepted: bool
+    duplicate: bool
+    result: TransactionResult | None
+    refusal: RefusalView | None
+
+
+class TxSubmitManyReply(Shown, frozen=True):
+    """One item for each transaction, in the order given."""
+
+    height: Height
+    items: tuple[SubmittedView, ...]
+
+
+class TxReply(Shown, frozen=True):
+    """A transaction; `signers` is None for acts of officers, whose signatures their proposal shows."""
+
+    height: Height
+    tx_id: Hash
+    status: TransactionStatus
+    kind: str
+    sequence: int
+    valid_until: int
+    signers: tuple[Index, ...] | None
+    result: TransactionResult | None
+
+
+class TransactionReads:
+    """Handing in transactions, and what became of them."""
+
+    @ask("tx_submit")
+    async def tx_submit(node: Services, chain: Hash, tx: TransactionBytes) -> TxSubmitReply:
+        """Hand in a signed transaction for the chain of that genesis hash; a resend is safe."""
+        await node.quiet()
+        _check_chain(node, chain)
+        submission, transaction = node.submit(tx)
+        view = node.view()
+        return TxSubmitReply(
+            height=view.height,
+            tx_id=transaction.id,
+            accepted=True,
+            duplicate=submission is not Submission.ACCEPTED,
+            result=_first_result(view, submission, transaction),
+        )
+
+    @ask("tx_submitMany")
+    async def tx_submit_many(
+        node: Services,
+        chain: Hash,
+        txs: Annotated[tuple[TransactionBytes, ...], Meta(min_length=1, max_length=SUBMIT_MANY_MAX)],
+    ) -> TxSubmitManyReply:
+        """Hand in several signed transactions, each of which stands for itself."""
+        _check_chain(node, chain)
+        items = []
+        for position, raw in enumerate(txs):
+            if position % SUBMITS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+                await node.quiet()
+            items.append(_submitted(node, raw))
+        return TxSubmitManyReply(height=node.view().height, items=tuple(items))
+
+    @ask("tx_get")
+    async def tx_get(node: Services, tx_id: Hash) -> TxReply:
+        """A transaction that waits or is in a block, by its id."""
+        await node.quiet()
+        return _transaction(node, tx_id)
+
+    @ask("tx_wait", waits=True)
+    async def tx_wait(node: Services, tx_id: Hash, timeout_ms: WaitMs = WAIT_MS_DEFAULT) -> TxReply:
+        """As tx_get, but wait up to `timeout_ms` for the transaction to be in a block."""
+        if node.view().archive.find(tx_id) is None:
+            await node.wait_committed(tx_id, timeout_ms / 1000)
+        await node.quiet()
+        return _transaction(node, tx_id)
+
+
+def _check_chain(node: Services, chain: bytes) -> None:
+    ours = node.view().genesis_hash
+    if chain != ours:
+        raise Refused(Code.WRONG_CHAIN, "chain", chain, f"this node serves the chain {ours.hex()}")
+
+
+def _submitted(node: Services, raw: bytes) -> SubmittedView:
+    try:
+        submission, transaction = node.submit(raw)
+    except Refused as refused:
+        why = shown(RefusalView, refused, code=int(refused.code), name=refused.code.word)
+        return SubmittedView(tx_id=None, accepted=False, duplicate=False, result=None, refusal=why)
+    return SubmittedView(
+        tx_id=transaction.id,
+        accepted=True,
+        duplicate=submission is not Submission.ACCEPTED,
+        result=_first_result(node.view(), submission, transaction),
+        refusal=None,
+    )
+
+
+def _first_result(view: View, submission: Submission, transaction: Transaction) -> TransactionResult | None:
+    if submission is not Submission.COMMITTED:
+        return None
+    reply = _committed(view, transaction.id)
+    return None if reply is None else reply.result
+
+
+def _transaction(node: Services, tx_id: bytes) -> TxReply:
+    view = node.view()
+    reply = _committed(view, tx_id)
+    if reply is not None:
+        return reply
+    transaction = node.waiting(tx_id)
+    if transaction is None:
+        rule = "this node has not seen it in a block, nor does it wait for one here"
+        raise Refused(Code.NOT_FOUND, "tx_id", tx_id, rule)
+    return _tx_reply(view, transaction, None)
+
+
+def _committed(view: View, tx_id: bytes) -> TxReply | None:
+    """The transaction of that id, if it is in a block whose results are stored."""
+    place = view.archive.find(tx_id)
+    if place is None:
+        return None
+    raw, result = view.archive.transaction(*place)
+    return _tx_reply(view, decode_transaction(raw), _result(*place, result))
+
+
+def _result(height: int, position: int, result: Result) -> TransactionResult:
+    rows = tuple(int.from_bytes(result.rows[at : at + 2], "little") for at in range(0, len(result.rows), 2))
+    name = Code(result.code).word
+    return shown(TransactionResult, result, block=height, position=position, name=name, rows=rows)
+
+
+def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | None) -> TxReply:
+    kind = transaction.definition
+    is_act = kind.lane is Lane.ACTS
+    if is_act and result is not None and result.field == "signers":
+        # Which officer signed is not told of an act, nor by its refusal.
+        result = shown(TransactionResult, result, value="")
+    return shown(
+        TxReply,
+        transaction,
+        height=view.height,
+        tx_id=transaction.id,
+        status=TransactionStatus.PENDING if result is None else TransactionStatus.COMMITTED,
+        kind=kind.name,
+        signers=None if is_act else transaction.signers,
+        result=result,
+    )

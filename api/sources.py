@@ -1,0 +1,120 @@
+"""What reads stand on: the node's published view, its block log, and what only a running node can do.
+
+`node/` implements these; a test may. Nothing here says how.
+"""
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.execution import Result
+from ledger.state import State
+from ledger.transactions import Transaction
+from wire.blocks import Header
+
+if TYPE_CHECKING:
+    from api.reads.running import NodeHealthReply, ProofReply
+
+
+class Log(Protocol):
+    """The block log. Each method may be called from a worker thread; heights that are pruned are None."""
+
+    def base(self) -> int:
+        """The first height that is kept."""
+
+    def block(self, height: int) -> bytes | None:
+        """The encoding of the block of `height`."""
+
+    def certificate(self, height: int) -> bytes | None:
+        """The encoding of the commit certificate of the block of `height`."""
+
+
+class Archive(Protocol):
+    """Transactions in blocks whose results are stored."""
+
+    @property
+    def blocks(self) -> Log:
+        """The log itself."""
+
+    def find(self, tx_id: bytes) -> tuple[int, int] | None:
+        """The height and position of a transaction, or None."""
+
+    def results(self, height: int) -> tuple[Result, ...]:
+        """The results of the block of `height`, in the order of its transactions. Raises Refused if they are
+        not stored. May be called from a worker thread."""
+
+    def transaction(self, height: int, position: int) -> tuple[bytes, Result]:
+        """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned."""
+
+
+class View(Protocol):
+    """The state after the block of `height`, and the log: all that most reads need."""
+
+    @property
+    def state(self) -> State:
+        """The tables. They stand still while a read looks at them."""
+
+    @property
+    def archive(self) -> Archive:
+        """The block log."""
+
+    @property
+    def header(self) -> Header | None:
+        """The header of the block of `height`; None before the first."""
+
+    @property
+    def genesis_hash(self) -> bytes:
+        """The identity of the chain."""
+
+    @property
+    def node(self) -> str:
+        """The name of the node that answers."""
+
+    @property
+    def version(self) -> str:
+        """The release that the node runs."""
+
+    @property
+    def height(self) -> int:
+        """The height of the last block executed; 0 before the first."""
+
+    @property
+    def time_ms(self) -> int:
+        """The header's time; that of the genesis before the first block."""
+
+    @property
+    def ledger_time_ms(self) -> int:
+        """The time by which everything on the ledger is judged."""
+
+
+class Submission(Enum):
+    """What became of a transaction that was not refused."""
+
+    ACCEPTED = auto()
+    PENDING = auto()  # this very transaction waits already
+    COMMITTED = auto()  # it is in a block
+
+
+class Services(Protocol):
+    """What only a running node can do. Whatever is not `async` is short and happens on the event loop; it is
+    called only right after `quiet`."""
+
+    async def quiet(self) -> None:
+        """Return once no block is being executed; the state stands still until the caller next awaits."""
+
+    def view(self) -> View:
+        """The state after the last executed block."""
+
+    def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
+        """Take in a client's transaction. Raises Refused."""
+
+    def waiting(self, tx_id: bytes) -> Transaction | None:
+        """The transaction of that id in the mempool."""
+
+    async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
+        """Wait until a block with that transaction has been executed and its results stored."""
+
+    async def prove(self, holding: int) -> "ProofReply":
+        """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
+
+    def health(self) -> "NodeHealthReply":
+        """Whether the chain advances, and if not, whose votes are missing."""

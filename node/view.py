@@ -1,0 +1,71 @@
+"""What a node shows to its readers: the state after its last block, and its block log. Nothing here waits."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from ledger.codes import Code, Refused
+from ledger.execution import Result
+from ledger.state import State
+from node.limits import DECODED_BLOCKS_MAX
+from primitives.codec import convert, decode
+from storage.blocks import BlockStore
+from storage.limits import RESULTS_BYTES_MAX
+from wire.blocks import Header, decode_block
+
+
+class Archive:
+    """The block log, with the last few blocks decoded: most questions about transactions are about them."""
+
+    def __init__(self, blocks: BlockStore) -> None:
+        self.blocks = blocks
+        self._decoded: OrderedDict[int, tuple[tuple[bytes, ...], tuple[Result, ...]]] = OrderedDict()
+
+    def find(self, tx_id: bytes) -> tuple[int, int] | None:
+        """The height and position of a transaction whose results are stored, or None."""
+        return self.blocks.find_transaction(tx_id)
+
+    def results(self, height: int) -> tuple[Result, ...]:
+        """The results of the block of `height`, in the order of its transactions. Raises Refused if they are
+        not stored."""
+        stored = self.blocks.results(height)
+        if stored is None:
+            raise Refused(Code.NOT_FOUND, "block", height, "its results are not stored yet")
+        return convert(decode(stored, RESULTS_BYTES_MAX), tuple[Result, ...])
+
+    def transaction(self, height: int, position: int) -> tuple[bytes, Result]:
+        """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned."""
+        decoded = self._decoded.get(height)
+        if decoded is None:
+            stored = self.blocks.block(height)
+            if stored is None:
+                raise Refused(Code.NOT_FOUND, "block", height, "this node no longer keeps it")
+            decoded = decode_block(stored).transactions, self.results(height)
+            self._decoded[height] = decoded
+            if len(self._decoded) > DECODED_BLOCKS_MAX:
+                self._decoded.popitem(last=False)
+        return decoded[0][position], decoded[1][position]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is to read: the state after the block of `header` (None before the first), and the log."""
+
+    state: State
+    archive: Archive
+    header: Header | None
+    genesis_hash: bytes
+    node: str
+    version: str
+
+    @property
+    def height(self) -> int:
+        return 0 if self.header is None else self.header.height
+
+    @property
+    def time_ms(self) -> int:
+        """Header time of the last block; that of the genesis before the first."""
+        return self.state.chain_record.genesis_ms if self.header is None else self.header.time_ms
+
+    @property
+    def ledger_time_ms(self) -> int:
+        return self.time_ms + self.state.chain_record.clock_offset_ms
