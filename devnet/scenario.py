@@ -114,6 +114,7 @@ class Scenario:
         self.bill = -1
         self.programme = -1
         self.offer = -1
+        self.freeze = -1  # the restriction
         self.balances: list[tuple[str, str, int, int]] = []  # after which chapter, whose, paisa, units
         self.binance = Vasp("binance", self.actors.new_wallet("binance"))
         self.htx = Vasp("htx", self.actors.new_wallet("htx"))
@@ -356,13 +357,13 @@ class Scenario:
             holder.cash += holder.units * UNIT_FACE
             holder.units = 0
         await self._check_all()
-        require(
-            (await self.client.holding_get(self.frozen.cash_holding)).frozen,
-            "the frozen holder's cash is free",
-        )
+        require((await self.client.account_get(self.frozen.account)).frozen, "the frozen holder is free")
+        await self.actors.enact(["sbp", "fmu"], "lift", restriction=self.freeze)
+        held = await self.client.holding_get(self.frozen.cash_holding)
+        require(not (held.frozen or held.locked), "the lift left something frozen")
         await self._note_balances("maturity")
         return (
-            f"PKR {due / 100:,.2f} to every holder in one block; supply zero; the frozen one into frozen cash"
+            f"PKR {due / 100:,.2f} to every holder in one block; supply zero; the frozen one free when lifted"
         )
 
     # --- accounts and money -----------------------------------------------------------------------------
@@ -524,7 +525,8 @@ class Scenario:
         await self._expired(one.wallet, fields)
         await self._not_authorised(one, other)
         await self._ineligible(one)
-        await self.actors.enact(["pvara"], "freeze", target="account", index=self.frozen.account)
+        account = self.frozen.account
+        (self.freeze,) = await self.actors.enact(["pvara"], "freeze", target="account", index=account)
         self._refused(
             "frozen", await self._vasp_transfer_refused(self.binance, self.frozen, other.bill_holding)
         )

@@ -66,7 +66,7 @@ class ProposalStatus(IntEnum):
 
 
 class Target(IntEnum):
-    """What a freeze or a lift acts on."""
+    """What a restriction holds back."""
 
     ACCOUNT = 1
     HOLDING = 2
@@ -82,6 +82,12 @@ class VersionStatus(IntEnum):
     IN_FORCE = 2
     REPLACED = 3
     CANCELLED = 4
+
+
+class RestrictionKind(IntEnum):
+    """Why something is held back."""
+
+    FREEZE = 1
 
 
 class Document(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -269,6 +275,27 @@ class FundingDebit(Document, frozen=True):
     amount: int
     destroyed: int
     time_ms: int
+
+
+ALL = 0  # as the amount of a restriction: everything that is there and comes later
+
+
+class Restriction(Document, frozen=True):
+    """Something held back until `ended_ms` (0: still open).
+
+    A freeze holds ALL of its target, the one at `index` of its table. What frozen units were paid out as is
+    held by a restriction of its own: `amount` of the holding, for as long as one of the freezes in `causes`
+    is open. `proposal` is the one by which it was ordered, NONE where it follows from its causes.
+    """
+
+    kind: RestrictionKind
+    target: Target
+    index: int
+    amount: int
+    causes: tuple[int, ...]
+    proposal: int
+    opened_ms: int
+    ended_ms: int
 
 
 class Chain(Document, frozen=True):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, Refused
+from ledger.documents import NONE as NO_PROPOSAL
 from ledger.documents import Vasp
 from ledger.rows import NONE, Role, Signer
 from ledger.schema import Payload
@@ -69,10 +70,11 @@ class Kind:
 class Context:
     """The block and transaction within which a kind runs.
 
-    `time_ms` is ledger time, the same for a whole block; `header_time_ms` is the header's.
+    `time_ms` is ledger time, the same for a whole block; `header_time_ms` is the header's; `proposal` the
+    index of the proposal whose effect runs, or NONE.
     """
 
-    __slots__ = ("header_time_ms", "height", "row_codes", "signers", "state", "time_ms", "tx")
+    __slots__ = ("header_time_ms", "height", "proposal", "row_codes", "signers", "state", "time_ms", "tx")
 
     def __init__(
         self, state: "State", tx: "Transaction", height: int, time_ms: int, header_time_ms: int
@@ -84,6 +86,7 @@ class Context:
         self.header_time_ms = header_time_ms
         self.signers: tuple[Signer, ...] = tuple(state.signers[index] for index in tx.signers)
         self.row_codes: bytes = b""
+        self.proposal = NO_PROPOSAL
 
     @property
     def time_s(self) -> int:

@@ -8,7 +8,7 @@ agenda waits: funds, or the end of a freeze, wake it.
 import numpy as np
 from msgspec.structs import replace
 
-from ledger import agenda
+from ledger import agenda, restrictions
 from ledger.agenda import Moment, Outcome, Progress
 from ledger.codes import InvariantError
 from ledger.documents import Instrument, InstrumentStatus
@@ -51,18 +51,18 @@ def _is_payable(state: State, instrument: Instrument) -> bool:
 def _redeem(state: State, index: int, time_ms: int) -> int:
     """Pay every holder the face of what it holds, and end the security; how many they are.
 
-    A frozen holder - the account, or the holding itself - is paid into frozen cash. What the pool has left
-    goes back to the treasury.
+    What a frozen holding is paid stays held by the same freezes. What the pool has left goes back to the
+    treasury.
     """
     instrument = state.instruments[index]
-    holdings, accounts = state.holdings, state.accounts
+    holdings = state.holdings
     holders = np.flatnonzero((holdings.column("instrument") == index) & (holdings.column("balance") > 0))
     holders = holders.astype(np.int64)
     if holdings.column("locked")[holders].any():
         raise InvariantError(f"instrument {index}: units are locked at redemption")
     units = holdings.column("balance")[holders]
     owners = holdings.column("account")[holders].astype(np.int64)
-    frozen = ((holdings.column("flags")[holders] | accounts.column("flags")[owners]) & FROZEN) != 0
+    frozen = np.flatnonzero(holdings.column("flags")[holders] & FROZEN).tolist()
     targets = _cash_holdings(state, owners, instrument.cash)
     # No product passes 2**63: the face of the whole supply was checked against AMOUNT_MAX at issue.
     payments = units * np.uint64(instrument.face_minor)
@@ -77,8 +77,9 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
     holdings.set_column("balance", holders, 0)
     holdings.set_field(instrument.pool_cash, "balance", pool.balance - due)
     holdings.add_at("balance", targets, payments)
-    to_freeze = targets[frozen]
-    holdings.set_column("flags", to_freeze, holdings.column("flags")[to_freeze] | np.uint32(FROZEN))
+    for position in frozen:
+        source, target, amount = int(holders[position]), int(targets[position]), int(payments[position])
+        restrictions.hold_payment(state, source, target, amount, time_ms)
     if pool.balance > due:
         move(state, instrument.pool_cash, instrument.treasury_cash, pool.balance - due)
     state.instruments.replace(

@@ -185,6 +185,7 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     kind = kinds.BY_NUMBER[proposal.kind]
     payload = unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
     mark = ctx.state.mark()
+    ctx.proposal = index
     try:
         kind.check(ctx, payload)
         created = kind.apply(ctx, payload)

@@ -41,7 +41,7 @@ class Revision:
 class TableSpec:
     """A table of the protocol's versions from `since` to `until` (None: still): documents if it has a
     `schema`, else rows of the layout `dtype`. `key` names the field by which its records are found,
-    `group` gives the group in which the index lists a document, or None."""
+    `groups` gives the groups in which the index lists a document."""
 
     number: int
     key: str | None
@@ -50,7 +50,7 @@ class TableSpec:
     schema: type[msgspec.Struct] | None = None
     dtype: np.dtype[Any] | None = None
     row_type: Callable[[Iterable[Any]], tuple[Any, ...]] | None = None
-    group: Callable[[Any], Hashable | None] | None = None
+    groups: Callable[[Any], tuple[Hashable, ...]] | None = None
     revisions: tuple[Revision, ...] = ()
     name: str = ""
 
@@ -62,7 +62,7 @@ class TableSpec:
         """The table, empty, as `version` has it."""
         if self.schema is not None:
             key = attrgetter(self.key) if self.key is not None else None
-            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.group)
+            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.groups)
             for revision in self.revisions:
                 if revision.since <= version:
                     table.revise(revision.schema, revision.lift)
@@ -77,13 +77,13 @@ def documents_of(
     schema: type[D],
     key: str | None = None,
     *,
-    group: Callable[[D], Hashable | None] | None = None,
+    groups: Callable[[D], tuple[Hashable, ...]] | None = None,
     since: int = FIRST_VERSION,
     until: int | None = None,
     revisions: tuple[Revision, ...] = (),
 ) -> DocumentTable[D]:
     """Declares a table of documents; on an instance the attribute is the table itself."""
-    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions, group=group)
+    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions, groups=groups)
     return cast(DocumentTable[D], spec)
 
 
@@ -122,17 +122,23 @@ class Source(Protocol):
         """The pages of a columnar table, in order."""
 
 
-def _maker_if_open(proposal: documents.Proposal) -> int | None:
-    return proposal.maker if proposal.status is ProposalStatus.OPEN else None
+def _maker_if_open(proposal: documents.Proposal) -> tuple[Hashable, ...]:
+    return (proposal.maker,) if proposal.status is ProposalStatus.OPEN else ()
 
 
-def _programme_if_live(instrument: documents.Instrument) -> int | None:
+def _programme_if_live(instrument: documents.Instrument) -> tuple[Hashable, ...]:
     live = instrument.programme != documents.NONE and instrument.status is not InstrumentStatus.REDEEMED
-    return instrument.programme if live else None
+    return (instrument.programme,) if live else ()
 
 
-def _instrument_if_open(offer: documents.Offer) -> int | None:
-    return offer.instrument if offer.status is OfferStatus.OPEN else None
+def _instrument_if_open(offer: documents.Offer) -> tuple[Hashable, ...]:
+    return (offer.instrument,) if offer.status is OfferStatus.OPEN else ()
+
+
+def _held_and_causes_if_open(restriction: documents.Restriction) -> tuple[Hashable, ...]:
+    if restriction.ended_ms:
+        return ()
+    return ((restriction.target, restriction.index), *restriction.causes)
 
 
 class State:
@@ -142,12 +148,12 @@ class State:
     institutions = documents_of(2, documents.Institution, "name")
     nodes = documents_of(3, documents.Node, "name")
     policies = documents_of(4, documents.Policy, "act")
-    proposals = documents_of(5, documents.Proposal, group=_maker_if_open)
+    proposals = documents_of(5, documents.Proposal, groups=_maker_if_open)
     vasps = documents_of(6, documents.Vasp, "name")
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)
-    instruments = documents_of(9, documents.Instrument, "code", group=_programme_if_live)
-    offers = documents_of(10, documents.Offer, group=_instrument_if_open)
+    instruments = documents_of(9, documents.Instrument, "code", groups=_programme_if_live)
+    offers = documents_of(10, documents.Offer, groups=_instrument_if_open)
     debits = documents_of(11, documents.FundingDebit, "hash")
     chain = documents_of(12, documents.Chain)
     accounts = rows_of(13, rows.ACCOUNT, rows.Account._make)
@@ -155,6 +161,7 @@ class State:
     signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
     versions = documents_of(16, documents.Version)
     agenda = rows_of(17, rows.AGENDA, rows.Due._make)
+    restrictions = documents_of(18, documents.Restriction, groups=_held_and_causes_if_open)
 
     def __init__(self, version: int = FIRST_VERSION) -> None:
         self.version = version  # the one in force; the table `versions` says the same

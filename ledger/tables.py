@@ -119,15 +119,15 @@ class DocumentTable(Sequence[D]):
         schema: type[D],
         journal: Journal,
         key: Callable[[D], Hashable] | None = None,
-        group: Callable[[D], Hashable | None] | None = None,
+        groups: Callable[[D], tuple[Hashable, ...]] | None = None,
     ) -> None:
         self.number = number
         self.name = name
         self.schema = schema
         self.by_key: dict[Any, int] = {}  # derived, never hashed; empty when the table has no key
         self.grouped = 0  # how many documents are in a group
-        self._groups: dict[Hashable, set[int]] = {}  # derived, never hashed
-        self._group = group
+        self._groups = groups
+        self._members: dict[Hashable, set[int]] = {}  # of each group; derived, never hashed
         self._key = key
         self._journal = journal
         self._lifts: dict[type[Any], Callable[[Any], Any]] = {}  # from every older schema to the next
@@ -162,11 +162,11 @@ class DocumentTable(Sequence[D]):
 
     def members(self, group: Hashable) -> list[int]:
         """The indices of the documents in `group`, ascending."""
-        return sorted(self._groups.get(group, ()))
+        return sorted(self._members.get(group, ()))
 
     def count_in(self, group: Hashable) -> int:
         """How many documents are in `group`."""
-        return len(self._groups.get(group, ()))
+        return len(self._members.get(group, ()))
 
     def append(self, document: D) -> int:
         """Add `document` at the end; its index. Raises InvariantError if its key is taken."""
@@ -228,19 +228,20 @@ class DocumentTable(Sequence[D]):
             key = self._key(document)
             if self.by_key.setdefault(key, index) != index:
                 raise InvariantError(f"{self.name}: key {key!r} of document {index} is taken")
-        if self._group is not None and (group := self._group(document)) is not None:
-            self._groups.setdefault(group, set()).add(index)
+        if self._groups is not None and (groups := self._groups(document)):
+            for group in groups:
+                self._members.setdefault(group, set()).add(index)
             self.grouped += 1
 
     def _leave(self, index: int, document: D) -> None:
         if self._key is not None:
             del self.by_key[self._key(document)]
-        if self._group is not None and (group := self._group(document)) is not None:
-            members = self._groups[group]
-            members.remove(index)
+        if self._groups is not None and (groups := self._groups(document)):
+            for group in groups:
+                self._members[group].remove(index)
+                if not self._members[group]:
+                    del self._members[group]
             self.grouped -= 1
-            if not members:
-                del self._groups[group]
 
     def rehash(self) -> None:
         """Encode and hash what changed since the last time."""

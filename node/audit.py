@@ -13,7 +13,7 @@ from consensus.encoding import decode_certificate
 from consensus.errors import VerificationError
 from consensus.messages import VoteType
 from consensus.verification import verify_certificate
-from ledger import conservation
+from ledger import conservation, restrictions
 from ledger.codes import InvariantError
 from ledger.genesis import Genesis
 from ledger.state import State
@@ -101,6 +101,7 @@ def audit(
                 if height == last:
                     summation.compare_all(replica.state)
                     conservation.check_all(replica.state)
+                    restrictions.check_all(replica.state)
             except (_Found, StorageError, SummationFault, InvariantError) as error:
                 report.fault = AuditFault(height, str(error))
                 return report

@@ -1,7 +1,7 @@
 """A chain from a real genesis, driven block by block with really signed transactions: no process, no socket.
 
-Every block passes admission and execution as a validator's would, and is followed by a whole conservation
-check, so a test that uses this asserts conservation without saying so.
+Every block passes admission and execution as a validator's would, and is followed by a whole check of
+conservation and of what restrictions hold, so a test that uses this asserts both without saying so.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger import admission, conservation
+from ledger import admission, conservation, restrictions
 from ledger.codes import Code
-from ledger.documents import Proposal, ProposalStatus, Vasp
+from ledger.documents import Proposal, ProposalStatus, Target, Vasp
 from ledger.execution import BlockFacts, Result, apply_block
 from ledger.genesis import (
     DEVELOPMENT,
@@ -139,6 +139,7 @@ class Network:
             block.admit(tx)
         results = apply_block(self.state, BlockFacts(self.height, self.header_ms), transactions).results
         conservation.check_all(self.state)
+        restrictions.check_all(self.state)
         return results
 
     def do(self, kind: str, signers: str, **fields: Any) -> Result:
@@ -209,6 +210,15 @@ class Network:
     def issue(self, **changes: Any) -> int:
         """A bill, issued at once; its instrument."""
         return self.enact("tbill_issue", EVERYONE, **{**BILL, **changes})[0]
+
+    def freeze(self, target: Target, index: int, authority: str = "pvara") -> int:
+        """A freeze by two officers of the authority; its restriction."""
+        (restriction,) = self.enact("freeze", f"{authority}1 {authority}2", target=target, index=index)
+        return restriction
+
+    def lift(self, restriction: int) -> None:
+        """The lift of a freeze by two authorities."""
+        self.enact("lift", "sbp1 sbp2 fmu1 fmu2", restriction=restriction)
 
     def offer(self, instrument: int, units: int, vasps: tuple[int, ...] = ()) -> int:
         """An offer at 97.8873, open for a day from now."""

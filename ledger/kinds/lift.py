@@ -1,29 +1,24 @@
-"""Two different authorities lift a freeze; only the target itself is released, nothing beside it."""
+"""Two different authorities lift one freeze, by its own index; others of the same target stay."""
 
-from ledger import agenda
-from ledger.codes import Code, Refused
-from ledger.documents import Target
+from ledger import agenda, restrictions
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.kinds.freeze import is_frozen, set_frozen
 from ledger.schema import Index, Payload
 
 
 class Lift(Payload, frozen=True):
-    """`index` is that of the target in its table, 0 for the market."""
+    """`restriction` is the index that the freeze created."""
 
-    target: Target
-    index: Index
+    restriction: Index
 
 
 def check(ctx: Context, payload: Lift) -> None:
-    if not is_frozen(ctx.state, payload.target, payload.index):
-        raise Refused(Code.WRONG_STATUS, "target", payload.target.name, "is not frozen")
+    restrictions.check_lift(ctx.state, payload.restriction)
 
 
 def apply(ctx: Context, payload: Lift) -> tuple[int, ...]:
-    set_frozen(ctx.state, payload.target, payload.index, frozen=False)
+    restrictions.lift(ctx.state, payload.restriction, ctx.time_ms)
     agenda.wake_all(ctx.state)  # a redemption may have waited for this
-    return (payload.index,)
+    return (payload.restriction,)
 
 
 KIND = Kind(71, "lift", Lane.ACTS, Signers.OFFICERS, Lift, check, apply, governed=True)

@@ -1,14 +1,10 @@
-"""Maturity, redemption and freezes."""
+"""Maturity and redemption."""
 
 import pytest
 
 from ledger.codes import Code
-from ledger.documents import InstrumentStatus, ProposalStatus
-from ledger.rows import FROZEN
+from ledger.documents import InstrumentStatus, Target
 from testing.ledger_network import DAY_MS, Network, client, packed
-
-AT_ONCE = "pvara1 pvara2"
-TWO_AUTHORITIES = "sbp1 sbp2 fmu1 fmu2"
 
 
 class Holders:
@@ -103,35 +99,17 @@ def test_what_is_redeemed_takes_no_more_funds_and_more_than_there_is_is_refused(
     net.refused(Code.WRONG_STATUS, "redemption_fund", "mof1", instrument=holders.bill, amount=1)
 
 
-@pytest.mark.parametrize("target", ["account", "holding"])
-def test_a_frozen_holder_is_paid_into_frozen_cash(holders: Holders, target: str) -> None:
-    net = holders.net
-    index = holders.clients[1] if target == "account" else holders.bills[1]
-    net.enact("freeze", AT_ONCE, target=1 if target == "account" else 2, index=index)
-    holders.pay(60 * 500_000)
-    holders.mature()
-    assert net.balance(holders.cash_of(1)) == 10_000_000
-    assert net.state.holdings[holders.cash_of(1)].flags & FROZEN
-    for number in (0, 2):
-        assert not net.state.holdings[holders.cash_of(number)].flags & FROZEN
-    move = {"from_holding": holders.cash_of(1), "to_holding": holders.money, "amount": 1}
-    net.refused(Code.FROZEN, "transfer", "binance", **move)
-    if target == "account":  # the account's lift leaves the cash frozen: it has a flag of its own
-        net.enact("lift", TWO_AUTHORITIES, target=1, index=index)
-        net.refused(Code.FROZEN, "transfer", "binance", **move)
-    net.enact("lift", TWO_AUTHORITIES, target=2, index=holders.cash_of(1))
-    net.ok("transfer", "binance", **move)
-
-
-@pytest.mark.parametrize(("target", "index"), [(3, 1), (3, 0), (5, 0)])
+@pytest.mark.parametrize(
+    ("target", "index"), [(Target.INSTRUMENT, 1), (Target.INSTRUMENT, 0), (Target.MARKET, 0)]
+)
 def test_redemption_waits_while_the_bill_its_cash_or_the_market_is_frozen(
-    holders: Holders, target: int, index: int
+    holders: Holders, target: Target, index: int
 ) -> None:
     holders.pay(60 * 500_000)
-    holders.net.enact("freeze", AT_ONCE, target=target, index=index)
+    freeze = holders.net.freeze(target, index)
     holders.mature()
     assert holders.status is InstrumentStatus.MATURED_UNPAID
-    holders.net.enact("lift", TWO_AUTHORITIES, target=target, index=index)
+    holders.net.lift(freeze)
     holders.net.block()
     assert holders.status is InstrumentStatus.REDEEMED
 
@@ -140,10 +118,10 @@ def test_redemption_waits_while_its_pool_is_frozen(holders: Holders) -> None:
     net = holders.net
     pool = net.state.holdings[net.state.instruments[holders.bill].pool_cash].account
     holders.pay(60 * 500_000)
-    net.enact("freeze", AT_ONCE, target=1, index=pool)
+    freeze = net.freeze(Target.ACCOUNT, pool)
     holders.mature()
     assert holders.status is InstrumentStatus.MATURED_UNPAID
-    net.enact("lift", TWO_AUTHORITIES, target=1, index=pool)
+    net.lift(freeze)
     net.block()
     assert holders.status is InstrumentStatus.REDEEMED
 
@@ -158,60 +136,3 @@ def test_units_the_treasury_kept_are_redeemed_to_the_treasury() -> None:
     net.advance(85 * DAY_MS)
     assert net.state.instruments[bill].status is InstrumentStatus.REDEEMED
     assert net.balance(record.treasury_cash) == 4 * 500_000
-
-
-# --- freezes
-
-
-@pytest.mark.parametrize("authority", ["pvara", "sbp", "fmu"])
-def test_two_officers_of_any_one_authority_freeze_at_once(holders: Holders, authority: str) -> None:
-    net = holders.net
-    (proposal,) = net.ok("freeze", f"{authority}1", target=2, index=holders.bills[0])
-    assert net.proposal(proposal).status is ProposalStatus.OPEN
-    net.ok("approve", f"{authority}2", proposal=proposal, reason=0)
-    move = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
-    net.refused(Code.FROZEN, "transfer", "binance", **move)
-
-
-def test_one_officer_each_of_two_authorities_freeze_nothing(holders: Holders) -> None:
-    net = holders.net
-    proposal, *_ = net.ok("freeze", "pvara1 sbp1", target=2, index=holders.bills[0])
-    assert net.proposal(proposal).status is ProposalStatus.OPEN
-
-
-def test_one_authority_never_lifts_alone(holders: Holders) -> None:
-    net = holders.net
-    net.enact("freeze", AT_ONCE, target=1, index=holders.clients[0])
-    (proposal,) = net.ok("lift", "pvara1 pvara2 pvara3", target=1, index=holders.clients[0])
-    assert net.proposal(proposal).status is ProposalStatus.OPEN
-    net.ok("approve", "sbp1", proposal=proposal, reason=0)
-    assert net.proposal(proposal).status is ProposalStatus.OPEN
-    net.ok("approve", "sbp2", proposal=proposal, reason=0)
-    assert net.proposal(proposal).status is ProposalStatus.EXECUTED
-    assert not net.state.accounts[holders.clients[0]].flags & FROZEN
-
-
-@pytest.mark.parametrize("target", [1, 2, 3, 4, 5])
-def test_every_target_stops_a_transfer_and_its_lift_lets_it_go(holders: Holders, target: int) -> None:
-    net = holders.net
-    index = {1: holders.clients[0], 2: holders.bills[0], 3: holders.bill, 4: 0, 5: 0}[target]
-    move = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
-    net.enact("freeze", AT_ONCE, target=target, index=index)
-    net.refused(Code.FROZEN, "transfer", "binance", **move)
-    net.refused(Code.WRONG_STATUS, "freeze", "sbp1", target=target, index=index)
-    net.enact("lift", TWO_AUTHORITIES, target=target, index=index)
-    net.refused(Code.WRONG_STATUS, "lift", "sbp1", target=target, index=index)
-    net.ok("transfer", "binance", **move)
-
-
-def test_a_transfer_to_oneself_unfreezes_nothing(holders: Holders) -> None:
-    net = holders.net
-    net.enact("freeze", AT_ONCE, target=2, index=holders.bills[0])
-    to_itself = {"from_holding": holders.bills[0], "to_holding": holders.bills[0], "amount": 1}
-    net.refused(Code.SAME_HOLDING, "transfer", "binance", **to_itself)
-    assert net.state.holdings[holders.bills[0]].flags & FROZEN
-
-
-@pytest.mark.parametrize(("target", "index"), [(1, 999), (2, 999), (3, 999), (4, 999), (5, 1)])
-def test_what_does_not_exist_is_not_frozen(holders: Holders, target: int, index: int) -> None:
-    holders.net.refused(Code.NOT_FOUND, "freeze", "sbp1", target=target, index=index)

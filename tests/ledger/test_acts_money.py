@@ -7,7 +7,7 @@ import pytest
 
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code
-from ledger.documents import OfferStatus, ProposalStatus
+from ledger.documents import OfferStatus, ProposalStatus, Target
 from ledger.rows import CLOSED
 from testing.ledger_network import BILL, EVERYONE, Network, client, make_genesis, packed
 
@@ -280,9 +280,9 @@ def test_a_client_may_be_paid_for_out_of_client_money(net: Network) -> None:
 def test_a_frozen_or_ineligible_client_takes_nothing(net: Network) -> None:
     shop = Shop(net)
     a, _ = shop.clients
-    net.enact("freeze", "fmu1 fmu2", target=1, index=a)
+    freeze = net.freeze(Target.ACCOUNT, a)
     assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.FROZEN]
-    net.enact("lift", "fmu1 fmu2 sbp1 sbp2", target=1, index=a)
+    net.lift(freeze)
     net.ok("account_update", "binance", account=a, kyc=bytes(32), kyc_until=1)
     assert shop.take((shop.bill_a, shop.cash_a, 1)) == [Code.INELIGIBLE]
 

@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     ),
     "redemption_fund": ({"mof"}, {"instrument": 1, "amount": 1}),
     "freeze": ({"pvara", "sbp", "fmu"}, {"target": 5, "index": 0}),
-    "lift": ({"pvara", "sbp", "fmu"}, {"target": 5, "index": 0}),
+    "lift": ({"pvara", "sbp", "fmu"}, {"restriction": 0}),
     "parameter_set": (VOTERS, {"name": "idle_ms", "value": 500}),
     "validator_update": (VOTERS, {"node": 0, "power": 2}),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from ledger import conservation, due, transfers
+from ledger import conservation, due, restrictions, transfers
 from ledger.agenda import Moment
 from ledger.codes import Code
 from ledger.documents import Rule
@@ -146,6 +146,7 @@ class Draw:
             "vasp": state.vasps,
             "vasps": state.vasps,
             "proposal": state.proposals,
+            "restriction": state.restrictions,
             "offer": state.offers,
             "instrument": state.instruments,
             "programme": state.programmes,
@@ -232,6 +233,7 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
             codes.add(execute(state, tx, height, draw.now_ms, header_ms).code)
         conservation.check_block(state, mark)
         conservation.check_all(state)
+        restrictions.check_all(state)
         state.rehash()
     assert len(codes) > 15
     assert Code.OK in codes

@@ -9,7 +9,7 @@ import pytest
 
 from ledger import admission, maturity, programmes
 from ledger.codes import Code, Refused
-from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stage
+from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stage, Target
 from ledger.rows import FROZEN, AccountType
 from ledger.transactions import decode_transaction
 from testing.ledger_network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed
@@ -181,8 +181,7 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     )
     held = next(holding for holding in bills["htx"][:CLIENTS] if net.balance(holding))
     frozen_account = state.holdings[held].account
-    freeze = net.enact("freeze", "fmu1 fmu2", target=1, index=frozen_account)
-    assert freeze == (frozen_account,)
+    freeze = net.freeze(Target.ACCOUNT, frozen_account, "fmu")
     net.refused(Code.FROZEN, "transfer", "htx", from_holding=held, to_holding=own, amount=1)
 
     # What never reaches a block.
@@ -225,10 +224,12 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     assert all(net.balance(holding) == 0 for holding in everyone)
     assert net.balance(redeemed.pool_cash) == 0
     frozen_cash = found(net, frozen_account, pkr)
-    assert state.holdings[frozen_cash].flags & FROZEN
-    flags = [state.holdings[found(net, account, pkr)].flags for account in owed if account != frozen_account]
-    assert not any(flags)
-    net.refused(Code.FROZEN, "transfer", "htx", from_holding=frozen_cash, to_holding=cash["htx"][1], amount=1)
+    assert state.accounts[frozen_account].flags & FROZEN
+    assert not any(state.accounts[account].flags for account in owed if account != frozen_account)
+    paid = {"from_holding": frozen_cash, "to_holding": cash["htx"][1], "amount": 1}
+    net.refused(Code.FROZEN, "transfer", "htx", **paid)
+    net.lift(freeze)
+    net.ok("transfer", "htx", **paid)
     fixing = programmes.newest_fixing(state)
     assert fixing is not None
     assert programmes.used_cents(state, 0, fixing) == 0

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.codes import Code
+from ledger.documents import ALL
 from ledger.transactions import assemble, decode_transaction
 from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.limits import EVIDENCE_MAX, OUTSTANDING_MAX
@@ -516,5 +517,6 @@ def test_a_frozen_holder_is_paid_into_frozen_cash(little: LittleChain) -> None:
     live(little, market)
     state = little.replica.state
     assert state.instruments[market.bill].supply == 0
-    frozen = little.replica.state.holdings[market.wallets[1]]
-    assert frozen.flags & 1
+    paid = little.replica.state.holdings[market.wallets[1]]
+    assert paid.balance >= paid.locked > 0
+    assert [state.restrictions[index].amount for index in (0, 1)] == [ALL, paid.locked]
