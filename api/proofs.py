@@ -12,21 +12,22 @@ from msgspec import Meta
 
 from api.limits import CERTIFICATE_BYTES_MAX, CHANGES_MAX
 from ledger.proofs import StateProof
-from wire.blocks import Count, Header
-from wire.limits import VALIDATORS_MAX
+from wire.blocks import Count
+from wire.limits import HEADER_BYTES_MAX, VALIDATORS_MAX
 
 PROOF_VERSION = 1
 
 Member = tuple[
     Annotated[bytes, Meta(min_length=32, max_length=32)], Annotated[int, Meta(ge=1, le=2**53)]
 ]  # public key, power
+HeaderBytes = Annotated[bytes, Meta(min_length=1, max_length=HEADER_BYTES_MAX)]
 CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
 
 
 class Certified(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A header and the encoding of a commit certificate for it."""
+    """The encodings of a header and of a commit certificate for it."""
 
-    header: Header
+    header: HeaderBytes
     certificate: CertificateBytes
 
 

@@ -69,6 +69,7 @@ def new(
     from config.keys import load_public_key, write_new
     from config.pki import root_from_pem
     from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_policies, problems
+    from ledger.release import newest
 
     with reported(as_json=as_json):
         institutions, nodes = [], []
@@ -87,12 +88,13 @@ def new(
             if votes:
                 nodes.append(GenesisNode(name, name, load_public_key(folder / "key.pub"), 10, "validator"))
         genesis = Genesis(
+            version=newest(),
             chain=chain,
             chain_class="development" if development else "production",
             time_ms=(datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
             institutions=tuple(institutions),
             nodes=tuple(nodes),
-            policies=default_policies(),
+            policies=default_policies(newest()),
             parameters=(),
             treasury=institutions[0].name,
         )

@@ -27,7 +27,7 @@ TransactionId = Annotated[str, typer.Argument(help="The transaction's id, 64 hex
 @app.command("kinds")
 def kinds(as_json: Json = False) -> None:
     """List every kind of transaction and the fields of its payload."""
-    from ledger.kinds import BY_NUMBER
+    from ledger.kinds import BY_NAME
 
     listed = [
         {
@@ -37,7 +37,7 @@ def kinds(as_json: Json = False) -> None:
             "governed": kind.governed,
             "payload": list(kind.payload.__struct_fields__),
         }
-        for kind in sorted(BY_NUMBER.values(), key=lambda kind: kind.number)
+        for kind in sorted(BY_NAME.values(), key=lambda kind: kind.number)
     ]
     columns = ("number", "kind", "signed by", "governed", "payload")
     rows = [(*list(entry.values())[:4], ", ".join(entry["payload"])) for entry in listed]  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def build(
     if type(payload) is not kind.payload:
         raise BadPayload(f"payload: {type(payload).__name__}: {kind_name} takes {kind.payload.__name__}")
     ascending = tuple(sorted(set(signers)))
-    body = encode_body(kind.number, ascending, sequence, valid_until, payload)
+    body = encode_body(kind, ascending, sequence, valid_until, payload)
     return Unsigned(kind_name, ascending, sequence, valid_until, body)
 
 

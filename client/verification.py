@@ -16,6 +16,7 @@ from consensus.verification import verify_certificate
 from ledger.genesis import Genesis, genesis_hash
 from ledger.proofs import ProofError, proven_holding
 from primitives.codec import CodecError, unpack
+from wire.blocks import Header, decode_header
 
 
 class ProofRefused(ValueError):
@@ -56,20 +57,21 @@ def verify_proof(proof_bytes: bytes, genesis: Genesis) -> VerifiedHolding:
     members = tuple(Validator(node.public_key, node.power) for node in genesis.nodes if node.power > 0)
     height = 0
     for change in proof.changes:
-        if change.last.header.height <= height:
-            raise ProofRefused(f"changes: height {change.last.header.height} does not follow {height}")
-        height = change.last.header.height
-        _verify_certified(change.last, members, genesis, chain_hash)
+        last = _header(change.last)
+        if last.height <= height:
+            raise ProofRefused(f"changes: height {last.height} does not follow {height}")
+        height = last.height
+        _verify_decided(last, change.last, members, chain_hash)
         members = tuple(Validator(key, power) for key, power in change.members)
         fault = validators_fault(members)
         if fault is not None:
             raise ProofRefused(f"changes: {fault}")
-        if validators_hash(members) != change.last.header.next_validators_hash:
+        if validators_hash(members) != last.next_validators_hash:
             raise ProofRefused(f"changes: header {height} does not name these as the next validators")
-    header = proof.certified.header
+    header = _header(proof.certified)
     if header.height <= height:
         raise ProofRefused(f"certified: height {header.height} does not follow {height}")
-    signers = _verify_certified(proof.certified, members, genesis, chain_hash)
+    signers = _verify_decided(header, proof.certified, members, chain_hash)
     claim = proof.claim
     if header.executed_height != claim.height:
         raise ProofRefused(f"claim.height: {claim.height}, the header shows height {header.executed_height}")
@@ -82,7 +84,7 @@ def verify_proof(proof_bytes: bytes, genesis: Genesis) -> VerifiedHolding:
     if shown != claimed:
         raise ProofRefused(f"claim: {claimed}, the state shows {shown}")
     return VerifiedHolding(
-        header.chain,
+        genesis.chain,
         claim.height,
         header.time_ms,
         header.state_root,
@@ -93,14 +95,20 @@ def verify_proof(proof_bytes: bytes, genesis: Genesis) -> VerifiedHolding:
     )
 
 
-def _verify_certified(
-    certified: Certified, members: tuple[Validator, ...], genesis: Genesis, chain_hash: bytes
+def _header(certified: Certified) -> Header:
+    try:
+        return decode_header(certified.header)
+    except CodecError as error:
+        raise ProofRefused(str(error)) from error
+
+
+def _verify_decided(
+    header: Header, certified: Certified, members: tuple[Validator, ...], chain_hash: bytes
 ) -> int:
     """How many validators signed the header. Raises ProofRefused unless `members` decided it."""
-    header = certified.header
     where = f"header {header.height}"
-    if header.chain != genesis.chain:
-        raise ProofRefused(f"{where}: chain {header.chain!r}, the genesis is of {genesis.chain!r}")
+    if header.genesis_hash != chain_hash:
+        raise ProofRefused(f"{where}: of the genesis {header.genesis_hash.hex()}, not {chain_hash.hex()}")
     if header.validators_hash != validators_hash(members):
         raise ProofRefused(f"{where}: decided by other validators than those that the proof leads to")
     try:

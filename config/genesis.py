@@ -17,7 +17,6 @@ from config.errors import ConfigError, key_name, known_names, nearest, read_toml
 from config.pki import CertificateError, root_from_pem, root_to_pem
 from ledger.documents import Rule
 from ledger.genesis import (
-    DEFAULT_POLICIES,
     Genesis,
     GenesisInstitution,
     GenesisNode,
@@ -25,6 +24,9 @@ from ledger.genesis import (
     problems,
 )
 from ledger.parameters import BOUNDS
+from ledger.policies import DEFAULT_POLICIES
+from ledger.release import FIRST
+from ledger.versions import rules
 from primitives.signatures import PUBLIC_KEY_BYTES
 
 _KEY = re.compile(rf"[0-9a-f]{{{2 * PUBLIC_KEY_BYTES}}}")
@@ -77,6 +79,7 @@ class _PolicyFile(_Section):
 class _GenesisFile(_Section):
     """The tables of genesis.toml."""
 
+    version: int = FIRST
     chain: str
     chain_class: Annotated[Literal["development", "production"], Field(alias="class")]
     time: Annotated[datetime, AfterValidator(_moment)]
@@ -137,10 +140,12 @@ def load_genesis(path: Path) -> Genesis:
         table, _, name = key.partition(".")
         if f"{table}.{name.split('.')[0]}" in doubtful or key in doubtful:
             continue
-        if table == "parameters" and name not in BOUNDS:
-            text = f"unknown key{nearest(name, BOUNDS)}"
-        elif table == "policies" and name and name.split(".")[0] not in DEFAULT_POLICIES:
-            text = f"unknown key{nearest(name.split('.')[0], DEFAULT_POLICIES)}"
+        if key != "version":
+            known = rules(genesis.version)
+            if table == "parameters" and name not in known.bounds:
+                text = f"unknown key{nearest(name, known.bounds)}"
+            elif table == "policies" and name and name.split(".")[0] not in known.governed:
+                text = f"unknown key{nearest(name.split('.')[0], known.governed)}"
         found.append(f"{path}: {key}: {text}")
     if found:
         raise ConfigError(found)
@@ -153,6 +158,7 @@ def genesis_to_toml(genesis: Genesis) -> str:
     document.add(tomlkit.comment("The genesis of a Mohur chain. Every institution checks it, and compares"))
     document.add(tomlkit.comment("the output of `mohur genesis hash`, before it starts its node."))
     document.add(tomlkit.nl())
+    document.add("version", tomlkit.item(genesis.version))
     document.add("chain", tomlkit.item(genesis.chain))
     document.add("class", tomlkit.item(genesis.chain_class))
     document.add("time", tomlkit.item(_EPOCH + genesis.time_ms * _MILLISECOND))
@@ -221,6 +227,7 @@ def _genesis(file: _GenesisFile) -> tuple[Genesis, list[str]]:
         name: tuple(value) if isinstance(value, list) else value for name, value in file.parameters.items()
     }
     genesis = Genesis(
+        version=file.version,
         chain=file.chain,
         chain_class=file.chain_class,
         time_ms=(file.time - _EPOCH) // _MILLISECOND,

@@ -33,6 +33,7 @@ from ledger.genesis import (
     genesis_hash,
 )
 from ledger.parameters import Value
+from ledger.release import newest
 from storage.signer import SignerStore
 
 CHAIN = "mohur-dev"
@@ -150,6 +151,7 @@ def create_network(
     nodes = _place_nodes(directory, names)
     node_keys = {node.name: new_key(Path(node.directory) / "key.pem", passphrase) for node in nodes}
     genesis = Genesis(
+        version=newest(),
         chain=CHAIN,
         chain_class=DEVELOPMENT,
         time_ms=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
@@ -167,7 +169,7 @@ def create_network(
         nodes=tuple(
             GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
         ),
-        policies=default_policies(),
+        policies=default_policies(newest()),
         parameters=tuple({**LOCAL_PARAMETERS, **(parameters or {})}.items()),
         treasury=TREASURY,
     )

@@ -10,19 +10,38 @@ from ledger.kind import Lane
 from ledger.limits import WINDOW
 from ledger.state import State
 from ledger.transactions import Transaction, sign_input
+from ledger.versions import Rules
 from primitives.signatures import verify
 
 
 def check_envelope(
-    state: State, tx: Transaction, genesis_hash: bytes, header_time_ms: int, verified: bool = False
+    state: State,
+    tx: Transaction,
+    genesis_hash: bytes,
+    header_time_ms: int,
+    rules: Rules,
+    verified: bool = False,
 ) -> None:
-    """Refuse `tx` if it could not stand in a block of this time. `verified`: its full bytes were verified
-    against this chain before."""
+    """Refuse `tx` if it could not stand in a block of this time that follows these rules. `verified`: its
+    full bytes were verified against this chain before."""
+    check_version(rules, tx)
     check_signers(state, tx)
     check_expiry(tx, header_time_ms, parameters.number(state, "expiry_horizon_s"))
     check_sequence(tx, *_window(state, tx.signers[0]))
     if not verified:
         check_signatures(state, tx, genesis_hash)
+
+
+def check_version(rules: Rules, tx: Transaction) -> None:
+    """Refuse what is of a version to come, or of a kind that the version in force does not have as such."""
+    if tx.version > rules.version:
+        raise Refused(
+            Code.UNKNOWN_VERSION, "version", tx.version, f"at most {rules.version}, which is in force"
+        )
+    if rules.kinds.get(tx.kind) is not tx.definition:
+        raise Refused(
+            Code.UNKNOWN_VERSION, "version", tx.version, f"version {rules.version} has no such kind {tx.kind}"
+        )
 
 
 def check_signers(state: State, tx: Transaction) -> None:
@@ -67,8 +86,9 @@ def check_sequence(tx: Transaction, highest: int, bitmap: int) -> None:
 class BlockAdmission:
     """Admits the transactions of one block in order, each as if those before it had used their sequences."""
 
-    def __init__(self, state: State, header_time_ms: int) -> None:
+    def __init__(self, state: State, header_time_ms: int, rules: Rules) -> None:
         self._state = state
+        self._rules = rules
         self._header_time_ms = header_time_ms
         self._horizon_s = parameters.number(state, "expiry_horizon_s")
         self._acts_quota = parameters.number(state, "acts_quota")
@@ -80,6 +100,7 @@ class BlockAdmission:
     def admit(self, tx: Transaction) -> None:
         """Take `tx` as the block's next. Raises Refused, and then nothing changed; signatures are the
         caller's (`check_signatures`)."""
+        check_version(self._rules, tx)
         lane = tx.definition.lane
         if lane < self._lane:
             raise Refused(

@@ -27,6 +27,7 @@ class Code(IntEnum):
     LIMIT_EXCEEDED = 110
     LANE_ORDER = 111
     REPEATED = 112
+    UNKNOWN_VERSION = 113
 
     # 2xx Who may: signers, stages, policies, caps.
     NOT_AUTHORISED = 200

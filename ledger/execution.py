@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
-from ledger import conservation, due, proposals, window
+from ledger import conservation, due, proposals, versions, window
 from ledger.agenda import Moment
 from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
@@ -63,10 +63,12 @@ class BlockOutcome:
 
 def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:
     """Apply a decided block to `state`, and hash it. Raises InvariantError only, when the ledger contradicts
-    itself; the state is then unusable."""
+    itself, and UnknownVersion, when the block follows a version of the protocol that this software does not
+    know; the state is then unusable."""
     mark = state.mark()
     validators = validator_set(state)
     time_ms = facts.time_ms + state.chain_record.clock_offset_ms
+    versions.begin_block(state, facts.height, time_ms)
     _count_offences(state, facts.evidence)
     due.begin_block(state, Moment(facts.height, time_ms))
     results = tuple(execute(state, tx, facts.height, time_ms, facts.time_ms) for tx in transactions)
@@ -82,7 +84,7 @@ def execute(state: State, tx: Transaction, height: int, time_ms: int, header_tim
     try:
         _use_sequence(state, tx)
         mark = state.mark()  # the sequence stays used, whatever comes now
-        ctx = Context(state, tx, height, time_ms, header_time_ms)
+        ctx = Context(state, tx, height, time_ms, header_time_ms, versions.rules(state.version))
         created = _perform(ctx)
     except Refused as refusal:
         state.undo(mark)

@@ -16,6 +16,7 @@ from ledger.documents import (
     Document,
     Institution,
     Node,
+    Parameter,
     Policy,
     Rule,
     Version,
@@ -31,10 +32,13 @@ from ledger.limits import (
     TIME_MS_MAX,
     TITLE_CHARACTERS_MAX,
 )
-from ledger.parameters import Value, fault, records
+from ledger.parameters import Value
+from ledger.policies import DEFAULT_POLICIES
 from ledger.positions import open_institution_account
+from ledger.release import FIRST, newest
 from ledger.rows import Role, Signer
-from ledger.state import FIRST_VERSION, State
+from ledger.state import State
+from ledger.versions import rules
 from primitives.codec import builtins, encode
 from primitives.hashing import GENESIS, tagged_hash
 from primitives.signatures import enrolment_fault
@@ -81,9 +85,11 @@ class GenesisPolicy(Document, frozen=True):
 class Genesis(Document, frozen=True):
     """Everything that all nodes of a chain agree on before its first block.
 
-    `parameters` holds only what differs from the defaults; `treasury` is the institution that issues.
+    `version` is that of the protocol which the first block follows; `parameters` holds only what differs from
+    their first values; `treasury` is the institution that issues.
     """
 
+    version: int
     chain: str
     chain_class: str
     time_ms: int
@@ -94,42 +100,9 @@ class Genesis(Document, frozen=True):
     treasury: str
 
 
-_ISSUE = (Rule.ALL_OF, ("mof", "sbp", "pvara"))
-_PVARA = (Rule.ALL_OF, ("pvara",))
-_SBP = (Rule.ALL_OF, ("sbp",))
-_MOF = (Rule.ALL_OF, ("mof",))
-_FREEZERS = ("pvara", "sbp", "fmu")
-_NETWORK: tuple[Rule, tuple[str, ...]] = (Rule.TWO_THIRDS_VOTING, ())
-
-# Who approves each governed act unless a genesis says otherwise; also the list of all governed acts.
-DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
-    "vasp_register": _PVARA,
-    "vasp_noc": _PVARA,
-    "vasp_reject": _PVARA,
-    "vasp_goaml": (Rule.ALL_OF, ("fmu",)),
-    "vasp_subsidiary": (Rule.ALL_OF, ("secp",)),
-    "vasp_license": _PVARA,
-    "vasp_suspend": _PVARA,
-    "vasp_reinstate": _PVARA,
-    "vasp_revoke": _PVARA,
-    "programme_create": _ISSUE,
-    "fixing_attest": _SBP,
-    "cash_define": _SBP,
-    "cash_issue": _SBP,
-    "cash_destroy": _SBP,
-    "tbill_issue": _ISSUE,
-    "offer_open": _MOF,
-    "redemption_fund": _MOF,
-    "freeze": (Rule.ANY_ONE_OF, _FREEZERS),
-    "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
-    "parameter_set": _NETWORK,
-    "validator_update": _NETWORK,
-}
-
-
-def default_policies() -> tuple[GenesisPolicy, ...]:
+def default_policies(version: int = FIRST) -> tuple[GenesisPolicy, ...]:
     """The policies of a network of mof, sbp, pvara, secp and fmu."""
-    return tuple(GenesisPolicy(act, rule, names) for act, (rule, names) in DEFAULT_POLICIES.items())
+    return tuple(GenesisPolicy(act, *DEFAULT_POLICIES[act]) for act in rules(version).governed)
 
 
 def genesis_hash(genesis: Genesis) -> bytes:
@@ -139,6 +112,8 @@ def genesis_hash(genesis: Genesis) -> bytes:
 
 def problems(genesis: Genesis) -> list[str]:
     """Everything that is wrong with `genesis`, each as one sentence that begins with the field's name."""
+    if not FIRST <= genesis.version <= newest():
+        return [f"version: {genesis.version}: this software knows versions {FIRST} to {newest()}"]
     return [
         *_chain_problems(genesis),
         *_institution_problems(genesis),
@@ -154,9 +129,10 @@ def create_state(genesis: Genesis) -> State:
     wrong = problems(genesis)
     if wrong:
         raise ValueError("\n".join(wrong))
-    state = State.empty()
-    for record in records(dict(genesis.parameters)):
-        state.parameters.append(record)
+    state = State.empty(genesis.version)
+    decided = dict(genesis.parameters)
+    for name, bounds in rules(genesis.version).bounds.items():
+        state.parameters.append(Parameter(name, decided.get(name, bounds.first)))
     indices = {institution.name: index for index, institution in enumerate(genesis.institutions)}
     for institution in genesis.institutions:
         _enrol(state, institution)
@@ -180,7 +156,7 @@ def create_state(genesis: Genesis) -> State:
             market_frozen=False,
         )
     )
-    state.versions.append(Version(FIRST_VERSION, 1, VersionStatus.IN_FORCE, 0))
+    state.versions.append(Version(genesis.version, 1, VersionStatus.IN_FORCE, 0))
     state.rehash()
     return state
 
@@ -295,13 +271,14 @@ def _policy_problems(genesis: Genesis) -> Iterable[str]:
     acts = [policy.act for policy in genesis.policies]
     for act in _twice(acts):
         yield f"policies: {act!r} stands twice"
-    for act in DEFAULT_POLICIES:
+    governed = rules(genesis.version).governed
+    for act in governed:
         if act not in acts:
             yield f"policies: {act!r} has none"
     for policy in genesis.policies:
         where = f"policies.{policy.act}"
         named = len(policy.institutions)
-        if policy.act not in DEFAULT_POLICIES:
+        if policy.act not in governed:
             yield f"{where}: there is no such act"
         for name in policy.institutions:
             if name not in _institution_names(genesis):
@@ -324,7 +301,8 @@ def _parameter_problems(genesis: Genesis) -> Iterable[str]:
     for name in _twice([name for name, _ in genesis.parameters]):
         yield f"parameters: {name!r} stands twice"
     for name, value in genesis.parameters:
-        wrong = fault(name, value)
+        bounds = rules(genesis.version).bounds.get(name)
+        wrong = f"there is no parameter {name!r}" if bounds is None else bounds.fault(value)
         if wrong is not None:
             yield f"parameters.{name}: {wrong}"
 

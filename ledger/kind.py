@@ -16,12 +16,14 @@ import numpy.typing as npt
 from ledger.codes import Code, Refused
 from ledger.documents import NONE as NO_PROPOSAL
 from ledger.documents import Vasp
+from ledger.release import FIRST
 from ledger.rows import NONE, Role, Signer
 from ledger.schema import Payload
 
 if TYPE_CHECKING:
     from ledger.state import State
     from ledger.transactions import Transaction
+    from ledger.versions import Rules
 
 RowCodes = npt.NDArray[np.uint16]
 
@@ -54,7 +56,8 @@ class Kind:
     """One kind of transaction; `number` is protocol and is never given a second meaning.
 
     `payload` is the Struct whose fields follow the envelope in the body. `governed` says that the act needs
-    the approvals that the policy of this `name` asks for.
+    the approvals that the policy of this `name` asks for. The versions of the protocol from `since` to
+    `until` (None: still) have it; another payload from some version on is another declaration.
     """
 
     number: int
@@ -65,21 +68,41 @@ class Kind:
     check: Callable[["Context", Any], None]
     apply: Callable[["Context", Any], tuple[int, ...]]
     governed: bool = False
+    since: int = FIRST
+    until: int | None = None
 
 
 class Context:
     """The block and transaction within which a kind runs.
 
     `time_ms` is ledger time, the same for a whole block; `header_time_ms` is the header's; `proposal` the
-    index of the proposal whose effect runs, or NONE.
+    index of the proposal whose effect runs, or NONE; `rules` are those of the version of the protocol that
+    the block follows.
     """
 
-    __slots__ = ("header_time_ms", "height", "proposal", "row_codes", "signers", "state", "time_ms", "tx")
+    __slots__ = (
+        "header_time_ms",
+        "height",
+        "proposal",
+        "row_codes",
+        "rules",
+        "signers",
+        "state",
+        "time_ms",
+        "tx",
+    )
 
     def __init__(
-        self, state: "State", tx: "Transaction", height: int, time_ms: int, header_time_ms: int
+        self,
+        state: "State",
+        tx: "Transaction",
+        height: int,
+        time_ms: int,
+        header_time_ms: int,
+        rules: "Rules",
     ) -> None:
         self.state = state
+        self.rules = rules
         self.tx = tx
         self.height = height
         self.time_ms = time_ms

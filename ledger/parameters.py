@@ -1,8 +1,8 @@
-"""The parameters that the chain holds: one table of their names, defaults, bounds and meanings.
+"""The parameters that the chain holds: one table of their names, first values, bounds and meanings.
 
-All of them are in state from genesis on, in the order of `Parameters`, so the position of a name is known.
-They change by the governed act parameter_set. The timings of consensus are here too, because nodes that
-disagree about them fail together (FACTS 3, cometbft #3202).
+Those of the genesis' version are in state from genesis on, in the order of `Parameters`; those that a later
+version brings are appended by its upgrade. They change by the governed act parameter_set. The timings of
+consensus are here too, because nodes that disagree about them fail together (FACTS 3, cometbft #3202).
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ledger import rights
-from ledger.documents import Parameter
+from ledger.codes import InvariantError
+from ledger.release import FIRST, holds
 from primitives.codec import encode
 from primitives.hashing import PARAMS, tagged_hash
 
@@ -26,27 +27,55 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a parameter may be: an integer from `minimum` to `maximum`, or (both None) a list of `names`."""
+    """What a parameter may be: an integer from `minimum` to `maximum`, or (both None) a list of `names`.
 
+    `first` is its value until something else is decided; the versions of the protocol from `since` to
+    `until` (None: still) have it.
+    """
+
+    first: Value
     minimum: int | None
     maximum: int | None
     names: tuple[str, ...]
     meaning: str
+    since: int = FIRST
+    until: int | None = None
+
+    def fault(self, value: Any) -> str | None:
+        """Why `value` may not be the parameter's, or None if it may."""
+        if self.minimum is None or self.maximum is None:
+            return _names_fault(value, self.names)
+        if type(value) is not int:
+            return f"must be an integer from {self.minimum} to {self.maximum}"
+        if not self.minimum <= value <= self.maximum:
+            return f"{value} is not from {self.minimum} to {self.maximum}"
+        return None
 
 
-def _number(default: int, minimum: int, maximum: int, meaning: str) -> int:
-    number: int = field(default=default, metadata={"bounds": Bounds(minimum, maximum, (), meaning)})
+def _number(
+    first: int, minimum: int, maximum: int, meaning: str, since: int = FIRST, until: int | None = None
+) -> int:
+    bounds = Bounds(first, minimum, maximum, (), meaning, since, until)
+    number: int = field(default=first, metadata={"bounds": bounds})
     return number
 
 
-def _names(default: tuple[str, ...], allowed: tuple[str, ...], meaning: str) -> tuple[str, ...]:
-    names: tuple[str, ...] = field(default=default, metadata={"bounds": Bounds(None, None, allowed, meaning)})
+def _names(
+    first: tuple[str, ...],
+    allowed: tuple[str, ...],
+    meaning: str,
+    since: int = FIRST,
+    until: int | None = None,
+) -> tuple[str, ...]:
+    bounds = Bounds(first, None, None, allowed, meaning, since, until)
+    names: tuple[str, ...] = field(default=first, metadata={"bounds": bounds})
     return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """Every parameter, typed. The order of the fields is the order of the table in state."""
+    """Every parameter, typed; one that the version in force does not have keeps its first value here. The
+    order of the fields is the order in which a genesis, or an upgrade, writes them to the table in state."""
 
     # Consensus.
     propose_ms: int = _number(600, 10, 60_000, "timeout of the propose step in round 0")
@@ -64,6 +93,9 @@ class Parameters:
     block_bytes: int = _number(4 * MEBIBYTE, 512 * 1024, 16 * MEBIBYTE, "largest encoded block")
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")
     expiry_horizon_s: int = _number(3_600, 60, 7 * DAY_S, "farthest valid_until of a transaction")
+    upgrade_notice_blocks: int = _number(
+        10_000, 4, 10_000_000, "blocks, at least, from the act that schedules a version to its first block"
+    )
     # The ledger.
     agenda_block_cost: int = _number(
         4_096, 64, 1_000_000, "cost of due rows after which a block takes no more"
@@ -78,23 +110,21 @@ class Parameters:
     aml_accounts_cap: int = _number(10, 0, 1_000_000, "accounts a VASP may open before its licence")
 
 
-BOUNDS: Mapping[str, Bounds] = MappingProxyType({f.name: f.metadata["bounds"] for f in fields(Parameters)})
-POSITIONS: Mapping[str, int] = MappingProxyType({name: i for i, name in enumerate(BOUNDS)})
-DEFAULTS = Parameters()
+_TYPED = tuple(field.name for field in fields(Parameters))
+_declared: dict[str, Bounds] = {f.name: f.metadata["bounds"] for f in fields(Parameters)}
+BOUNDS: Mapping[str, Bounds] = MappingProxyType(_declared)  # every parameter of every version
 
 
-def fault(name: str, value: Any) -> str | None:
-    """Why `value` may not be the value of the parameter `name`, or None if it may."""
-    bounds = BOUNDS.get(name)
-    if bounds is None:
-        return f"there is no parameter {name!r}"
-    if bounds.minimum is None or bounds.maximum is None:
-        return _names_fault(value, bounds.names)
-    if type(value) is not int:
-        return f"must be an integer from {bounds.minimum} to {bounds.maximum}"
-    if not bounds.minimum <= value <= bounds.maximum:
-        return f"{value} is not from {bounds.minimum} to {bounds.maximum}"
-    return None
+def declare(name: str, bounds: Bounds) -> None:
+    """Know a parameter. Raises InvariantError if its name is another's."""
+    if name in _declared:
+        raise InvariantError(f"parameter {name} is declared already")
+    _declared[name] = bounds
+
+
+def bounds_at(version: int) -> dict[str, Bounds]:
+    """The parameters that a version of the protocol has, in the order of `Parameters`."""
+    return {name: bounds for name, bounds in BOUNDS.items() if holds(version, bounds.since, bounds.until)}
 
 
 def _names_fault(value: Any, allowed: tuple[str, ...]) -> str | None:
@@ -108,25 +138,16 @@ def _names_fault(value: Any, allowed: tuple[str, ...]) -> str | None:
     return None
 
 
-def records(overrides: Mapping[str, Value]) -> tuple[Parameter, ...]:
-    """The whole table at genesis: defaults, except where `overrides` says otherwise."""
-    return tuple(Parameter(name, overrides.get(name, getattr(DEFAULTS, name))) for name in BOUNDS)
-
-
 def read(state: "State") -> Parameters:
     """Every parameter as it stands in `state`."""
-    values: dict[str, Any] = {}
-    for name, position in POSITIONS.items():
-        record = state.parameters[position]
-        if record.name != name:
-            raise ValueError(f"parameter {position} is {record.name}, not {name}")
-        values[name] = record.value
+    found = state.parameters.by_key
+    values: dict[str, Any] = {name: state.parameters[found[name]].value for name in _TYPED if name in found}
     return Parameters(**values)
 
 
 def number(state: "State", name: str) -> int:
     """One integer parameter."""
-    value = state.parameters[POSITIONS[name]].value
+    value = state.parameters[state.parameters.by_key[name]].value
     if type(value) is not int:
         raise TypeError(f"parameter {name} is not a number")
     return value
@@ -134,12 +155,16 @@ def number(state: "State", name: str) -> int:
 
 def names(state: "State", name: str) -> tuple[str, ...]:
     """One parameter that is a list of names."""
-    value = state.parameters[POSITIONS[name]].value
+    value = state.parameters[state.parameters.by_key[name]].value
     if not isinstance(value, tuple):
         raise TypeError(f"parameter {name} is not a list of names")
     return value
 
 
-def parameters_hash(parameters: Parameters) -> bytes:
-    """What a header's params_hash commits to: every name and value, in order."""
-    return tagged_hash(PARAMS, encode([[name, getattr(parameters, name)] for name in BOUNDS]))
+def parameters_hash(state: "State") -> bytes:
+    """What a header's params_hash commits to: every name and value that is in force, in the table's order."""
+    in_force = bounds_at(state.version)
+    return tagged_hash(
+        PARAMS,
+        encode([[record.name, record.value] for record in state.parameters if record.name in in_force]),
+    )

@@ -1,8 +1,43 @@
-"""When a policy is met, and when it no longer can be: pure questions about institutions and signatures."""
+"""Who must approve which act at first, and when a policy is met, or no longer can be: pure questions about
+institutions and signatures."""
 
 from collections.abc import Sequence
 
 from ledger.documents import Approval, Institution, Policy, Rule
+
+_ISSUE = (Rule.ALL_OF, ("mof", "sbp", "pvara"))
+_PVARA = (Rule.ALL_OF, ("pvara",))
+_SBP = (Rule.ALL_OF, ("sbp",))
+_MOF = (Rule.ALL_OF, ("mof",))
+_FREEZERS = ("pvara", "sbp", "fmu")
+_NETWORK: tuple[Rule, tuple[str, ...]] = (Rule.TWO_THIRDS_VOTING, ())
+
+# Who approves each governed act unless a genesis says otherwise; also the list of all governed acts.
+DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
+    "vasp_register": _PVARA,
+    "vasp_noc": _PVARA,
+    "vasp_reject": _PVARA,
+    "vasp_goaml": (Rule.ALL_OF, ("fmu",)),
+    "vasp_subsidiary": (Rule.ALL_OF, ("secp",)),
+    "vasp_license": _PVARA,
+    "vasp_suspend": _PVARA,
+    "vasp_reinstate": _PVARA,
+    "vasp_revoke": _PVARA,
+    "programme_create": _ISSUE,
+    "fixing_attest": _SBP,
+    "cash_define": _SBP,
+    "cash_issue": _SBP,
+    "cash_destroy": _SBP,
+    "tbill_issue": _ISSUE,
+    "offer_open": _MOF,
+    "redemption_fund": _MOF,
+    "freeze": (Rule.ANY_ONE_OF, _FREEZERS),
+    "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
+    "parameter_set": _NETWORK,
+    "validator_update": _NETWORK,
+    "upgrade_schedule": _NETWORK,
+    "upgrade_cancel": _NETWORK,
+}
 
 
 def may_sign(policy: Policy, institutions: Sequence[Institution], institution: int) -> bool:

@@ -5,11 +5,12 @@ refused: the refusal is kept), REJECTED, WITHDRAWN or EXPIRED. An officer signs 
 counts once and is never his own second.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec.structs import replace
 
-from ledger import agenda, kinds, parameters  # kinds imports this module: its attributes are read when called
+from ledger import agenda, parameters
 from ledger.agenda import Moment, Outcome, What
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Policy, Proposal, ProposalStatus
@@ -139,6 +140,13 @@ def expire(state: State, moment: Moment, index: int, detail: int) -> Outcome:
     return agenda.DONE
 
 
+def expire_acts(state: State, numbers: Collection[int], height: int, time_ms: int) -> None:
+    """Close the open proposals of these kinds, which a new version of the protocol no longer has as such."""
+    for index, proposal in enumerate(state.proposals):
+        if proposal.kind in numbers and proposal.status is ProposalStatus.OPEN:
+            _close(state, index, proposal, ProposalStatus.EXPIRED, height, time_ms)
+
+
 def policy_of(state: State, act: str) -> Policy:
     """The policy under which `act` stands; the genesis check saw to it that every governed act has one."""
     return state.policies[state.policies.by_key[act]]
@@ -182,7 +190,7 @@ def _decide(ctx: Context, index: int) -> tuple[int, ...]:
 
 def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     """The effect, checked again as the state now stands: all of it or nothing."""
-    kind = kinds.BY_NUMBER[proposal.kind]
+    kind = ctx.rules.kinds[proposal.kind]  # an upgrade closes proposals of kinds that it changes
     payload = unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
     mark = ctx.state.mark()
     ctx.proposal = index

@@ -17,13 +17,12 @@ from ledger import documents, rows
 from ledger.agenda import DueIndex
 from ledger.codes import InvariantError
 from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, VersionStatus
+from ledger.release import FIRST, UnknownVersion, holds, newest
 from ledger.tables import ColumnarTable, DocumentTable, Journal
 from primitives.hashing import STATE, tagged_hash
 
 D = TypeVar("D", bound=msgspec.Struct)
 R = TypeVar("R", bound=tuple[Any, ...])
-
-FIRST_VERSION = 1  # of the protocol
 
 TableRoots = tuple[tuple[int, bytes], ...]  # (number of the table, its root), numbers ascending
 
@@ -56,7 +55,7 @@ class TableSpec:
 
     def in_force(self, version: int) -> bool:
         """Whether the state of this version has the table."""
-        return self.since <= version and (self.until is None or version <= self.until)
+        return holds(version, self.since, self.until)
 
     def create(self, journal: Journal, version: int) -> "DocumentTable[Any] | ColumnarTable[Any]":
         """The table, empty, as `version` has it."""
@@ -78,7 +77,7 @@ def documents_of(
     key: str | None = None,
     *,
     groups: Callable[[D], tuple[Hashable, ...]] | None = None,
-    since: int = FIRST_VERSION,
+    since: int = FIRST,
     until: int | None = None,
     revisions: tuple[Revision, ...] = (),
 ) -> DocumentTable[D]:
@@ -93,7 +92,7 @@ def rows_of(
     row_type: Callable[[Iterable[Any]], R],
     key: str | None = None,
     *,
-    since: int = FIRST_VERSION,
+    since: int = FIRST,
     until: int | None = None,
 ) -> ColumnarTable[R]:
     """Declares a table of fixed-width rows; on an instance the attribute is the table itself."""
@@ -163,7 +162,7 @@ class State:
     agenda = rows_of(17, rows.AGENDA, rows.Due._make)
     restrictions = documents_of(18, documents.Restriction, groups=_held_and_causes_if_open)
 
-    def __init__(self, version: int = FIRST_VERSION) -> None:
+    def __init__(self, version: int = FIRST) -> None:
         self.version = version  # the one in force; the table `versions` says the same
         self.journal = Journal()
         tables = {number: spec.create(self.journal, version) for number, spec in sorted(TABLES.items())}
@@ -173,17 +172,21 @@ class State:
         self.due = DueIndex(self.agenda)
 
     @classmethod
-    def empty(cls, version: int = FIRST_VERSION) -> Self:
+    def empty(cls, version: int = FIRST) -> Self:
         """A state of the version without records, hashed."""
         return cls(version)
 
     @classmethod
     def load(cls, source: Source) -> Self:
         """The state that `source` holds, with trees and indexes rebuilt. Raises CodecError or InvariantError
-        if what is stored cannot be a state; whether it is the right one, its root says."""
+        if what is stored cannot be a state, UnknownVersion if it is of a version that this software does not
+        know; whether it is the right one, its root says."""
         state = cls()
         _load(state.versions, source)
-        state = cls(_in_force(state.versions))
+        in_force = _in_force(state.versions)
+        if in_force.version > newest():
+            raise UnknownVersion(in_force.version, in_force.from_height)
+        state = cls(in_force.version)
         for table in state.tables:
             _load(table, source)
         state.due.rebuild()
@@ -293,13 +296,28 @@ class State:
         return None
 
 
-TABLES: Mapping[int, TableSpec] = MappingProxyType(
-    {
-        spec.number: replace(spec, name=name)
-        for name, spec in vars(State).items()
-        if isinstance(spec, TableSpec)
-    }
-)
+_declared: dict[int, TableSpec] = {}
+TABLES: Mapping[int, TableSpec] = MappingProxyType(_declared)  # every table of every version, by number
+
+
+def declare(spec: TableSpec) -> None:
+    """Know a table. Raises InvariantError if its number or name is another's."""
+    for known in _declared.values():
+        if spec.number == known.number or spec.name == known.name:
+            raise InvariantError(f"table {spec.number} {spec.name} is already {known.number} {known.name}")
+    _declared[spec.number] = spec
+
+
+def revise(name: str, revision: Revision) -> None:
+    """Know a further schema of a table of documents."""
+    spec = _declared[NUMBERS[name]]
+    _declared[spec.number] = replace(spec, revisions=(*spec.revisions, revision))
+
+
+for _name, _spec in list(vars(State).items()):
+    if isinstance(_spec, TableSpec):
+        declare(replace(_spec, name=_name))
+
 NUMBERS: Mapping[str, int] = MappingProxyType({spec.name: spec.number for spec in TABLES.values()})
 
 
@@ -314,9 +332,9 @@ def _load(table: DocumentTable[Any] | ColumnarTable[Any], source: Source) -> Non
     table.load(stored(table.number), source.count(table.number))
 
 
-def _in_force(schedule: Iterable[documents.Version]) -> int:
-    """The version that the records of `versions` say is in force. Raises InvariantError if none is."""
-    found = [record.version for record in schedule if record.status is VersionStatus.IN_FORCE]
+def _in_force(schedule: Iterable[documents.Version]) -> documents.Version:
+    """The record of `versions` that is in force. Raises InvariantError if not exactly one is."""
+    found = [record for record in schedule if record.status is VersionStatus.IN_FORCE]
     if len(found) != 1:
         raise InvariantError(f"versions: {len(found)} are in force, must be one")
     return found[0]

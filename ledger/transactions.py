@@ -1,8 +1,12 @@
 """Transactions as bytes: the body that is signed, the signatures beside it, and the two hashes.
 
-tx = encode([body, signatures]), body = encode([kind, [signers], sequence, valid_until, *payload]); the
-payload's fields stand in the body itself, so that a single transfer takes at most 100 bytes. `signatures`
-is one byte string, 64 bytes for each signer, in the order of the signers.
+tx = encode([body, signatures]), body = encode([version, kind, signers, sequence, valid_until, *payload]).
+`signers` is the one signer's index, or a list of several; the payload's fields stand in the body itself, so
+that a single transfer takes at most 100 bytes. `signatures` is one byte string, 64 bytes for each signer, in
+the order of the signers.
+
+`version` says by which version of the protocol the rest is read, so bytes mean the same for ever. Blocks of
+a later version still take them, as long as that version has the very same kind (`ledger.admission`).
 """
 
 from collections.abc import Sequence
@@ -13,22 +17,25 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ledger import kinds, schema
+from ledger import schema
 from ledger.codes import Code, Refused
 from ledger.kind import Kind
 from ledger.limits import SIGNERS_MAX, TRANSACTION_BYTES_MAX
+from ledger.release import FIRST, newest
+from ledger.versions import rules
 from primitives.codec import CodecError, builtins, convert, decode, encode
 from primitives.hashing import TX, TX_FULL, tagged_hash
 from primitives.signatures import SIGNATURE_BYTES
 
-_ENVELOPE_FIELDS = 4
+_ENVELOPE_FIELDS = 5
 
 
 class Envelope(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The head of every body."""
 
+    version: schema.U16
     kind: schema.U16
-    signers: Annotated[tuple[schema.Index, ...], Meta(min_length=1, max_length=SIGNERS_MAX)]
+    signers: schema.Index | Annotated[tuple[schema.Index, ...], Meta(min_length=2, max_length=SIGNERS_MAX)]
     sequence: schema.Sequence
     valid_until: schema.Seconds
 
@@ -40,7 +47,8 @@ class Transaction:
     `valid_until` is in seconds of header time. `id` is the hash of the body, `full_hash` that of `raw`.
     """
 
-    kind: int
+    version: int
+    definition: Kind
     signers: tuple[int, ...]
     sequence: int
     valid_until: int
@@ -52,16 +60,17 @@ class Transaction:
     full_hash: bytes
 
     @property
-    def definition(self) -> Kind:
-        """The kind of which this is one."""
-        return kinds.BY_NUMBER[self.kind]
+    def kind(self) -> int:
+        return self.definition.number
 
 
 def encode_body(
-    kind: int, signers: Sequence[int], sequence: int, valid_until: int, payload: schema.Payload
+    kind: Kind, signers: Sequence[int], sequence: int, valid_until: int, payload: schema.Payload
 ) -> bytes:
-    """The bytes that are hashed and signed."""
-    return encode([kind, list(signers), sequence, valid_until, *builtins(payload)])
+    """The bytes that are hashed and signed; in the version that brought the kind, so that every block that
+    takes the kind takes them."""
+    who = signers[0] if len(signers) == 1 else list(signers)
+    return encode([kind.since, kind.number, who, sequence, valid_until, *builtins(payload)])
 
 
 def sign_input(genesis_hash: bytes, body: bytes) -> bytes:
@@ -80,8 +89,8 @@ def transaction_id(body: bytes) -> bytes:
 
 
 def decode_transaction(raw: bytes) -> Transaction:
-    """The transaction encoded by `raw`. Raises Refused(malformed, unknown_kind or limit_exceeded); neither
-    signatures nor state are looked at."""
+    """The transaction encoded by `raw`. Raises Refused(malformed, unknown_version, unknown_kind or
+    limit_exceeded); neither signatures nor state are looked at."""
     if len(raw) > TRANSACTION_BYTES_MAX:
         raise Refused(
             Code.LIMIT_EXCEEDED, "transaction", len(raw), f"at most {TRANSACTION_BYTES_MAX} bytes in all"
@@ -94,11 +103,13 @@ def decode_transaction(raw: bytes) -> Transaction:
         envelope = convert(values[:_ENVELOPE_FIELDS], Envelope)
     except CodecError as error:
         raise Refused(Code.MALFORMED, "transaction", raw[:16], str(error)) from error
-    definition = kinds.BY_NUMBER.get(envelope.kind)
+    if not FIRST <= envelope.version <= newest():
+        raise Refused(Code.UNKNOWN_VERSION, "version", envelope.version, f"must be {FIRST} to {newest()}")
+    definition = rules(envelope.version).kinds.get(envelope.kind)
     if definition is None:
         raise Refused(Code.UNKNOWN_KIND, "kind", envelope.kind, "no kind has this number")
     payload = decode_payload(definition, values[_ENVELOPE_FIELDS:])
-    signers = envelope.signers
+    signers = envelope.signers if isinstance(envelope.signers, tuple) else (envelope.signers,)
     if any(first >= second for first, second in pairwise(signers)):
         raise Refused(Code.MALFORMED, "signers", signers, "must ascend, each once")
     if len(signatures) != SIGNATURE_BYTES * len(signers):
@@ -106,7 +117,8 @@ def decode_transaction(raw: bytes) -> Transaction:
             Code.MALFORMED, "signatures", len(signatures), f"must be {SIGNATURE_BYTES} bytes for each signer"
         )
     return Transaction(
-        envelope.kind,
+        envelope.version,
+        definition,
         signers,
         envelope.sequence,
         envelope.valid_until,
@@ -125,7 +137,8 @@ def decode_transaction(raw: bytes) -> Transaction:
 def id_and_kind(raw: bytes) -> tuple[bytes, str]:
     """The id and the name of the kind of a transaction known to be good, for a third of its decoding."""
     body, _ = decode(raw, TRANSACTION_BYTES_MAX)
-    return transaction_id(body), kinds.BY_NUMBER[decode(body, TRANSACTION_BYTES_MAX)[0]].name
+    version, kind = decode(body, TRANSACTION_BYTES_MAX)[:2]
+    return transaction_id(body), rules(version).kinds[kind].name
 
 
 def decode_payload(definition: Kind, values: tuple[Any, ...]) -> Any:

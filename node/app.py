@@ -27,6 +27,7 @@ from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context
 from config.settings import NodeSettings, split_address
 from ledger.genesis import Genesis, genesis_hash
+from ledger.release import UnknownVersion
 from node.chain import Chain, OtherChain, StateDivergence
 from node.local import serve_local
 from node.peers import TlsTransport
@@ -59,6 +60,7 @@ class ExitCode(IntEnum):
     SIGNER = 14  # the signer has no floor height: `mohur node init`
     VERIFIER = 15  # the signature verifier is not ZIP-215
     ADDRESS = 16  # an address, socket or data directory is in use or cannot be used
+    UPGRADE = 17  # the next block follows a version of the protocol that this software does not know
 
 
 class _Stopped(Exception):
@@ -84,6 +86,8 @@ def run_node(settings: NodeSettings) -> int:
         return _ended(ExitCode.CONFIG, str(error))
     except OtherChain as error:
         return _ended(ExitCode.CONFIG, f"{settings.genesis}: {error}")
+    except UnknownVersion as error:
+        return _ended(ExitCode.UPGRADE, str(error))
     except StateDivergence as error:
         dump = _dump(settings.data_dir, error)
         return _ended(ExitCode.DIVERGED, f"{error}; forensic dump in {dump}")
@@ -147,16 +151,22 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             checkpoint_blocks=settings.limits.checkpoint_blocks,
             connections_max=settings.limits.connections,
         )
-        async with trio.open_nursery() as nursery:
-            await nursery.start(serve_local, settings.socket, node, settings.limits.local_connections)
-            await nursery.start(node.run)
-            log.info("node runs", listen=settings.listen, socket=str(settings.socket))
-            async for number in signals:
-                log.info("stopping", signal=signal.Signals(number).name)
-                break
-            nursery.cancel_scope.cancel()
+        upgrade: ExceptionGroup[UnknownVersion] | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(serve_local, settings.socket, node, settings.limits.local_connections)
+                await nursery.start(node.run)
+                log.info("node runs", listen=settings.listen, socket=str(settings.socket))
+                async for number in signals:
+                    log.info("stopping", signal=signal.Signals(number).name)
+                    break
+                nursery.cancel_scope.cancel()
+        except* UnknownVersion as stopped:
+            upgrade = stopped
         with trio.CancelScope(shield=True), trio.move_on_after(STOP_S):
             await run_sync(chain.checkpoint)
+        if upgrade is not None:
+            raise upgrade
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:
@@ -211,7 +221,11 @@ def _transport(settings: NodeSettings, genesis: Genesis, chain: Chain, passphras
 def _leading(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The exception that decides how the process ends: the first of ours, else the first of all."""
     found = list(_leaves(group))
-    ours = [e for e in found if isinstance(e, StateDivergence | StorageError | _Stopped | OSError)]
+    ours = [
+        e
+        for e in found
+        if isinstance(e, StateDivergence | StorageError | UnknownVersion | _Stopped | OSError)
+    ]
     return (ours or found)[0]
 
 

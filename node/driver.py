@@ -201,8 +201,8 @@ class Driver:
     # --- the loop -----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Resume from the log and go on until cancelled. Raises StateDivergence, and StorageError when the
-        disk fails: then the node stops."""
+        """Resume from the log and go on until cancelled. Raises StateDivergence, StorageError when the disk
+        fails, and UnknownVersion before a height that needs other software: then the node stops."""
         await self._resume()
         while True:
             await self._settle()
@@ -229,6 +229,7 @@ class Driver:
 
     async def _resume(self) -> None:
         """Rebuild the engine from the log of the height under way, and go on where it stood."""
+        self._chain.replica.require_known()
         height = self._chain.height + 1
         entries = await self._run_sync(self._wal.read, height)
         if not entries:
@@ -272,8 +273,12 @@ class Driver:
 
     async def _catch_up(self) -> None:
         """Apply, one after the other, the decided blocks that sync has brought."""
-        while (item := self._sync.take(self._chain.height + 1)) is not None:
+        while True:
+            self._chain.replica.require_known()
             height = self._chain.height + 1
+            item = self._sync.take(height)
+            if item is None:
+                return
             try:
                 block, certificate = self._proved(height, item)
             except (CodecError, VerificationError) as error:

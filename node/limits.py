@@ -39,7 +39,6 @@ PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof
 # replica
 EVIDENCE_MAX = 4  # in one block; all of them stay in the checkpoint for as long as evidence may be old
 OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
-HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
 CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
 
 # runtime

@@ -89,4 +89,4 @@ def _certified(blocks: BlockStore, height: int) -> Certified:
     block, certificate = blocks.block(height), blocks.certificate(height)
     if block is None or certificate is None:
         raise StorageError(f"blocks: height {height}, which a proof needs, is not stored")
-    return Certified(decode_block(block).header, certificate)
+    return Certified(decode_block(block).header.encoded(), certificate)

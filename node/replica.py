@@ -19,19 +19,22 @@ from consensus.messages import Evidence, Validator
 from consensus.quorum import validators_hash
 from consensus.verification import evidence_key, verify_evidence
 from ledger import parameters as parameter_table
+from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures, check_signers
 from ledger.codes import Refused
 from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
+from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
 from ledger.transactions import Transaction, decode_transaction
 from ledger.validators import validator_set
-from node.limits import CHECKED_MAX, EVIDENCE_MAX, HEADER_BYTES_MAX, OUTSTANDING_MAX
+from node.limits import CHECKED_MAX, EVIDENCE_MAX, OUTSTANDING_MAX
 from primitives.codec import CodecError, builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root
-from wire.blocks import VERSION, Block, Header, roots_fault
+from wire.blocks import Block, Header, roots_fault
+from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
 
@@ -81,8 +84,8 @@ class Replica:
         self.genesis = genesis
         self.genesis_hash = genesis_hash(genesis)
         self.state = state
-        self.parameters = parameter_table.read(state)
         self.height = memory.height
+        self._read_state()
         self.last_hash = memory.last_hash
         self.last_time_ms = memory.last_time_ms
         self.last_work = memory.last_work
@@ -114,6 +117,20 @@ class Replica:
             evidence=(),
         )
         return cls(genesis, state, memory)
+
+    def _read_state(self) -> None:
+        """What the next block stands on, of what the state says."""
+        self.parameters = parameter_table.read(self.state)
+        self._params_hash = parameter_table.parameters_hash(self.state)
+        self._next_version = schedule.version_at(self.state, self.height + 1)
+        known = self._next_version <= newest()
+        self.rules = versions.rules(self._next_version if known else self.state.version)
+
+    def require_known(self) -> None:
+        """Raise UnknownVersion if the next block follows a version of the protocol that this software does
+        not know: then it is neither built nor checked nor executed here."""
+        if self._next_version > newest():
+            raise UnknownVersion(self._next_version, self.height + 1)
 
     def memory(self) -> Memory:
         """What `Replica(genesis, state, memory)` needs to be this replica again."""
@@ -204,7 +221,7 @@ class Replica:
             proofs[key] = encoded
             room -= len(encoded) + ITEM_BYTES
         taken: list[Transaction] = []
-        admission = BlockAdmission(self.state, time_ms)
+        admission = BlockAdmission(self.state, time_ms, self.rules)
         for transaction in transactions:
             if len(transaction.raw) + ITEM_BYTES > room:
                 continue
@@ -222,8 +239,8 @@ class Replica:
     def _header(self, time_ms: int, proposer_position: int) -> Header:
         """The header that our own state asks for, without the roots of the body."""
         return Header(
-            version=VERSION,
-            chain=self.genesis.chain,
+            version=self.rules.version,
+            genesis_hash=self.genesis_hash,
             height=self.height + 1,
             time_ms=time_ms,
             parent=self.last_hash,
@@ -235,7 +252,7 @@ class Replica:
             results_root=self.results_root,
             validators_hash=validators_hash(self.validators_at(self.height + 1)),
             next_validators_hash=validators_hash(self.validators_at(self.height + 2)),
-            params_hash=parameter_table.parameters_hash(self.parameters),
+            params_hash=self._params_hash,
         )
 
     # --- checking -----------------------------------------------------------------------------------------
@@ -302,7 +319,7 @@ class Replica:
         decoded: Callable[[bytes], Transaction | None],
     ) -> str | None:
         transactions = []
-        admission = BlockAdmission(self.state, block.header.time_ms)
+        admission = BlockAdmission(self.state, block.header.time_ms, self.rules)
         for position, raw in enumerate(block.transactions):
             try:
                 transaction = decoded(raw) or decode_transaction(raw)
@@ -329,7 +346,9 @@ class Replica:
     # --- executing ----------------------------------------------------------------------------------------
 
     def execute(self, block: Block) -> AppliedBlock:
-        """Execute a decided block. Raises StateDivergence, with nothing changed, if it contradicts us."""
+        """Execute a decided block. Raises StateDivergence, with nothing changed, if it contradicts us, and
+        UnknownVersion as `require_known` does."""
+        self.require_known()
         header = block.header
         value = header.hash()
         fault = self.header_fault(header) or roots_fault(block)
@@ -348,7 +367,7 @@ class Replica:
         self.last_work = bool(block.transactions or block.evidence)
         self.state_root = self.state.root()
         self.results_root = results_root(outcome.results)
-        self.parameters = parameter_table.read(self.state)
+        self._read_state()
         if outcome.validator_updates is not None:
             members = tuple(Validator(key, power) for _, key, power in outcome.validator_updates)
             self._sets.append((self.height + 2, members))

@@ -400,7 +400,7 @@ class Node:
     def _check(self, transaction: Transaction, verified: bool) -> None:
         replica = self._chain.replica
         time_ms = max(self._now_ms(), replica.last_time_ms + 1)
-        check_envelope(replica.state, transaction, replica.genesis_hash, time_ms, verified)
+        check_envelope(replica.state, transaction, replica.genesis_hash, time_ms, replica.rules, verified)
 
     def _still_open(self, signer: int, sequence: int) -> bool:
         record = self._chain.replica.state.signers[signer]

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ledger import kinds
 from ledger.codes import Code
 from ledger.documents import Instrument, InstrumentStatus, Offer, ProposalStatus
 from ledger.execution import Result
 from ledger.limits import PAYLOAD_BYTES_MAX
 from ledger.state import State
 from ledger.transactions import Transaction, decode_payload
+from ledger.versions import rules
 from primitives.codec import decode
 
 ROW_BYTES = 16
@@ -213,7 +213,7 @@ def _executed(
     for index in sorted(touched):
         proposal = state.proposals[index]
         if proposal.status == ProposalStatus.EXECUTED and proposal.decided_height == height:
-            definition = kinds.BY_NUMBER[proposal.kind]
+            definition = rules(state.version).kinds[proposal.kind]
             values = decode(proposal.payload, PAYLOAD_BYTES_MAX)
             yield proposal.act, decode_payload(definition, values), proposal.created
 
@@ -238,5 +238,6 @@ STILL = frozenset(
         *("vasp_suspend", "vasp_reinstate", "vasp_revoke"),
         *("programme_create", "fixing_attest", "cash_define", "offer_open"),
         *("freeze", "lift", "parameter_set", "validator_update"),
+        *("upgrade_schedule", "upgrade_cancel"),
     }
 )

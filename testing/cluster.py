@@ -65,6 +65,7 @@ def new_genesis(**parameters: int) -> Genesis:
         GenesisNode(name, name.split("-")[0], public_key_of(key(name)), 1, VALIDATOR) for name in VALIDATORS
     )
     return Genesis(
+        1,
         "testnet",
         DEVELOPMENT,
         GENESIS_MS,
@@ -194,7 +195,7 @@ class Cluster:
         self._sequences[signer] = sequence
         kind = BY_NAME["dev_advance_clock"]
         valid_until = self.now_ms() // 1000 + 600
-        body = encode_body(kind.number, [signer], sequence, valid_until, kind.payload(advance_ms))
+        body = encode_body(kind, [signer], sequence, valid_until, kind.payload(advance_ms))
         name = f"{INSTITUTIONS[signer // OFFICERS]}-officer-{signer % OFFICERS}"
         return assemble(body, [sign(key(name), sign_input(self.genesis_hash, body))])
 

@@ -26,7 +26,7 @@ def commit_of(
     """The commit of a block with transactions of these ids, first signed by `signers`."""
     header = Header(
         version=1,
-        chain="t",
+        genesis_hash=ZERO_HASH,
         height=height,
         time_ms=time_ms,
         parent=ZERO_HASH,

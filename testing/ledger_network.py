@@ -28,6 +28,7 @@ from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
 from ledger.parameters import Value
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
+from ledger.versions import rules_at
 from primitives.signatures import public_key_of, sign
 
 START_MS = 1_790_000_000_000
@@ -72,6 +73,7 @@ def public(name: str) -> bytes:
 def make_genesis(chain_class: str = DEVELOPMENT, parameters: tuple[tuple[str, Value], ...] = ()) -> Genesis:
     """mof, sbp, pvara and secp vote and validate, fmu does neither; three officers, a threshold of two."""
     return Genesis(
+        version=1,
         chain="mohur-test",
         chain_class=chain_class,
         time_ms=START_MS,
@@ -116,9 +118,7 @@ class Network:
         self.sequences[indices[0]] = sequence
         definition = BY_NAME[kind]
         valid_until = self.header_ms // 1_000 + 600
-        return encode_body(
-            definition.number, indices, sequence, valid_until, definition.payload(**fields)
-        ), ordered
+        return encode_body(definition, indices, sequence, valid_until, definition.payload(**fields)), ordered
 
     def tx(self, kind: str, signers: str, **fields: Any) -> Transaction:
         """A transaction signed by the named keys (separated by spaces), the first sequence that is free."""
@@ -133,7 +133,7 @@ class Network:
         """One block of these, each admitted as a validator would."""
         self.header_ms += 1_000
         self.height += 1
-        block = admission.BlockAdmission(self.state, self.header_ms)
+        block = admission.BlockAdmission(self.state, self.header_ms, rules_at(self.state, self.height))
         for tx in transactions:
             admission.check_signatures(self.state, tx, self.hash)
             block.admit(tx)

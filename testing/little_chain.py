@@ -51,6 +51,7 @@ def officers(*institutions: str, count: int = 2) -> dict[int, str]:
 def make_genesis(**changes: object) -> Genesis:
     """Four validators, five institutions; `changes` replace fields."""
     fields: dict[str, object] = {
+        "version": 1,
         "chain": "little",
         "chain_class": "development",
         "time_ms": START_MS,
@@ -129,7 +130,7 @@ class LittleChain:
             sequence = self.sequences[first] = self.sequences.get(first, 0) + 1
         definition = BY_NAME[kind]
         body = encode_body(
-            definition.number,
+            definition,
             sorted(signers),
             sequence,
             self.now_ms // 1_000 + 60,

@@ -101,7 +101,9 @@ class OneNode:
 
     def _check(self, transaction: Transaction, verified: bool) -> None:
         replica = self.little.replica
-        check_envelope(replica.state, transaction, replica.genesis_hash, self.little.now_ms, verified)
+        check_envelope(
+            replica.state, transaction, replica.genesis_hash, self.little.now_ms, replica.rules, verified
+        )
 
     def _still_open(self, signer: int, sequence: int) -> bool:
         row = self.little.replica.state.signers[signer]

@@ -29,8 +29,8 @@ def new_state() -> State:
     """A state with the chain's record and the default parameters, nothing else."""
     state = State.empty()
     state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False))
-    for record in parameters.records({}):
-        state.parameters.append(record)
+    for name, bounds in parameters.bounds_at(state.version).items():
+        state.parameters.append(documents.Parameter(name, bounds.first))
     state.versions.append(documents.Version(1, 1, documents.VersionStatus.IN_FORCE, 0))
     return state
 
@@ -132,7 +132,7 @@ def transaction(
     """A signed transaction; `signers` maps indices to the names of keys."""
     definition = BY_NAME[kind]
     body = encode_body(
-        definition.number,
+        definition,
         sorted(signers),
         sequence,
         START_S + valid_for_s,

@@ -1,20 +1,20 @@
 """Blocks and their headers: the bytes that are proposed, hashed, stored and synced.
 
 A block is encode([header, transactions, evidence]); its id is the hash of the header alone. The commit
-certificate is not part of it: any valid one serves.
+certificate is not part of it: any valid one serves. A header begins with the version of the protocol that its
+block follows, and that version says how the rest of it is laid out.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from primitives.codec import builtins, convert, decode, encode
+from ledger.release import FIRST, newest
+from primitives.codec import CodecError, builtins, convert, decode, encode
 from primitives.hashing import HEADER, tagged_hash
 from primitives.merkle import list_root
-from wire.limits import BLOCK_BYTES_CAP
-
-VERSION = 1
+from wire.limits import BLOCK_BYTES_CAP, HEADER_BYTES_MAX
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -23,12 +23,13 @@ Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 class Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """The header of a block; times are integer milliseconds of UTC.
 
-    `state_root` and `results_root` are those after `executed_height` (now height - 1); `validators_hash` is
-    that of this height's validator set, `next_validators_hash` that of the next height's.
+    `version` is that of the protocol, `genesis_hash` the chain's identity. `state_root` and `results_root`
+    are those after `executed_height` (now height - 1); `validators_hash` is that of this height's validator
+    set, `next_validators_hash` that of the next height's.
     """
 
     version: Count
-    chain: Annotated[str, Meta(min_length=1, max_length=32)]
+    genesis_hash: Hash
     height: Count
     time_ms: Count
     parent: Hash
@@ -44,7 +45,35 @@ class Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
     def hash(self) -> bytes:
         """The block's id, 32 bytes."""
-        return tagged_hash(HEADER, encode(builtins(self)))
+        return tagged_hash(HEADER, self.encoded())
+
+    def encoded(self) -> bytes:
+        return encode(builtins(self))
+
+
+# The layouts of headers, by the first version of the protocol that has them.
+LAYOUTS: dict[int, type[Header]] = {FIRST: Header}
+
+
+def layout_of(version: int) -> type[Header]:
+    """The layout of the headers of a version. Raises CodecError if this software does not know it."""
+    if not FIRST <= version <= newest():
+        raise CodecError(f"version: {version}, this software knows {FIRST} to {newest()}")
+    return LAYOUTS[max(first for first in LAYOUTS if first <= version)]
+
+
+def decode_header(data: bytes) -> Header:
+    """The header encoded by `data`. Raises CodecError."""
+    return _header(decode(data, HEADER_BYTES_MAX))
+
+
+def _header(fields: Any) -> Header:
+    if type(fields) is not tuple or not fields or type(fields[0]) is not int:
+        raise CodecError("header: must be an array that begins with its version")
+    try:
+        return convert(fields, layout_of(fields[0]))
+    except CodecError as error:
+        raise CodecError(f"header.{error}") from error
 
 
 class Block(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +89,11 @@ class Block(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
 def decode_block(data: bytes, size_max: int = BLOCK_BYTES_CAP) -> Block:
     """The block encoded by `data`. Raises CodecError; roots are not yet compared (`roots_fault`)."""
-    return convert(decode(data, size_max), Block)
+    fields = decode(data, size_max)
+    if type(fields) is not tuple or len(fields) != len(Block.__struct_fields__):
+        raise CodecError(f"block: must be an array of {', '.join(Block.__struct_fields__)}")
+    transactions, evidence = (convert(items, tuple[bytes, ...]) for items in fields[1:])
+    return Block(_header(fields[0]), transactions, evidence)
 
 
 def roots_fault(block: Block) -> str | None:

@@ -2,6 +2,7 @@
 
 # blocks
 BLOCK_BYTES_CAP = 16 * 1024 * 1024  # no block of any parameter set decodes above this
+HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor evidence
 
 # frames
 FRAME_BYTES_MAX = 64 * 1024

@@ -66,7 +66,7 @@ class ChainBlockReply(Shown, frozen=True):
     block: Height
     block_id: Hash
     version: int
-    chain: str
+    genesis_hash: Hash
     time_ms: Milliseconds
     parent: Hash
     proposer: int

@@ -4,9 +4,9 @@ from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
 from api.showing import documents_of, index_of, shown
 from api.sources import View
-from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Institution, Policy, Rule, Stage, Vasp
+from ledger.versions import rules
 
 
 class VaspView(Shown, frozen=True):
@@ -134,9 +134,8 @@ class InstitutionReads:
     @read
     def parameter_get(view: View, name: Name) -> ParameterReply:
         """The value in force of one parameter of the ledger."""
-        index = view.state.parameters.find(name)
-        if index is None:
-            known = ", ".join(parameters.BOUNDS)
-            raise Refused(Code.NOT_FOUND, "name", name, f"must be one of {known}")
-        meaning = parameters.BOUNDS[name].meaning
-        return shown(ParameterReply, view.state.parameters[index], height=view.height, meaning=meaning)
+        known = rules(view.state.version).bounds
+        if name not in known:
+            raise Refused(Code.NOT_FOUND, "name", name, f"must be one of {', '.join(known)}")
+        record = view.state.parameters[view.state.parameters.by_key[name]]
+        return shown(ParameterReply, record, height=view.height, meaning=known[name].meaning)

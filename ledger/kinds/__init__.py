@@ -1,11 +1,10 @@
 """Every kind of transaction, one module each: its schema, its check, its effect, its codes.
 
-To add a kind, write its module and add its name to NAMES below.
+To add a kind, write its module and add its name to NAMES below. A kind of a later version of the protocol
+says so (`since`); what one version has is put together by `ledger.versions`.
 """
 
-from collections.abc import Mapping
 from importlib import import_module
-from types import MappingProxyType
 
 from ledger.codes import InvariantError
 from ledger.kind import Kind
@@ -46,6 +45,8 @@ NAMES = (
     "lift",
     "parameter_set",
     "validator_update",
+    "upgrade_schedule",
+    "upgrade_cancel",
 )
 
 
@@ -57,14 +58,20 @@ def _defined(name: str) -> Kind:
     return kind
 
 
-def _unique(kinds: list[Kind]) -> Mapping[int, Kind]:
-    found: dict[int, Kind] = {}
-    for kind in kinds:
-        if kind.number in found:
-            raise InvariantError(f"kind {kind.number} is both {found[kind.number].name} and {kind.name}")
-        found[kind.number] = kind
-    return MappingProxyType(found)
+DECLARED: list[Kind] = []  # every kind of every version of the protocol
+BY_NAME: dict[str, Kind] = {}  # of each name the newest that this software knows
 
 
-BY_NUMBER: Mapping[int, Kind] = _unique([_defined(name) for name in NAMES])
-BY_NAME: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in BY_NUMBER.values()})
+def declare(kind: Kind) -> None:
+    """Know a kind. Raises InvariantError if, in some version, its number or name is another's."""
+    for known in DECLARED:
+        apart = (known.until or kind.since) < kind.since or (kind.until or known.since) < known.since
+        if (known.number == kind.number or known.name == kind.name) and not apart:
+            raise InvariantError(f"kind {kind.number} {kind.name} is already {known.number} {known.name}")
+    DECLARED.append(kind)
+    if kind.name not in BY_NAME or BY_NAME[kind.name].since < kind.since:
+        BY_NAME[kind.name] = kind
+
+
+for _name in NAMES:
+    declare(_defined(_name))

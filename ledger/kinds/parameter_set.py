@@ -4,7 +4,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Parameter
 from ledger.kind import Context, Kind, Lane, Signers
@@ -20,15 +19,16 @@ class ParameterSet(Payload, frozen=True):
 
 
 def check(ctx: Context, payload: ParameterSet) -> None:
-    if payload.name not in parameters.BOUNDS:
+    bounds = ctx.rules.bounds.get(payload.name)
+    if bounds is None:
         raise Refused(Code.NOT_FOUND, "name", payload.name, "there is no such parameter")
-    fault = parameters.fault(payload.name, payload.value)
+    fault = bounds.fault(payload.value)
     if fault is not None:
         raise Refused(Code.OUT_OF_RANGE, "value", payload.value, fault)
 
 
 def apply(ctx: Context, payload: ParameterSet) -> tuple[int, ...]:
-    index = parameters.POSITIONS[payload.name]
+    index = ctx.state.parameters.by_key[payload.name]
     ctx.state.parameters.replace(index, Parameter(payload.name, payload.value))
     return (index,)
 

@@ -30,6 +30,7 @@ def key(number: int) -> bytes:
 
 
 GENESIS = Genesis(
+    version=1,
     chain="mohur-test",
     chain_class="development",
     time_ms=1_750_000_000_123,

@@ -14,6 +14,7 @@ def genesis(nodes: list[tuple[str, int]], voting: int = 4) -> Genesis:
     """Nodes as (institution, power); nothing else matters here."""
     names = sorted({institution for institution, _ in nodes})
     return Genesis(
+        version=1,
         chain="test",
         chain_class="development",
         time_ms=1,

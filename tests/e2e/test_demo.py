@@ -154,7 +154,7 @@ def with_more(transaction: Transaction) -> bytes:
     """The transfer with an amount greater by one, under the signature of the old one."""
     payload = msgspec.structs.replace(transaction.payload, amount=transaction.payload.amount + 1)
     body = encode_body(
-        transaction.kind, transaction.signers, transaction.sequence, transaction.valid_until, payload
+        transaction.definition, transaction.signers, transaction.sequence, transaction.valid_until, payload
     )
     return assemble(body, transaction.signatures)
 

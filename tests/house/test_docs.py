@@ -25,7 +25,7 @@ from gateway.server import EXIT_CANNOT_LISTEN
 from ledger import rights
 from ledger.codes import Code
 from ledger.kinds import BY_NAME
-from ledger.parameters import BOUNDS, DEFAULTS
+from ledger.parameters import BOUNDS
 from node.app import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +197,7 @@ def test_parameters() -> None:
     rows = table(OPERATING, "parameters")
     assert [row[0] for row in rows] == list(BOUNDS)
     for name, default, least, most, meaning in rows:
-        bounds, value = BOUNDS[name], getattr(DEFAULTS, name)
+        bounds, value = BOUNDS[name], BOUNDS[name].first
         assert default == (", ".join(value) if isinstance(value, tuple) else str(value)), name
         assert (least, most) == tuple(
             "" if b is None else str(b) for b in (bounds.minimum, bounds.maximum)

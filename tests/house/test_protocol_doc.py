@@ -13,8 +13,8 @@ from consensus import encoding, quorum
 from consensus import messages as consensus_messages
 from ledger import agenda, documents, kinds, rights, rows, state, tables, transactions, transfers, window
 from ledger.codes import Code
-from ledger.genesis import DEFAULT_POLICIES
-from ledger.parameters import BOUNDS, DEFAULTS
+from ledger.parameters import BOUNDS
+from ledger.policies import DEFAULT_POLICIES
 from primitives import codec, hashing, merkle
 from wire import blocks, frames, messages
 
@@ -126,7 +126,7 @@ def expected(name: str) -> Table:
                     "governed" if kind.governed else "direct",
                     fields_of(kind.payload),
                 ]
-                for _, kind in sorted(kinds.BY_NUMBER.items())
+                for _, kind in sorted((kind.number, kind) for kind in kinds.DECLARED)
             ]
         case "tables":
             return [
@@ -149,7 +149,7 @@ def expected(name: str) -> Table:
             return [
                 [
                     name,
-                    ", ".join(value) if isinstance(value := getattr(DEFAULTS, name), tuple) else str(value),
+                    ", ".join(value) if isinstance(value := bounds.first, tuple) else str(value),
                     "" if bounds.minimum is None else _power(bounds.minimum),
                     "" if bounds.maximum is None else _power(bounds.maximum),
                     bounds.meaning,
@@ -221,7 +221,7 @@ def test_the_kinds_and_their_payloads_are_those_of_the_code() -> None:
 
 def test_every_kind_has_a_paragraph_of_rules() -> None:
     rules = TEXT.partition("### What each kind does")[2]
-    assert [kind.name for kind in kinds.BY_NUMBER.values() if f"**`{kind.name}`" not in rules] == []
+    assert [kind.name for kind in kinds.DECLARED if f"**`{kind.name}`" not in rules] == []
 
 
 def test_the_tables_of_state_are_those_of_the_code() -> None:

@@ -136,6 +136,7 @@ NAMES = ("mof", "sbp", "pvara", "secp", "fmu")
 @pytest.fixture(scope="module")
 def genesis() -> Genesis:
     return Genesis(
+        version=1,
         chain="mohur-paper",
         chain_class="development",
         time_ms=1_700_000_000_000,
@@ -214,12 +215,12 @@ def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
 def test_the_hash_of_the_parameters(state: State) -> None:
     pairs = [[record.name, plain(record.value)] for record in state.parameters]
     assert ["idle_ms", 2_000] in pairs
-    ours = our_parameters.parameters_hash(our_parameters.read(state))
+    ours = our_parameters.parameters_hash(state)
     assert ours == tagged("params", encode(pairs))
 
 
 def test_a_transactions_bytes_and_hashes(genesis: Genesis) -> None:
-    body = encode([1, [7, 9], 5, 1_700_000_600, 3, 4, 2**40])
+    body = encode([1, 1, [7, 9], 5, 1_700_000_600, 3, 4, 2**40])
     input = b"mohur/1/tx\0" + tagged("genesis", encode(plain(genesis))) + body
     signatures = [key(101).sign(input), key(102).sign(input)]
     raw = encode([body, signatures[0] + signatures[1]])
@@ -229,15 +230,15 @@ def test_a_transactions_bytes_and_hashes(genesis: Genesis) -> None:
     assert ours.full_hash == tagged("txfull", raw)
     assert transactions.sign_input(our_genesis.genesis_hash(genesis), body) == input
     payload = TRANSFER.payload(3, 4, 2**40)
-    assert transactions.encode_body(1, (7, 9), 5, 1_700_000_600, payload) == body
+    assert transactions.encode_body(TRANSFER, (7, 9), 5, 1_700_000_600, payload) == body
     assert transactions.assemble(body, signatures) == raw
 
 
 @pytest.mark.parametrize(
     ("body", "size"),
     [
-        ([1, [2**32 - 2], 2**16 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**32 - 1], 100),
-        ([1, [2**32 - 2], 2**32 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**63 - 1], 106),
+        ([1, 1, 2**32 - 2, 2**16 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**32 - 1], 100),
+        ([1, 1, 2**32 - 2, 2**32 - 1, 2**32 - 1, 2**32 - 2, 2**32 - 2, 2**63 - 1], 106),
     ],
 )
 def test_the_size_of_a_single_transfer(body: list[Any], size: int) -> None:
@@ -247,7 +248,7 @@ def test_the_size_of_a_single_transfer(body: list[Any], size: int) -> None:
 
 
 def test_a_blocks_id_and_roots() -> None:
-    fields = [1, "mohur-paper", 7, 1_700_000_000_123, bytes(32), 2, list_root([b"a", b"b"]), list_root([])]
+    fields = [1, bytes([8]) * 32, 7, 1_700_000_000_123, bytes(32), 2, list_root([b"a", b"b"]), list_root([])]
     fields += [6, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32, bytes([5]) * 32]
     assert Header(*fields).hash() == tagged("header", encode(fields))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ledger import kinds
+from ledger import transactions, versions
 from ledger.codes import Code, Refused
 from ledger.documents import ProposalStatus, Target
 from ledger.kind import Context
@@ -129,9 +129,10 @@ def test_an_effect_refused_halfway_leaves_nothing(net: Network, monkeypatch: pyt
         kind.apply(ctx, payload)
         raise Refused(Code.OUT_OF_RANGE, "currency", payload.currency, "noticed too late")
 
-    monkeypatch.setattr(
-        kinds, "BY_NUMBER", {**kinds.BY_NUMBER, kind.number: replace(kind, apply=refuse_late)}
-    )
+    known = versions.rules(1)
+    bent = replace(known, kinds={**known.kinds, kind.number: replace(kind, apply=refuse_late)})
+    for module in (versions, transactions):
+        monkeypatch.setattr(module, "rules", lambda version: bent)
     (proposal,) = net.ok("cash_define", "sbp1 sbp2", currency="PKR")
     assert net.proposal(proposal).status is ProposalStatus.FAILED
     assert net.proposal(proposal).rule == "noticed too late"

@@ -8,6 +8,7 @@ from ledger.admission import BlockAdmission, check_envelope
 from ledger.codes import Code, Refused
 from ledger.rows import Role
 from ledger.state import State
+from ledger.versions import rules
 from testing import world
 from testing.world import GENESIS_HASH, START_MS, START_S, transaction
 
@@ -45,32 +46,35 @@ def refusal(call: object, *arguments: object) -> Code:
 
 def test_a_good_transaction_is_fit() -> None:
     state = market()
-    check_envelope(state, transfer(state, 1), GENESIS_HASH, START_MS)
+    check_envelope(state, transfer(state, 1), GENESIS_HASH, START_MS, rules(1))
 
 
 def test_a_signature_for_another_chain_is_bad() -> None:
     state = market()
-    assert refusal(check_envelope, state, transfer(state, 1), b"x" * 32, START_MS) is Code.BAD_SIGNATURE
+    assert (
+        refusal(check_envelope, state, transfer(state, 1), b"x" * 32, START_MS, rules(1))
+        is Code.BAD_SIGNATURE
+    )
 
 
 def test_every_signature_must_verify() -> None:
     state = market()
     tx = transaction(state, "transfer", {0: "binance", 1: "binance"}, 1, 0, 1, 1)
-    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS) is Code.BAD_SIGNATURE
+    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS, rules(1)) is Code.BAD_SIGNATURE
 
 
 def test_a_signature_verified_before_is_not_verified_again() -> None:
     state = market()
     tx = replace(transfer(state, 1), signatures=(bytes(64),))
-    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS) is Code.BAD_SIGNATURE
-    check_envelope(state, tx, GENESIS_HASH, START_MS, True)
+    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS, rules(1)) is Code.BAD_SIGNATURE
+    check_envelope(state, tx, GENESIS_HASH, START_MS, rules(1), True)
 
 
 def test_a_signer_must_be_enrolled() -> None:
     state = market()
     tx = transaction(state, "transfer", {99: "binance"}, 1, 0, 1, 1)
-    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS) is Code.UNKNOWN_SIGNER
-    assert refusal(BlockAdmission(state, START_MS).admit, tx) is Code.UNKNOWN_SIGNER
+    assert refusal(check_envelope, state, tx, GENESIS_HASH, START_MS, rules(1)) is Code.UNKNOWN_SIGNER
+    assert refusal(BlockAdmission(state, START_MS, rules(1)).admit, tx) is Code.UNKNOWN_SIGNER
 
 
 @pytest.mark.parametrize(
@@ -86,16 +90,16 @@ def test_expiry_is_exact_at_both_ends(time_ms: int, code: Code | None) -> None:
     state = market()
     tx = transfer(state, 1)
     if code is None:
-        check_envelope(state, tx, GENESIS_HASH, time_ms)
-        BlockAdmission(state, time_ms).admit(tx)
+        check_envelope(state, tx, GENESIS_HASH, time_ms, rules(1))
+        BlockAdmission(state, time_ms, rules(1)).admit(tx)
     else:
-        assert refusal(check_envelope, state, tx, GENESIS_HASH, time_ms) is code
-        assert refusal(BlockAdmission(state, time_ms).admit, tx) is code
+        assert refusal(check_envelope, state, tx, GENESIS_HASH, time_ms, rules(1)) is code
+        assert refusal(BlockAdmission(state, time_ms, rules(1)).admit, tx) is code
 
 
 def test_sequences_are_used_up_within_a_block() -> None:
     state = market()
-    admission = BlockAdmission(state, START_MS)
+    admission = BlockAdmission(state, START_MS, rules(1))
     admission.admit(transfer(state, 64))
     admission.admit(transfer(state, 128))
     assert refusal(admission.admit, transfer(state, 64, amount=2)) is Code.SEQUENCE_STALE
@@ -107,7 +111,7 @@ def test_sequences_are_used_up_within_a_block() -> None:
 
 def test_a_transaction_stands_once_in_a_block() -> None:
     state = market()
-    admission = BlockAdmission(state, START_MS)
+    admission = BlockAdmission(state, START_MS, rules(1))
     admission.admit(transfer(state, 1))
     assert refusal(admission.admit, transfer(state, 1)) is Code.REPEATED
 
@@ -118,7 +122,7 @@ def act(state: State, sequence: int):
 
 def test_acts_of_institutions_stand_first() -> None:
     state = market()
-    admission = BlockAdmission(state, START_MS)
+    admission = BlockAdmission(state, START_MS, rules(1))
     admission.admit(act(state, 1))
     admission.admit(transfer(state, 1))
     assert refusal(admission.admit, act(state, 2)) is Code.LANE_ORDER
@@ -129,7 +133,7 @@ def test_acts_are_limited_by_their_quota() -> None:
     position = state.parameters.find("acts_quota")
     assert position is not None
     world.change(state.parameters, position, value=1)
-    admission = BlockAdmission(state, START_MS)
+    admission = BlockAdmission(state, START_MS, rules(1))
     admission.admit(act(state, 1))
     assert refusal(admission.admit, act(state, 2)) is Code.LIMIT_EXCEEDED
     admission.admit(transfer(state, 1))
@@ -137,6 +141,6 @@ def test_acts_are_limited_by_their_quota() -> None:
 
 def test_what_is_refused_uses_nothing_up() -> None:
     state = market()
-    admission = BlockAdmission(state, START_MS)
+    admission = BlockAdmission(state, START_MS, rules(1))
     assert refusal(admission.admit, transfer(state, 1, valid_for_s=-1)) is Code.EXPIRED
     admission.admit(transfer(state, 1))

@@ -339,7 +339,7 @@ class Frozen(RuleBasedStateMachine):
         numbers = sorted(self.market.net.signers[name] for name in signers.split())
         sequence = self.state.signers.field(numbers[0], "highest") + 1
         definition = BY_NAME[kind]
-        body = encode_body(definition.number, numbers, sequence, 1, definition.payload(**fields))
+        body = encode_body(definition, numbers, sequence, 1, definition.payload(**fields))
         tx = decode_transaction(assemble(body, [bytes(64)] * len(numbers)))
         return execute(self.state, tx, self.height, self.now_ms, self.now_ms)
 

@@ -6,8 +6,8 @@ import pytest
 
 from ledger.codes import Code
 from ledger.execution import execute
-from ledger.genesis import DEFAULT_POLICIES
 from ledger.kinds import BY_NAME
+from ledger.policies import DEFAULT_POLICIES
 from ledger.state import TABLES
 from testing.ledger_network import BILL, CATEGORIES, Network, client, make_genesis, packed, public
 
@@ -54,6 +54,8 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "lift": ({"pvara", "sbp", "fmu"}, {"restriction": 0}),
     "parameter_set": (VOTERS, {"name": "idle_ms", "value": 500}),
     "validator_update": (VOTERS, {"node": 0, "power": 2}),
+    "upgrade_schedule": (VOTERS, {"version": 2, "height": 1_000_000}),
+    "upgrade_cancel": (VOTERS, {"entry": 0}),
 }  # fmt: skip
 
 

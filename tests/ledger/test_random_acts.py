@@ -226,7 +226,7 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
             signers, payload = draw.signers(kind), draw.payload(kind.payload)
             first = min(signers[0], len(state.signers) - 1)
             sequence = state.signers.field(first, "highest") + random.choice([0, 1, 1, 1, 2])
-            body = encode_body(kind.number, signers, max(1, sequence), 100, payload)
+            body = encode_body(kind, signers, max(1, sequence), 100, payload)
             tx = decode_transaction(assemble(body, [bytes(64)] * len(signers)))
             if kind.name == "transfer_batch" and len(payload.rows) % 16 == 0:
                 settled_both_ways(state, first, draw.now_ms, payload.rows)

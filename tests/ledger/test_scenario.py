@@ -12,6 +12,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stage, Target
 from ledger.rows import FROZEN, AccountType
 from ledger.transactions import decode_transaction
+from ledger.versions import rules
 from testing.ledger_network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed
 
 CLIENTS = 1_000
@@ -192,10 +193,10 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     assert used.value.code is Code.SEQUENCE_USED
     stranger = net.tx("transfer", owner, **poor, amount=1)
     with pytest.raises(Refused) as foreign:
-        admission.check_envelope(state, stranger, b"\1" * 32, net.header_ms)
+        admission.check_envelope(state, stranger, b"\1" * 32, net.header_ms, rules(1))
     assert foreign.value.code is Code.BAD_SIGNATURE
     with pytest.raises(Refused) as late:
-        admission.check_envelope(state, stranger, net.hash, net.header_ms + 3_600_000)
+        admission.check_envelope(state, stranger, net.hash, net.header_ms + 3_600_000, rules(1))
     assert late.value.code is Code.EXPIRED
     with pytest.raises(Refused) as broken:
         decode_transaction(stranger.raw[:-1])

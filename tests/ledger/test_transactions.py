@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from ledger.codes import Code, Refused
 from ledger.kind import Kind
-from ledger.kinds import BY_NAME, BY_NUMBER
+from ledger.kinds import BY_NAME
 from ledger.kinds.transfer import Transfer
 from ledger.kinds.transfer_batch import TransferBatch
 from ledger.limits import TRANSACTION_BYTES_MAX
@@ -30,7 +30,9 @@ SAMPLE_LENGTH_MAX = 64  # of a list, bytes or text; batches of packed rows longe
 
 
 def transfer_bytes(signer: int, sequence: int, source: int, target: int, amount: int) -> bytes:
-    body = encode_body(1, [signer], sequence, 1_800_000_000, Transfer(source, target, amount))
+    body = encode_body(
+        BY_NAME["transfer"], [signer], sequence, 1_800_000_000, Transfer(source, target, amount)
+    )
     return assemble(body, [bytes(64)])
 
 
@@ -52,7 +54,7 @@ def test_a_transfer_never_takes_more_than_112_bytes() -> None:
 
 def test_a_row_of_a_batch_takes_16_bytes() -> None:
     def size(rows: int) -> int:
-        body = encode_body(2, [1], 1, 1_800_000_000, TransferBatch(bytes(16 * rows)))
+        body = encode_body(BY_NAME["transfer_batch"], [1], 1, 1_800_000_000, TransferBatch(bytes(16 * rows)))
         return len(assemble(body, [bytes(64)]))
 
     assert size(8_192) - size(8_191) == 16
@@ -84,22 +86,23 @@ MALFORMED: list[tuple[str, bytes, str]] = [
     ("body not bytes", encode(["", b""]), "transaction"),
     ("body not an array", encode([encode(5), b""]), "transaction"),
     ("no envelope", encode([encode([1]), b""]), "transaction"),
-    ("no signer", encode([body(1, [], 1, 9, 1, 2, 3), b""]), "transaction"),
+    ("one signer in a list", encode([body(1, 1, [1], 1, 9, 1, 2, 3), SIXTY_FOUR]), "transaction"),
+    ("no signer", encode([body(1, 1, [], 1, 9, 1, 2, 3), b""]), "transaction"),
     ("17 signers", encode([body(1, list(range(17)), 1, 9, 1, 2, 3), SIXTY_FOUR * 17]), "transaction"),
-    ("signers descend", encode([body(1, [2, 1], 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signers"),
-    ("signer twice", encode([body(1, [1, 1], 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signers"),
-    ("sequence 0", encode([body(1, [1], 0, 9, 1, 2, 3), SIXTY_FOUR]), "transaction"),
-    ("sequence of 33 bits", encode([body(1, [1], 2**32, 9, 1, 2, 3), SIXTY_FOUR]), "transaction"),
-    ("signature short", encode([body(1, [1], 1, 9, 1, 2, 3), SIXTY_FOUR[1:]]), "signatures"),
-    ("one signature too many", encode([body(1, [1], 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signatures"),
-    ("a field missing", encode([body(1, [1], 1, 9, 1, 2), SIXTY_FOUR]), "payload"),
-    ("a field too many", encode([body(1, [1], 1, 9, 1, 2, 3, 4), SIXTY_FOUR]), "payload"),
-    ("amount 0", encode([body(1, [1], 1, 9, 1, 2, 0), SIXTY_FOUR]), "amount"),
-    ("amount of 64 bits", encode([body(1, [1], 1, 9, 1, 2, 2**63), SIXTY_FOUR]), "amount"),
-    ("amount is text", encode([body(1, [1], 1, 9, 1, 2, "3"), SIXTY_FOUR]), "amount"),
+    ("signers descend", encode([body(1, 1, [2, 1], 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signers"),
+    ("signer twice", encode([body(1, 1, [1, 1], 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signers"),
+    ("sequence 0", encode([body(1, 1, 1, 0, 9, 1, 2, 3), SIXTY_FOUR]), "transaction"),
+    ("sequence of 33 bits", encode([body(1, 1, 1, 2**32, 9, 1, 2, 3), SIXTY_FOUR]), "transaction"),
+    ("signature short", encode([body(1, 1, 1, 1, 9, 1, 2, 3), SIXTY_FOUR[1:]]), "signatures"),
+    ("one signature too many", encode([body(1, 1, 1, 1, 9, 1, 2, 3), SIXTY_FOUR * 2]), "signatures"),
+    ("a field missing", encode([body(1, 1, 1, 1, 9, 1, 2), SIXTY_FOUR]), "payload"),
+    ("a field too many", encode([body(1, 1, 1, 1, 9, 1, 2, 3, 4), SIXTY_FOUR]), "payload"),
+    ("amount 0", encode([body(1, 1, 1, 1, 9, 1, 2, 0), SIXTY_FOUR]), "amount"),
+    ("amount of 64 bits", encode([body(1, 1, 1, 1, 9, 1, 2, 2**63), SIXTY_FOUR]), "amount"),
+    ("amount is text", encode([body(1, 1, 1, 1, 9, 1, 2, "3"), SIXTY_FOUR]), "amount"),
     (
         "holding is the end of a list",
-        encode([body(1, [1], 1, 9, 2**32 - 1, 2, 3), SIXTY_FOUR]),
+        encode([body(1, 1, 1, 1, 9, 2**32 - 1, 2, 3), SIXTY_FOUR]),
         "from_holding",
     ),
 ]
@@ -119,13 +122,19 @@ def test_id_and_kind_are_those_of_the_whole_decoding() -> None:
 
 
 def test_a_longer_encoding_of_the_same_number_is_refused() -> None:
-    canonical = body(1, [1], 1, 9, 1, 2, 3)
+    canonical = body(1, 1, 1, 1, 9, 1, 2, 3)
     longer = canonical[:-1] + b"\xcc\x03"
     assert refusal_of(encode([longer, SIXTY_FOUR])).code is Code.MALFORMED
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    assert refusal_of(encode([body(31, [1], 1, 9), SIXTY_FOUR])).code is Code.UNKNOWN_KIND
+    assert refusal_of(encode([body(1, 31, 1, 1, 9), SIXTY_FOUR])).code is Code.UNKNOWN_KIND
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**16 - 1])
+def test_an_unknown_version_is_refused(version: int) -> None:
+    refusal = refusal_of(encode([body(version, 1, 1, 1, 9, 1, 2, 3), SIXTY_FOUR]))
+    assert (refusal.code, refusal.field) == (Code.UNKNOWN_VERSION, "version")
 
 
 def test_a_transaction_above_256_kib_is_refused_unread() -> None:
@@ -166,7 +175,7 @@ def _digest(kind: Kind) -> str:
         signers = sorted(draw.sample(range(2**20), draw.randrange(1, 4)))
         sequence = draw.randrange(1, 2**32)
         raw = assemble(
-            encode_body(kind.number, signers, sequence, draw.randrange(2**32), payload),
+            encode_body(kind, signers, sequence, draw.randrange(2**32), payload),
             [draw.randbytes(64) for _ in signers],
         )
         tx = decode_transaction(raw)
@@ -182,7 +191,7 @@ def _pinned() -> dict[int, str]:
 
 
 def test_every_kind_has_its_encoding_pinned() -> None:
-    assert list(_pinned()) == sorted(BY_NUMBER)
+    assert list(_pinned()) == sorted(kind.number for kind in BY_NAME.values())
 
 
 @pytest.mark.parametrize("kind", BY_NAME.values(), ids=BY_NAME)

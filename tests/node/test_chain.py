@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code
 from ledger.documents import ALL
+from ledger.genesis import genesis_hash
 from ledger.transactions import assemble, decode_transaction
 from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.limits import EVIDENCE_MAX, OUTSTANDING_MAX
@@ -68,7 +69,7 @@ def test_a_header_carries_the_state_and_results_after_the_block_before(little: L
 
 CHANGED: list[tuple[str, object]] = [
     ("version", 2),
-    ("chain", "other"),
+    ("genesis_hash", bytes(32)),
     ("height", 3),
     ("time_ms", START_MS),
     ("parent", b"\1" * 32),
@@ -462,7 +463,7 @@ def test_a_stored_block_that_is_not_the_one_decided_is_named(little: LittleChain
     little.close()
     file = little.folder / "blocks" / "data.mdb"
     data = file.read_bytes()
-    file.write_bytes(data.replace(b"little", b"l1ttle"))
+    file.write_bytes(data.replace(genesis_hash(make_genesis()), bytes(32)))
     with pytest.raises(StorageCorrupt, match="blocks of height 1"):
         little.open()
     file.write_bytes(data)

@@ -95,7 +95,7 @@ async def test_waiters_are_bounded(autojump_clock: trio.testing.MockClock, nurse
 
 def _held(number: int, height: int = 1) -> HeldBlock:
     value = bytes((number,)) * 32
-    header = Header(1, "t", height, 1, *[ZERO_HASH, 0] + [ZERO_HASH] * 2, 0, *[ZERO_HASH] * 5)
+    header = Header(1, ZERO_HASH, height, 1, *[ZERO_HASH, 0] + [ZERO_HASH] * 2, 0, *[ZERO_HASH] * 5)
     return HeldBlock(value, bytes(100), Block(header, (), ()))
 
 

@@ -16,13 +16,15 @@ SIGNATURE = bytes(64)
 
 
 def transfer(signer: int, sequence: int, amount: int = 1, valid_until: int = 1000, mark: int = 0) -> bytes:
-    body = encode_body(1, [signer], sequence, valid_until, BY_NAME["transfer"].payload(1, 2, amount))
+    body = encode_body(
+        BY_NAME["transfer"], [signer], sequence, valid_until, BY_NAME["transfer"].payload(1, 2, amount)
+    )
     return assemble(body, [bytes((mark,)) * 64])
 
 
 def act(signer: int, sequence: int) -> bytes:
     kind = BY_NAME["dev_advance_clock"]
-    return assemble(encode_body(kind.number, [signer], sequence, 1000, kind.payload(1)), [SIGNATURE])
+    return assemble(encode_body(kind, [signer], sequence, 1000, kind.payload(1)), [SIGNATURE])
 
 
 @dataclass
