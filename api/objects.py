@@ -2,7 +2,8 @@
 
 Bytes are lower-case hex, except where the field says base64; amounts and other u64 values are decimal
 strings; enumerations are their members' names in lower case; absent values are null. In parameters
-enumerations may be numbers, and base64 fields may be hex: text of lower-case hex digits alone is hex.
+enumerations may be numbers, and base64 fields may be hex: text of lower-case hex digits alone is hex. One of
+several variants of a thing is an object that says which in its member `variant`, by name in lower case.
 `schema` describes the same in JSON Schema.
 """
 
@@ -25,6 +26,7 @@ Writer = Callable[[Any], Any]
 Reader = Callable[[Any, str], Any]
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,19})", re.ASCII)
+VARIANT = "variant"
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 
 
@@ -71,7 +73,8 @@ def _writer(kind: Any) -> Writer:
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         fields = [(name, _writer(hint)) for name, hint in _hints(kind).items()]
-        return lambda value: {name: write(getattr(value, name)) for name, write in fields}
+        said = {VARIANT: kind.__name__.lower()} if _is_variant(kind) else {}
+        return lambda value: said | {name: write(getattr(value, name)) for name, write in fields}
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return lambda value: value.name.lower()
     if _is_union(kind):
@@ -136,6 +139,8 @@ def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
     def read(value: Any, path: str) -> msgspec.Struct:
         if not isinstance(value, dict):
             raise FieldFault(path or "params", value, "must be an object")
+        if _is_variant(kind):
+            value = _without_variant(value, path, kind)
         dot = f"{path}." if path else ""
         if surplus_refused:
             for name in value:
@@ -148,6 +153,25 @@ def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
             if name in required and name not in found:
                 raise FieldFault(dot + name, "", "is required")
         return kind(**found)
+
+    return read
+
+
+def _without_variant(value: dict[str, Any], path: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    if value.get(VARIANT) != kind.__name__.lower():
+        raise FieldFault(f"{path}.{VARIANT}", value.get(VARIANT, ""), f"must be {kind.__name__.lower()}")
+    return {name: item for name, item in value.items() if name != VARIANT}
+
+
+def _variants_reader(kinds: list[type[msgspec.Struct]], surplus_refused: bool) -> Reader:
+    readers = {kind.__name__.lower(): _reader(kind, surplus_refused) for kind in kinds}
+
+    def read(value: Any, path: str) -> Any:
+        said = value.get(VARIANT, "")
+        reader = readers.get(said) if isinstance(said, str) else None
+        if reader is None:
+            raise FieldFault(f"{path}.{VARIANT}", said, f"must be one of {', '.join(readers)}")
+        return reader(value, path)
 
     return read
 
@@ -170,8 +194,12 @@ def _enum_reader(kind: type[IntEnum]) -> Reader:
 
 
 def _union_reader(kind: Any, surplus_refused: bool) -> Reader:
-    """A value is read by the first member whose JSON type it has: null, number, text, array or object."""
+    """A value is read by the first member whose JSON type it has: null, number, text, array or object; an
+    object that is a variant by the member it names."""
     readers: dict[type, Reader] = {}
+    variants = [member for member in get_args(kind) if isinstance(member, type) and _is_variant(member)]
+    if variants:
+        readers[dict] = _variants_reader(variants, surplus_refused)
     for member in get_args(kind):
         if member is not NoneType:
             readers.setdefault(_json_type(member), _reader(member, surplus_refused))
@@ -284,11 +312,12 @@ def schema(kind: Any) -> dict[str, Any]:
     kind, metas = _unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        said = {VARIANT: {"const": kind.__name__.lower()}} if _is_variant(kind) else {}
         return {
             "type": "object",
             "description": " ".join((kind.__doc__ or "").split()),
-            "properties": {name: schema(hint) for name, hint in _hints(kind).items()},
-            "required": [field.name for field in msgspec.structs.fields(kind) if field.required],
+            "properties": said | {name: schema(hint) for name, hint in _hints(kind).items()},
+            "required": [*said, *(field.name for field in msgspec.structs.fields(kind) if field.required)],
         }
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return {"type": "string", "enum": [member.name.lower() for member in kind]}
@@ -320,6 +349,11 @@ def fields(kind: type[msgspec.Struct]) -> list[tuple[str, dict[str, Any], bool]]
 # --- types ----------------------------------------------------------------------------------------------
 
 _JSON_NAMES = {int: "a number", str: "text", bool: "true or false", list: "an array", dict: "an object"}
+
+
+def _is_variant(kind: type[Any]) -> bool:
+    """Whether `kind` is one variant of several: a Struct with a number as its tag."""
+    return issubclass(kind, msgspec.Struct) and kind.__struct_config__.tag is not None
 
 
 def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stdnum import isin
 
-from api.objects import FieldFault, from_params
+from api.objects import FieldFault, from_params, to_object
 from ledger.codes import Refused
 from ledger.kind import Kind
 from ledger.kinds import BY_NAME
 from ledger.schema import Payload
+from ledger.terms.family import Variant
 from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
 from primitives.codec import builtins
 from primitives.signatures import sign
@@ -140,6 +141,8 @@ def as_object(value: Any) -> Any:
         return [as_object(item) for item in value]
     if isinstance(value, dict):
         return {name: as_object(item) for name, item in value.items()}
+    if isinstance(value, Variant):
+        return to_object(value)
     if isinstance(value, Payload):
         return {name: as_object(getattr(value, name)) for name in value.__struct_fields__}
     return value

@@ -25,6 +25,7 @@ from devnet.limits import GAP_MS_MAX
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork
 from devnet.watching import equal_roots, require, until
+from ledger.calendar import day_of
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, OfferStatus
 from ledger.rows import AccountType
@@ -212,7 +213,7 @@ class Scenario:
 
     async def issue(self) -> str:
         """4. The bill is issued in the block that completes its policy; the cap is exact to the rupee."""
-        proposal = await self.actors.propose("mof", "tbill_issue", **self._bill_terms(ISIN, UNITS))
+        proposal = await self.actors.propose("mof", "instrument_issue", **await self._bill(ISIN, UNITS))
         twice = await self._approval_refused(proposal, "mof", 0)
         self._refused("duplicate_officer", twice)
         await self.actors.approve(proposal, "mof", 1)
@@ -228,11 +229,11 @@ class Scenario:
         require(bill.price_e4 == PRICE_E4, f"price is {bill.price_e4}")
         officer = await self.actors.officer("mof", 0)
         refused = await self.actors.refusal(
-            officer, "tbill_issue", **self._bill_terms(SECOND_ISIN, FURTHER_UNITS + 1)
+            officer, "instrument_issue", **await self._bill(SECOND_ISIN, FURTHER_UNITS + 1)
         )
         require(refused.code == Code.CAP_EXCEEDED, f"550 bn + 5,000 was refused with {refused.name}")
         further = await self.actors.propose(
-            "mof", "tbill_issue", **self._bill_terms(SECOND_ISIN, FURTHER_UNITS)
+            "mof", "instrument_issue", **await self._bill(SECOND_ISIN, FURTHER_UNITS)
         )
         await self.actors.perform(officer, "withdraw", proposal=further, reason=1)
         return (
@@ -433,20 +434,27 @@ class Scenario:
             holder.cash = amount
         self.transfers += len(rows)
 
-    def _bill_terms(self, isin: str, units: int) -> dict[str, object]:
+    async def _bill(self, isin: str, units: int) -> dict[str, object]:
+        """The fields of an instrument_issue; issue day is today, or tomorrow in a day's last hour."""
+        now_ms = (await self.client.chain_status()).ledger_time_ms
+        issue_day = day_of(now_ms + 3_600_000)
         return {
             "programme": self.programme,
             "cash": self.currency,
             "isin": isin,
-            "face_minor": UNIT_FACE,
             "units": units,
-            "tenor_days": TENOR_DAYS,
-            "yield_e6": YIELD_E6,
             "jurisdictions": (PAKISTAN,),
             "classes": (RETAIL,),
             "terms_hash": hashlib.sha256(b"terms of " + isin.encode()).digest(),
             "register": "native",
             "reference": "",
+            "terms": {
+                "variant": "discount",
+                "face_minor": UNIT_FACE,
+                "issue_day": issue_day,
+                "maturity_day": issue_day + TENOR_DAYS,
+                "yield_e6": YIELD_E6,
+            },
         }
 
     async def _open_bill_holdings(self) -> None:

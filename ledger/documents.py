@@ -9,6 +9,8 @@ from enum import IntEnum
 
 import msgspec
 
+from ledger.terms import Terms
+
 NONE = -1  # in documents; the columnar tables have their own (rows.NONE)
 
 
@@ -31,11 +33,6 @@ class Stage(IntEnum):
     REJECTED = 5
     SUSPENDED = 6
     REVOKED = 7
-
-
-class InstrumentKind(IntEnum):
-    CASH = 1
-    TBILL = 2
 
 
 class InstrumentStatus(IntEnum):
@@ -213,17 +210,14 @@ class Fixing(Document, frozen=True):
 
 
 class Instrument(Document, frozen=True):
-    """What a holding holds. Balances and `supply` count minor units (cash) or units (securities).
+    """What a holding holds: the head that all instruments share, and the `terms` of its family.
 
-    For cash `code` is the currency, for a security its ISIN. `face_minor` is the face of one unit in the
-    minor unit of the cash instrument `cash`. `yield_e6` is the yearly yield times 10**6, `price_e4` the
-    price per 100 times 10**4. Empty `jurisdictions` (ISO 3166 numeric) or `classes` admit any.
-    `treasury_holding` is the issuer's holding of it, `treasury_cash` of its cash, `pool_cash` the cash
-    holding of its redemption pool, `redemption` the row of the agenda that pays it. `maturity_ms` 0 means
-    never.
+    Balances and `supply` count minor units (cash) or units (securities). For cash `code` is the currency, for
+    a security its ISIN. `cash` is the instrument it is paid in. Empty `jurisdictions` (ISO 3166 numeric) or
+    `classes` admit any. `treasury_holding` is the issuer's holding of it, `treasury_cash` of its cash,
+    `pool_cash` the cash holding of its redemption pool, `redemption` the row of the agenda that pays it.
     """
 
-    kind: InstrumentKind
     code: str
     status: InstrumentStatus
     supply: int
@@ -232,12 +226,6 @@ class Instrument(Document, frozen=True):
     classes: tuple[int, ...]
     cash: int
     programme: int
-    face_minor: int
-    issue_day: int
-    maturity_day: int
-    maturity_ms: int
-    yield_e6: int
-    price_e4: int
     terms_hash: bytes
     register: Register
     reference: str
@@ -246,6 +234,7 @@ class Instrument(Document, frozen=True):
     pool_cash: int
     redemption: int
     redeemed_ms: int
+    terms: Terms
 
 
 class Offer(Document, frozen=True):

@@ -32,14 +32,15 @@ HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add
 # kinds.offer_open
 OFFERS_OPEN_MAX = 256
 
-# kinds.tbill_issue
+# kinds.instrument_issue
 SECURITIES_LIVE_MAX = 4_096
 
 # parameters
 NAMES_MAX = 32  # of a parameter that is a list of names
 
-# pricing
+# terms.discount
 TENOR_DAYS_MAX = 3_660
+UNIT_COST_MIN = 10_000  # minor units: rounding a row down by less than one is less than a basis point
 
 # proposals
 PAYLOAD_BYTES_MAX = 256 * 1024

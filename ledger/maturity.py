@@ -8,7 +8,7 @@ agenda waits: funds, or the end of a freeze, wake it.
 import numpy as np
 from msgspec.structs import replace
 
-from ledger import agenda, restrictions
+from ledger import agenda, restrictions, terms
 from ledger.agenda import Moment, Outcome, Progress
 from ledger.codes import InvariantError
 from ledger.documents import Instrument, InstrumentStatus
@@ -35,7 +35,7 @@ def redeem(state: State, moment: Moment, index: int, detail: int) -> Outcome:
 
 def redemption_due(instrument: Instrument) -> int:
     """What the pool must hold before every holder is paid: the face of all units, in minor units of cash."""
-    return instrument.supply * instrument.face_minor
+    return instrument.supply * terms.face_minor(instrument.terms)
 
 
 def _is_payable(state: State, instrument: Instrument) -> bool:
@@ -65,7 +65,7 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
     frozen = np.flatnonzero(holdings.column("flags")[holders] & FROZEN).tolist()
     targets = _cash_holdings(state, owners, instrument.cash)
     # No product passes 2**63: the face of the whole supply was checked against AMOUNT_MAX at issue.
-    payments = units * np.uint64(instrument.face_minor)
+    payments = units * np.uint64(terms.face_minor(instrument.terms))
     if payments.dtype != np.uint64 or units.dtype != np.uint64:
         raise InvariantError(f"instrument {index}: payments are {payments.dtype}")
     due = redemption_due(instrument)

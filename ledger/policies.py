@@ -28,7 +28,7 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "cash_define": _SBP,
     "cash_issue": _SBP,
     "cash_destroy": _SBP,
-    "tbill_issue": _ISSUE,
+    "instrument_issue": _ISSUE,
     "offer_open": _MOF,
     "redemption_fund": _MOF,
     "freeze": (Rule.ANY_ONE_OF, _FREEZERS),

@@ -4,7 +4,7 @@ It is computed at the newest fixing, which must be within its age limit, and rou
 the rate stops new issues only.
 """
 
-from ledger import parameters
+from ledger import parameters, terms
 from ledger.codes import Code, Refused
 from ledger.documents import Fixing
 from ledger.pricing import usd_cents_up
@@ -24,7 +24,7 @@ def is_fresh(state: State, fixing: Fixing, time_ms: int) -> bool:
 def face_outstanding(state: State, programme: int) -> int:
     """Face authorised under the programme and unredeemed, in paisa."""
     return sum(
-        instrument.supply * instrument.face_minor
+        instrument.supply * terms.face_minor(instrument.terms)
         for instrument in (state.instruments[index] for index in state.instruments.members(programme))
     )
 

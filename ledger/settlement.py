@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
+from ledger import terms
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, Offer, OfferStatus
 from ledger.kind import RowCodes
 from ledger.limits import AMOUNT_MAX, TAKE_ROWS_MAX
 from ledger.positions import unlock
-from ledger.pricing import cost_minor
 from ledger.rows import CLOSED, AccountType
 from ledger.state import State
 from ledger.transfers import (
@@ -125,7 +125,7 @@ def _check_row(
     check_kyc(payer, time_ms, "cash")
     if units > left:
         raise Refused(Code.OFFER_EXHAUSTED, "units", units, f"{left} units of the offer are left")
-    cost = cost_minor(units, instrument.face_minor, offer.price_e4)
+    cost = terms.cost_minor(instrument.terms, units, offer.price_e4)
     if cost > available(cash_holding):
         raise Refused(
             Code.DVP_CASH_SHORT, "cash", cash, f"{cost} is due, {available(cash_holding)} available"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from ledger import parameters, rights
+from ledger import parameters, rights, terms
 from ledger.codes import Code, InvariantError, Refused
-from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Vasp
+from ledger.documents import Instrument, InstrumentStatus, Vasp
 from ledger.kind import Context, RowCodes
 from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX
 from ledger.rows import (
@@ -107,12 +107,10 @@ def check_open(instrument: Instrument, time_ms: int) -> None:
         raise Refused(
             Code.TRANSFERS_CLOSED, "instrument.status", instrument.status.name, "only ACTIVE is transferred"
         )
-    if instrument.maturity_ms and time_ms >= instrument.maturity_ms:
+    closes_ms = terms.closes_ms(instrument.terms)
+    if closes_ms and time_ms >= closes_ms:
         raise Refused(
-            Code.TRANSFERS_CLOSED,
-            "instrument.maturity_ms",
-            instrument.maturity_ms,
-            "transfers close at maturity",
+            Code.TRANSFERS_CLOSED, "instrument.maturity_ms", closes_ms, "transfers close at maturity"
         )
 
 
@@ -162,16 +160,12 @@ def available(holding: Holding) -> int:
 def _check_rights(state: State, sender: Account, receiver: Account, instrument: Instrument) -> None:
     """What the VASPs on both sides may do. Self-custody needs no service of its VASP to send."""
     services = parameters.names(state, "aml_registered_services")
-    act = _transfer_act(instrument)
+    act = terms.right(instrument.terms)
     if sender.type in _KEPT_BY_VASP:
         inside = receiver.type in _KEPT_BY_VASP and sender.vasp == receiver.vasp
         rights.require(state.vasps[sender.vasp], act if inside else rights.EXIT, services)
     if receiver.type in _KEPT_BY_VASP:
         rights.require(state.vasps[receiver.vasp], act, services)
-
-
-def _transfer_act(instrument: Instrument) -> str:
-    return rights.TRANSFER_CASH if instrument.kind is InstrumentKind.CASH else rights.TRANSFER_SECURITY
 
 
 def _seconds(time_ms: int) -> int:
@@ -361,13 +355,13 @@ def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> R
     keepers = [index for index in vasps if index != NONE]
     lacking = {
         act: np.array([i for i in keepers if not _has_right(state.vasps[i], act, services)], np.uint32)
-        for act in (rights.TRANSFER_CASH, rights.TRANSFER_SECURITY, rights.EXIT)
+        for act in (*sorted({terms.right(instrument.terms) for instrument in facts.values()}), rights.EXIT)
     }
-    cash = [index for index, instrument in facts.items() if instrument.kind is InstrumentKind.CASH]
-    is_cash = np.isin(instruments, np.array(cash, np.uint32))
     inside = receiver_kept & (sender_vasps == receiver_vasps)
-    for act, of_act in ((rights.TRANSFER_CASH, is_cash), (rights.TRANSFER_SECURITY, ~is_cash)):
-        if len(lacking[act]):
+    for act in lacking:
+        if act != rights.EXIT and len(lacking[act]):
+            moved_so = [index for index, paper in facts.items() if terms.right(paper.terms) == act]
+            of_act = np.isin(instruments, np.array(moved_so, np.uint32))
             refuse(
                 sender_kept & inside & of_act & np.isin(sender_vasps, lacking[act]), Code.STAGE_NOT_REACHED
             )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ledger import terms
 from ledger.codes import Code
 from ledger.documents import Instrument, InstrumentStatus, Offer, ProposalStatus
 from ledger.execution import Result
@@ -107,7 +108,7 @@ class Summation:
         instrument = state.instruments[offer.instrument]
         for securities, cash, units in _accepted(payload.rows, rows):
             self._move(instrument.treasury_holding, securities, units)
-            price = units * instrument.face_minor * offer.price_e4 // PRICE_SCALE
+            price = units * terms.face_minor(instrument.terms) * offer.price_e4 // PRICE_SCALE
             self._move(cash, instrument.treasury_cash, price)
 
     def cash_issue(self, state: State, payload: Any, created: tuple[int, ...], rows: bytes) -> None:
@@ -117,7 +118,7 @@ class Summation:
         debit = next(debit for debit in state.debits if debit.hash == payload.debit)
         self._mint(state, debit.holding, -payload.amount)
 
-    def tbill_issue(self, state: State, payload: Any, created: tuple[int, ...], rows: bytes) -> None:
+    def instrument_issue(self, state: State, payload: Any, created: tuple[int, ...], rows: bytes) -> None:
         index = next(i for i, instrument in enumerate(state.instruments) if instrument.code == payload.isin)
         self._mint(state, state.instruments[index].treasury_holding, payload.units)
 
@@ -149,7 +150,7 @@ class Summation:
             if cash is None:
                 raise SummationFault(f"account {account} was not paid: it has no holding of cash")
             self._mint(state, holding, -units)
-            self._move(instrument.pool_cash, cash, units * instrument.face_minor)
+            self._move(instrument.pool_cash, cash, units * terms.face_minor(instrument.terms))
         left = self.balances.get(instrument.pool_cash, 0)
         if left:
             self._move(instrument.pool_cash, instrument.treasury_cash, left)
@@ -227,7 +228,7 @@ EFFECTS: Mapping[str, Effect] = {
     "offer_take": Summation.offer_take,
     "cash_issue": Summation.cash_issue,
     "cash_destroy": Summation.cash_destroy,
-    "tbill_issue": Summation.tbill_issue,
+    "instrument_issue": Summation.instrument_issue,
     "redemption_fund": Summation.redemption_fund,
 }
 STILL = frozenset(

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import admission, conservation, restrictions
+from ledger.calendar import day_of
 from ledger.codes import Code
 from ledger.documents import Proposal, ProposalStatus, Target, Vasp
 from ledger.execution import BlockFacts, Result, apply_block
@@ -27,6 +28,7 @@ from ledger.genesis import (
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
 from ledger.parameters import Value
+from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from ledger.versions import rules_at
 from primitives.signatures import public_key_of, sign
@@ -49,15 +51,13 @@ BILL = {
     "programme": 0,
     "cash": 0,
     "isin": ISIN,
-    "face_minor": 500_000,
     "units": 2_000_000,
-    "tenor_days": 84,
-    "yield_e6": 93_784,
     "jurisdictions": (PAKISTAN,),
     "classes": (),
     "terms_hash": sha256(b"terms").digest(),
     "register": 1,
     "reference": "",
+    "terms": Discount(500_000, day_of(START_MS), day_of(START_MS) + 84, 93_784),
 }
 
 
@@ -209,7 +209,15 @@ class Network:
 
     def issue(self, **changes: Any) -> int:
         """A bill, issued at once; its instrument."""
-        return self.enact("tbill_issue", EVERYONE, **{**BILL, **changes})[0]
+        return self.enact("instrument_issue", EVERYONE, **self.bill(**changes))[0]
+
+    def bill(self, **changes: Any) -> dict[str, Any]:
+        """The fields of an instrument_issue; `face_minor`, `yield_e6` and `tenor_days` go into its terms."""
+        said = {"face_minor": 500_000, "yield_e6": 93_784, "tenor_days": 84}
+        said = {name: changes.pop(name, default) for name, default in said.items()}
+        today = day_of(self.time_ms)
+        terms = Discount(said["face_minor"], today, today + said["tenor_days"], said["yield_e6"])
+        return {**BILL, "terms": terms, **changes}
 
     def freeze(self, target: Target, index: int, authority: str = "pvara") -> int:
         """A freeze by two officers of the authority; its restriction."""

@@ -8,10 +8,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consensus.messages import Certificate, Vote, VoteEquivocation, VoteType
 from consensus.verification import vote_sign_bytes
+from ledger import terms
+from ledger.calendar import day_of
 from ledger.documents import Register
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_policies, genesis_hash
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
+from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from node.chain import AppliedBlock, Chain
 from node.replica import Replica
@@ -226,8 +229,9 @@ def open_market(little: LittleChain, clients: int = 4) -> Market:
     created = little.commit(little.transaction("account_open", vasp, tuple(rows))).results[0].created
     accounts, owner = created[: clients + 1], {created[-1]: "owner"}
     bill = little.act(
-        "tbill_issue", ("mof", "sbp", "pvara"),
-        programme, cash, ISIN, 500_000, UNITS, 84, 93_784, (), (), bytes(32), Register.NATIVE, "",
+        "instrument_issue", ("mof", "sbp", "pvara"),
+        programme, cash, ISIN, UNITS, (), (), bytes(32), Register.NATIVE, "",
+        Discount(500_000, day_of(little.now_ms), day_of(little.now_ms) + 84, 93_784),
     )[0]  # fmt: skip
 
     def open_holdings(signers: dict[int, str], pairs: list[tuple[int, int]]) -> tuple[int, ...]:
@@ -258,7 +262,7 @@ def live(little: LittleChain, market: Market) -> None:
     little.commit(little.transaction("transfer_batch", market.vasp, rows_of(*payouts)))
     opens = little.now_ms
     (offer, *_) = little.act(
-        "offer_open", ("mof",), market.bill, bill.price_e4, UNITS, opens, opens + 3_600_000, ()
+        "offer_open", ("mof",), market.bill, terms.price_e4(bill.terms), UNITS, opens, opens + 3_600_000, ()
     )
     takes = [
         (holding, wallet, 50 + number)
@@ -275,7 +279,7 @@ def live(little: LittleChain, market: Market) -> None:
     )
     little.act("freeze", ("fmu",), 2, market.clients[1])
     little.commit()
-    maturity_ms = state.instruments[market.bill].maturity_ms
+    maturity_ms = terms.closes_ms(state.instruments[market.bill].terms)
     advance = little.transaction("dev_advance_clock", officers("mof", count=1), maturity_ms - little.now_ms)
     little.commit(advance)
     little.commit()

@@ -7,10 +7,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ledger import documents, parameters, rows, transfers
-from ledger.documents import InstrumentKind, InstrumentStatus, Register, Stage
+from ledger.documents import InstrumentStatus, Register, Stage
 from ledger.kinds import BY_NAME
 from ledger.state import State
 from ledger.tables import DocumentTable
+from ledger.terms import Terms
+from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from primitives.signatures import public_key_of, sign
 
@@ -18,6 +20,7 @@ GENESIS_HASH = sha256(b"a chain for tests").digest()
 START_MS = 1_700_000_000_000
 START_S = START_MS // 1_000
 PAKISTAN = 586
+BILL_TERMS = Discount(500_000, 19_000, 40_000, 0)  # matures long after any test
 
 
 def key(name: str) -> Ed25519PrivateKey:
@@ -51,10 +54,9 @@ def add_vasp(
     )  # fmt: skip
 
 
-def add_instrument(state: State, code: str, kind: InstrumentKind = InstrumentKind.TBILL) -> int:
+def add_instrument(state: State, code: str, terms: Terms = BILL_TERMS) -> int:
     return state.instruments.append(
         documents.Instrument(
-            kind=kind,
             code=code,
             status=InstrumentStatus.ACTIVE,
             supply=0,
@@ -63,12 +65,6 @@ def add_instrument(state: State, code: str, kind: InstrumentKind = InstrumentKin
             classes=(),
             cash=-1,
             programme=-1,
-            face_minor=500_000,
-            issue_day=0,
-            maturity_day=0,
-            maturity_ms=0,
-            yield_e6=0,
-            price_e4=0,
             terms_hash=bytes(32),
             register=Register.NATIVE,
             reference="",
@@ -77,6 +73,7 @@ def add_instrument(state: State, code: str, kind: InstrumentKind = InstrumentKin
             pool_cash=-1,
             redemption=-1,
             redeemed_ms=0,
+            terms=terms,
         )
     )
 

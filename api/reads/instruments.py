@@ -4,13 +4,13 @@ from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
 from api.showing import documents_of, index_of, shown
 from api.sources import View
-from ledger import programmes
+from ledger import programmes, terms
 from ledger.codes import Code, Refused
-from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Offer, OfferStatus, Register
+from ledger.documents import Instrument, InstrumentStatus, Offer, OfferStatus, Register
 
 
 class InstrumentView(Shown, frozen=True):
-    """The terms and the state of an instrument. For cash, the fields from `cash` on are None or 0.
+    """The terms and the state of an instrument. What its family has not is None or 0.
 
     `supply` and balances count minor units (cash) or units (securities); `face_minor` is one unit's face.
     `yield_e6` is the yearly yield times 10**6, `price_e4` the price per 100 times 10**4; days count from
@@ -18,7 +18,7 @@ class InstrumentView(Shown, frozen=True):
     """
 
     instrument: Index
-    kind: InstrumentKind
+    family: str
     code: str
     status: InstrumentStatus
     supply: Decimal
@@ -118,14 +118,17 @@ class InstrumentReads:
         """One instrument, by its index or its code (currency or ISIN)."""
         instruments = view.state.instruments
         index = index_of(instruments, instrument, "instrument")
-        return shown(InstrumentReply, instruments[index], height=view.height, instrument=index)
+        facts = terms.facts(instruments[index].terms)._asdict()
+        return shown(InstrumentReply, instruments[index], height=view.height, instrument=index, **facts)
 
     @read
     def instrument_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> InstrumentListReply:
         """Instruments by index."""
 
         def show(index: int, instrument: Instrument) -> InstrumentView:
-            return shown(InstrumentView, instrument, instrument=index)
+            return shown(
+                InstrumentView, instrument, instrument=index, **terms.facts(instrument.terms)._asdict()
+            )
 
         items, next_cursor = documents_of(view.state.instruments, cursor, limit, show)
         return InstrumentListReply(height=view.height, items=items, next_cursor=next_cursor)

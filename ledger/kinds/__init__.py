@@ -38,7 +38,7 @@ NAMES = (
     "cash_define",
     "cash_issue",
     "cash_destroy",
-    "tbill_issue",
+    "instrument_issue",
     "offer_open",
     "redemption_fund",
     "freeze",

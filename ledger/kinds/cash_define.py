@@ -1,11 +1,12 @@
 """SBP defines a currency of cash, once; the treasury gets its holding of it."""
 
 from ledger.codes import Code, Refused
-from ledger.documents import NONE, Instrument, InstrumentKind, InstrumentStatus, Register
+from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import currency_fault
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.positions import ensure_holding, treasury_account
 from ledger.schema import Name, Payload
+from ledger.terms.cash import Cash
 
 
 class CashDefine(Payload, frozen=True):
@@ -25,7 +26,6 @@ def check(ctx: Context, payload: CashDefine) -> None:
 def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
     index = ctx.state.instruments.append(
         Instrument(
-            kind=InstrumentKind.CASH,
             code=payload.currency,
             status=InstrumentStatus.ACTIVE,
             supply=0,
@@ -34,12 +34,6 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
             classes=(),
             cash=NONE,
             programme=NONE,
-            face_minor=1,
-            issue_day=0,
-            maturity_day=0,
-            maturity_ms=0,
-            yield_e6=0,
-            price_e4=0,
             terms_hash=bytes(32),
             register=Register.NATIVE,
             reference="",
@@ -48,6 +42,7 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
             pool_cash=NONE,
             redemption=NONE,
             redeemed_ms=0,
+            terms=Cash(),
         )
     )
     return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index))

@@ -1,11 +1,13 @@
 """SBP issues cash against a debit of the payment system, which is named by its hash and never used again."""
 
+from ledger import terms
 from ledger.codes import Code, Refused
-from ledger.documents import FundingDebit, InstrumentKind
+from ledger.documents import FundingDebit
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import AMOUNT_MAX
 from ledger.rows import AccountType
 from ledger.schema import Amount, Hash32, Index, Payload
+from ledger.terms import Act
 from ledger.transfers import check_unfrozen, mint
 
 TAKERS = (AccountType.CLIENT_MONEY, AccountType.INSTITUTION)
@@ -24,10 +26,7 @@ def check(ctx: Context, payload: CashIssue) -> None:
     holding = state.holdings.require(payload.holding, "holding")
     account = state.accounts[holding.account]
     instrument = state.instruments[holding.instrument]
-    if instrument.kind is not InstrumentKind.CASH:
-        raise Refused(
-            Code.INSTRUMENT_MISMATCH, "holding", payload.holding, f"holds {instrument.code}, not cash"
-        )
+    terms.require(instrument.terms, Act.FUND, "holding", payload.holding)
     if account.type not in TAKERS:
         raise Refused(
             Code.NOT_AUTHORISED, "holding", payload.holding, "cash is issued to client money or the treasury"

@@ -4,15 +4,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ledger import agenda
+from ledger import agenda, terms
 from ledger.agenda import What
 from ledger.codes import Code, Refused
-from ledger.documents import InstrumentKind, InstrumentStatus, Offer, OfferStatus
+from ledger.documents import InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.limits import OFFERS_OPEN_MAX
+from ledger.limits import OFFERS_OPEN_MAX, UNIT_COST_MIN
 from ledger.positions import lock
-from ledger.pricing import PRICE_SCALE, cost_minor
+from ledger.pricing import PRICE_SCALE
 from ledger.schema import Amount, Index, Payload, TimeMs
+from ledger.terms import Act
 from ledger.transfers import available
 
 PRICE_E4_MAX = 1_000 * PRICE_SCALE
@@ -33,25 +34,23 @@ class OfferOpen(Payload, frozen=True):
 def check(ctx: Context, payload: OfferOpen) -> None:
     state = ctx.state
     instrument = state.instruments.require(payload.instrument, "instrument")
-    if instrument.kind is not InstrumentKind.TBILL:
-        raise Refused(Code.INSTRUMENT_MISMATCH, "instrument", instrument.code, "only a security is offered")
+    terms.require(instrument.terms, Act.OFFER, "instrument", instrument.code)
     if instrument.status is not InstrumentStatus.ACTIVE:
         raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "only ACTIVE is offered")
-    if not cost_minor(1, instrument.face_minor, payload.price_e4):
+    if terms.cost_minor(instrument.terms, 1, payload.price_e4) < UNIT_COST_MIN:
         raise Refused(
             Code.OUT_OF_RANGE,
             "price_e4",
             payload.price_e4,
-            f"a unit of {instrument.face_minor} would be free",
+            f"a unit must cost at least {UNIT_COST_MIN} minor units, or rounding takes over a basis point",
         )
     if not payload.opens_ms < payload.closes_ms:
         raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, "must be after opens_ms")
     if payload.closes_ms <= ctx.time_ms:
         raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"ledger time is {ctx.time_ms}")
-    if payload.closes_ms > instrument.maturity_ms:
-        raise Refused(
-            Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"after maturity at {instrument.maturity_ms}"
-        )
+    ends_ms = terms.closes_ms(instrument.terms)
+    if payload.closes_ms > ends_ms:
+        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"after maturity at {ends_ms}")
     for number, vasp in enumerate(payload.vasps):
         state.vasps.require(vasp, "vasps")
         if number and vasp <= payload.vasps[number - 1]:

@@ -1,10 +1,11 @@
 """The ministry moves cash of the treasury into a bill's redemption pool; what is left over comes back."""
 
-from ledger import agenda
+from ledger import agenda, terms
 from ledger.codes import Code, Refused
-from ledger.documents import InstrumentKind, InstrumentStatus
+from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.schema import Amount, Index, Payload
+from ledger.terms import Act
 from ledger.transfers import available, check_unfrozen, move
 
 
@@ -16,8 +17,7 @@ class RedemptionFund(Payload, frozen=True):
 def check(ctx: Context, payload: RedemptionFund) -> None:
     state = ctx.state
     instrument = state.instruments.require(payload.instrument, "instrument")
-    if instrument.kind is not InstrumentKind.TBILL:
-        raise Refused(Code.INSTRUMENT_MISMATCH, "instrument", instrument.code, "only a security is redeemed")
+    terms.require(instrument.terms, Act.REDEEM, "instrument", instrument.code)
     if instrument.status is InstrumentStatus.REDEEMED:
         raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "it has been redeemed")
     cash = state.instruments[instrument.cash]

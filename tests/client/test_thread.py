@@ -17,7 +17,7 @@ from client.wallet import sign_together
 from consensus.encoding import decode_certificate
 from consensus.messages import Validator
 from consensus.verification import verify_certificate
-from ledger.documents import InstrumentKind, ProposalStatus, Stage
+from ledger.documents import ProposalStatus, Stage
 from ledger.genesis import genesis_hash
 from primitives.hashing import ZERO_HASH
 from testing.little_chain import Market, open_market, public, rows_of
@@ -261,8 +261,8 @@ async def test_every_read_is_answered_and_names_its_height() -> None:
     assert status.state_root == node.little.replica.state.root()
     assert [validator.name for validator in status.validators] == ["mof", "sbp", "pvara", "secp"]
     assert block.block_id == status.block_id
-    assert (bill.kind, bill.face_minor, bill.price_e4) == (InstrumentKind.TBILL, 500_000, 978_873)
-    assert (money.kind, money.cash, money.programme) == (InstrumentKind.CASH, None, None)
+    assert (bill.family, bill.face_minor, bill.price_e4) == ("discount", 500_000, 978_873)
+    assert (money.family, money.cash, money.programme) == ("cash", None, None)
     assert programme.fixing is not None
     assert programme.cap_cents == 200_000_000_000
     assert programme.used_cents is None or programme.used_cents > 0

@@ -15,6 +15,7 @@ from ledger import window
 from ledger.codes import Code
 from ledger.kinds import BY_NAME
 from ledger.limits import TRANSACTION_BYTES_MAX
+from ledger.terms.discount import Discount
 from ledger.transactions import decode_transaction, sign_input
 from primitives.codec import pack
 from primitives.signatures import public_key_of, verify
@@ -140,10 +141,10 @@ SAMPLES: dict[str, dict[str, object]] = {
     },
     "vasp_register": {"name": "htx", "title": "HTX", "settlement_key": public("htx")},
     "vasp_license": {"vasp": 0, "categories": ("custody", "exchange")},
-    "tbill_issue": {
-        "programme": 0, "cash": 0, "isin": "PK0012345671", "face_minor": 500_000, "units": 2_000_000,
-        "tenor_days": 84, "yield_e6": 93_784, "jurisdictions": (586,), "classes": (), "terms_hash": bytes(32),
-        "register": 1, "reference": "",
+    "instrument_issue": {
+        "programme": 0, "cash": 0, "isin": "PK0012345671", "units": 2_000_000,
+        "jurisdictions": (586,), "classes": (), "terms_hash": bytes(32),
+        "register": 1, "reference": "", "terms": Discount(500_000, 20_780, 20_864, 93_784),
     },
     "parameter_set": {"name": "aml_registered_services", "value": ("account_open", "transfer")},
 }  # fmt: skip
@@ -174,7 +175,7 @@ def test_every_kind_of_the_registry_says_which_fields_it_lacks(name: str) -> Non
         ("transfer", {"from_holding": 1, "to_holding": 2, "amount": 2**63}, "amount"),
         ("transfer", {"from_holding": 1, "to_holding": 2, "amount": 1.0}, "amount"),
         ("transfer", {"from_holding": 1, "to_holding": 2, "amount": 1, "memo": "x"}, "memo"),
-        ("tbill_issue", SAMPLES["tbill_issue"] | {"isin": "PK0012345672"}, "isin"),
+        ("instrument_issue", SAMPLES["instrument_issue"] | {"isin": "PK0012345672"}, "isin"),
         ("teleport", {}, "kind"),
     ],
 )

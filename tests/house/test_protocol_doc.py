@@ -11,10 +11,23 @@ import numpy as np
 
 from consensus import encoding, quorum
 from consensus import messages as consensus_messages
-from ledger import agenda, documents, kinds, rights, rows, state, tables, transactions, transfers, window
+from ledger import (
+    agenda,
+    documents,
+    kinds,
+    rights,
+    rows,
+    state,
+    tables,
+    terms,
+    transactions,
+    transfers,
+    window,
+)
 from ledger.codes import Code
 from ledger.parameters import BOUNDS
 from ledger.policies import DEFAULT_POLICIES
+from ledger.terms.family import Variant
 from primitives import codec, hashing, merkle
 from wire import blocks, frames, messages
 
@@ -64,6 +77,8 @@ def describe(declared: Any) -> str:
         if len(items) == 2 and items[1] is Ellipsis:
             return f"list{_lengths(limits)} of {describe(items[0])}"
         return f"({', '.join(describe(item) for item in items)})"
+    if isinstance(declared, type) and issubclass(declared, Variant):
+        return declared.__name__
     if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
         return f"({fields_of(declared)})"
     if isinstance(declared, type) and issubclass(declared, enum.IntEnum):
@@ -127,6 +142,11 @@ def expected(name: str) -> Table:
                     fields_of(kind.payload),
                 ]
                 for _, kind in sorted((kind.number, kind) for kind in kinds.DECLARED)
+            ]
+        case "terms":
+            return [
+                [str(variant.__struct_config__.tag), variant.__name__, fields_of(variant)]
+                for variant in terms.FAMILIES
             ]
         case "tables":
             return [
@@ -219,6 +239,10 @@ def test_the_kinds_and_their_payloads_are_those_of_the_code() -> None:
     assert first_columns("kinds") == expected("kinds")
 
 
+def test_the_terms_of_instruments_are_those_of_the_code() -> None:
+    assert first_columns("terms") == expected("terms")
+
+
 def test_every_kind_has_a_paragraph_of_rules() -> None:
     rules = TEXT.partition("### What each kind does")[2]
     assert [kind.name for kind in kinds.DECLARED if f"**`{kind.name}`" not in rules] == []
@@ -260,7 +284,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_enumerations_are_those_of_the_code() -> None:
     for owner, names in (
-        (documents, ("Rule", "Stage", "InstrumentKind", "InstrumentStatus", "Register", "OfferStatus")),
+        (documents, ("Rule", "Stage", "InstrumentStatus", "Register", "OfferStatus")),
         (documents, ("ProposalStatus", "Target", "RestrictionKind", "VersionStatus")),
         (rows, ("AccountType", "Role")),
         (agenda, ("What", "Progress")),

@@ -18,12 +18,13 @@ from consensus import verification as consensus_verification
 from consensus.messages import Proposal, Validator, VoteType
 from ledger import genesis as our_genesis
 from ledger import parameters as our_parameters
-from ledger import pricing, proofs, transactions, window
+from ledger import proofs, terms, transactions, window
 from ledger.codes import Code
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
 from ledger.kinds.transfer import KIND as TRANSFER
 from ledger.state import State
 from ledger.tables import DocumentTable
+from ledger.terms import discount
 from primitives import codec
 from wire.blocks import Header
 
@@ -306,12 +307,13 @@ def test_the_window(sequences: list[int]) -> None:
 @given(st.integers(0, 10_000_000), st.integers(1, 3_660))
 def test_the_price_of_a_bill(yield_e6: int, days: int) -> None:
     above, below = 10**6 * 10**6 * 365, 10**6 * 365 + yield_e6 * days
-    assert pricing.tbill_price_e4(yield_e6, days) == (2 * above + below) // (2 * below)
+    assert discount.price_e4(yield_e6, days) == (2 * above + below) // (2 * below)
 
 
 def test_the_figures_of_the_auction_of_march_2013() -> None:
-    assert pricing.tbill_price_e4(93_784, 84) == 978_873
-    costs = [pricing.cost_minor(units, 500_000, 978_873) for units in (1, 2)]
+    assert discount.price_e4(93_784, 84) == 978_873
+    bill = discount.Discount(500_000, 0, 84, 93_784)
+    costs = [terms.cost_minor(bill, units, 978_873) for units in (1, 2)]
     assert costs == [units * 500_000 * 978_873 // 10**6 for units in (1, 2)] == [489_436, 978_873]
 
 

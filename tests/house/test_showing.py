@@ -34,6 +34,7 @@ RENAMED = {
     "Account.flags": "frozen",
     "Holding.flags": "frozen",
     "Signer.number": "officer_number",
+    "Instrument.terms": "family",  # and the facts of its terms beside it
 }
 WITHHELD = {
     "Institution.ca_root": "of the network, not of the ledger",

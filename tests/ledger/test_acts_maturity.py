@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger import terms
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, Target
 from testing.ledger_network import DAY_MS, Network, client, packed
@@ -28,7 +29,7 @@ class Holders:
 
     def mature(self) -> None:
         bill = self.net.state.instruments[self.bill]
-        self.net.advance(bill.maturity_ms - self.net.time_ms - 1_000)
+        self.net.advance(terms.closes_ms(bill.terms) - self.net.time_ms - 1_000)
 
     def pay(self, amount: int) -> None:
         treasury = self.net.state.instruments[self.bill].treasury_cash
@@ -54,11 +55,11 @@ def holders() -> Holders:
 def test_transfers_close_in_the_first_block_of_the_day_of_maturity(holders: Holders) -> None:
     net = holders.net
     trade = {"from_holding": holders.bills[0], "to_holding": holders.bills[1], "amount": 1}
-    net.advance(net.state.instruments[holders.bill].maturity_ms - net.time_ms - 3_000)
+    net.advance(terms.closes_ms(net.state.instruments[holders.bill].terms) - net.time_ms - 3_000)
     assert holders.status is InstrumentStatus.ACTIVE
     net.ok("transfer", "binance", **trade)
     net.block()
-    assert net.time_ms - 1_000 >= net.state.instruments[holders.bill].maturity_ms
+    assert net.time_ms - 1_000 >= terms.closes_ms(net.state.instruments[holders.bill].terms)
     assert holders.status is InstrumentStatus.MATURED_UNPAID
     net.refused(Code.TRANSFERS_CLOSED, "transfer", "binance", **trade)
     assert net.do("transfer_batch", "binance", rows=packed([tuple(trade.values())], 4, 4, 8)).rows == packed(

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from ledger import terms
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code
 from ledger.documents import OfferStatus, ProposalStatus, Target
 from ledger.rows import CLOSED
+from ledger.terms.cash import Cash
+from ledger.terms.discount import Discount
 from testing.ledger_network import BILL, EVERYONE, Network, client, make_genesis, packed
 
 HASH = sha256(b"debit").digest()
@@ -116,31 +119,31 @@ def test_a_fixing_is_neither_of_the_future_nor_old_nor_older_than_the_last(net: 
 def test_the_cap_admits_its_last_rupee_and_not_one_unit_more(net: Network) -> None:
     net.issue()
     further = {**BILL, "isin": "US0378331005"}
-    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **{**further, "units": 110_000_001})
-    net.enact("tbill_issue", EVERYONE, **{**further, "units": 110_000_000})
+    net.refused(Code.CAP_EXCEEDED, "instrument_issue", "mof1", **{**further, "units": 110_000_001})
+    net.enact("instrument_issue", EVERYONE, **{**further, "units": 110_000_000})
     one_more = {**BILL, "isin": "GB0002634946", "units": 1}
-    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **one_more)
+    net.refused(Code.CAP_EXCEEDED, "instrument_issue", "mof1", **one_more)
     net.fix(2_800_001)
-    assert net.ok("tbill_issue", "mof1", **one_more)
+    assert net.ok("instrument_issue", "mof1", **one_more)
 
 
 def test_a_cap_counts_the_face_of_its_own_programme_only(net: Network) -> None:
     net.enact("parameter_set", "mof1 mof2 sbp1 sbp2 secp1 secp2", name="programmes_cap_cents", value=2**40)
-    net.enact("programme_create", EVERYONE, name="small", cap_cents=2)
+    net.enact("programme_create", EVERYONE, name="small", cap_cents=200)
     net.issue()
-    tiny = {**BILL, "isin": "US0378331005", "programme": 1, "face_minor": 280, "units": 2}
-    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **{**tiny, "units": 3})
-    net.enact("tbill_issue", EVERYONE, **tiny)
+    tiny = net.bill(isin="US0378331005", programme=1, face_minor=28_000, units=2)
+    net.refused(Code.CAP_EXCEEDED, "instrument_issue", "mof1", **{**tiny, "units": 3})
+    net.enact("instrument_issue", EVERYONE, **tiny)
 
 
 def test_no_issue_without_a_fresh_fixing() -> None:
     net = Network()
     net.enact("cash_define", "sbp1 sbp2", currency="PKR")
     net.enact("programme_create", EVERYONE, name="bills", cap_cents=200_000_000_000)
-    net.refused(Code.FIXING_STALE, "tbill_issue", "mof1", **BILL)
+    net.refused(Code.FIXING_STALE, "instrument_issue", "mof1", **BILL)
     net.fix()
     net.advance(7 * DAY_MS + 60_000)
-    net.refused(Code.FIXING_STALE, "tbill_issue", "mof1", **BILL)
+    net.refused(Code.FIXING_STALE, "instrument_issue", "mof1", **net.bill())
     net.fix()
     net.issue()
 
@@ -162,31 +165,43 @@ def test_programmes_have_names_of_their_own_and_a_sum_that_is_capped(net: Networ
         ({"register": 2}, Code.OUT_OF_RANGE),
         ({"reference": "CDC-1"}, Code.OUT_OF_RANGE),
         ({"units": 2**62, "face_minor": 2**62}, Code.SUPPLY_EXCEEDED),
+        ({"tenor_days": 0}, Code.OUT_OF_RANGE),
+        ({"tenor_days": 3_661}, Code.OUT_OF_RANGE),
+        ({"face_minor": 10_215}, Code.OUT_OF_RANGE),  # 99.99 rupees a unit
+        ({"terms": Cash()}, Code.INSTRUMENT_MISMATCH),
     ],
 )
 def test_a_bill_is_refused_for_each_thing_wrong_with_it(
     net: Network, change: dict[str, Any], code: Code
 ) -> None:
-    net.refused(code, "tbill_issue", "mof1", **{**BILL, **change})
+    net.refused(code, "instrument_issue", "mof1", **net.bill(**change))
 
 
 def test_a_bill_is_paid_in_the_currency_of_the_fixing(net: Network) -> None:
     net.enact("cash_define", "sbp1 sbp2", currency="USD")
-    net.refused(Code.INSTRUMENT_MISMATCH, "tbill_issue", "mof1", **{**BILL, "cash": 1})
+    net.refused(Code.INSTRUMENT_MISMATCH, "instrument_issue", "mof1", **{**BILL, "cash": 1})
     bill = net.issue()
-    net.refused(Code.INSTRUMENT_MISMATCH, "tbill_issue", "mof1", **{**BILL, "cash": bill})
-    net.refused(Code.ALREADY_EXISTS, "tbill_issue", "mof1", **BILL)
+    net.refused(Code.INSTRUMENT_MISMATCH, "instrument_issue", "mof1", **{**BILL, "cash": bill})
+    net.refused(Code.ALREADY_EXISTS, "instrument_issue", "mof1", **BILL)
 
 
-def test_the_issue_date_is_the_ledger_day_of_execution(net: Network) -> None:
-    (proposal,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **BILL)
-    net.advance(DAY_MS)
-    net.ok("approve", "pvara1 pvara2", proposal=proposal, reason=0)
-    bill = net.state.instruments[1]
+def test_dates_are_terms_and_do_not_slide_with_approval(net: Network) -> None:
     today = day_of(net.time_ms)
-    assert (bill.issue_day, bill.maturity_day) == (today, today + 84)
-    assert bill.maturity_ms == start_of(today + 84)
-    assert bill.price_e4 == 978_873
+    (late,) = net.ok("instrument_issue", "mof1 mof2 sbp1 sbp2", **net.bill(isin="US0378331005"))
+    ahead = {**net.bill(), "terms": Discount(500_000, today + 1, today + 85, 93_784)}
+    (timely,) = net.ok("instrument_issue", "mof1 mof2 sbp1 sbp2", **ahead)
+    net.advance(DAY_MS)
+    for proposal in (late, timely):
+        net.ok("approve", "pvara1 pvara2", proposal=proposal, reason=0)
+    assert (net.proposal(late).status, net.proposal(late).code) == (
+        ProposalStatus.FAILED,
+        Code.OUT_OF_RANGE,
+    )
+    assert net.proposal(timely).status is ProposalStatus.EXECUTED
+    facts = terms.facts(net.state.instruments[1].terms)
+    assert (facts.issue_day, facts.maturity_day) == (today + 1, today + 85)
+    assert facts.maturity_ms == start_of(today + 85)
+    assert facts.price_e4 == 978_873
 
 
 # --- offers and delivery versus payment
@@ -197,7 +212,7 @@ def test_an_offer_stays_within_what_the_treasury_has_and_the_life_of_the_bill(ne
     now = net.time_ms
     good = {
         "instrument": bill,
-        "price_e4": 2,
+        "price_e4": 20_000,
         "units": 10,
         "opens_ms": now,
         "closes_ms": now + DAY_MS,
@@ -214,18 +229,20 @@ def test_an_offer_stays_within_what_the_treasury_has_and_the_life_of_the_bill(ne
     net.enact("offer_open", "mof1 mof2", **{**good, "units": 4})
 
 
-@pytest.mark.parametrize(("face_minor", "price_e4"), [(1, 999_999), (500_000, 1), (100, 9_999)])
-def test_no_unit_is_offered_for_nothing(net: Network, face_minor: int, price_e4: int) -> None:
-    terms = {
+@pytest.mark.parametrize(("face_minor", "price_e4"), [(20_000, 499_999), (500_000, 19_999), (10**7, 999)])
+def test_no_unit_is_offered_at_a_price_of_which_rounding_takes_a_basis_point(
+    net: Network, face_minor: int, price_e4: int
+) -> None:
+    offer = {
         "instrument": net.issue(units=10, face_minor=face_minor),
         "units": 1,
         "opens_ms": net.time_ms,
         "closes_ms": net.time_ms + DAY_MS,
         "vasps": (),
     }
-    refused = net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", price_e4=price_e4, **terms)
+    refused = net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", price_e4=price_e4, **offer)
     assert refused.field == "price_e4"
-    net.enact("offer_open", "mof1 mof2", price_e4=price_e4 + 1, **terms)
+    net.enact("offer_open", "mof1 mof2", price_e4=price_e4 + 1, **offer)
 
 
 def test_both_legs_move_or_neither(net: Network) -> None:

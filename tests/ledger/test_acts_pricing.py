@@ -4,37 +4,52 @@ from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ledger.calendar import day_of, start_of, text_of
 from ledger.identifiers import currency_fault, isin_fault
-from ledger.pricing import cost_minor, tbill_price_e4, usd_cents_up
+from ledger.limits import UNIT_COST_MIN
+from ledger.pricing import usd_cents_up
+from ledger.terms import cost_minor
+from ledger.terms.discount import Discount, price_e4
 
 
 def test_sbp_auction_of_march_2013_gives_its_published_price() -> None:
-    assert tbill_price_e4(93_784, 84) == 978_873
+    assert price_e4(93_784, 84) == 978_873
 
 
 def test_price_rounds_half_up_at_the_fourth_decimal() -> None:
     # 100 / (1 + y d / 365) = 99.99995 exactly when y d = 365 * 5e-7 / 0.9999995; just beside it:
-    assert tbill_price_e4(0, 84) == 1_000_000
+    assert price_e4(0, 84) == 1_000_000
     # 200% for one year: 33.3333...; 33 1/3 rounds down. 500%: 16.66666... rounds up.
-    assert tbill_price_e4(2_000_000, 365) == 333_333
-    assert tbill_price_e4(5_000_000, 365) == 166_667
+    assert price_e4(2_000_000, 365) == 333_333
+    assert price_e4(5_000_000, 365) == 166_667
 
 
 @given(st.integers(0, 10_000_000), st.integers(1, 3_660))
 def test_price_is_the_exact_fraction_rounded_half_up(yield_e6: int, days: int) -> None:
     exact = 100 / (1 + Fraction(yield_e6, 10**6) * days / 365)
-    assert tbill_price_e4(yield_e6, days) == int(exact * 10**4 + Fraction(1, 2))
+    assert price_e4(yield_e6, days) == int(exact * 10**4 + Fraction(1, 2))
 
 
 @pytest.mark.parametrize(
     ("units", "paisa"), [(1, 489_436), (2, 978_873), (3, 1_468_309), (2_000_000, 978_873_000_000)]
 )
 def test_cost_is_rounded_down_so_that_the_remainder_stays_with_the_payer(units: int, paisa: int) -> None:
-    assert cost_minor(units, 500_000, 978_873) == paisa == units * 500_000 * 978_873 // 10**6
+    bill = Discount(500_000, 0, 84, 93_784)
+    assert cost_minor(bill, units, 978_873) == paisa == units * 500_000 * 978_873 // 10**6
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**7), st.lists(st.integers(1, 10**6), min_size=1, max_size=9))
+def test_however_units_are_cut_into_rows_rounding_takes_less_than_a_basis_point(
+    face_minor: int, price: int, rows: list[int]
+) -> None:
+    bill = Discount(face_minor, 0, 84, 0)
+    assume(cost_minor(bill, 1, price) >= UNIT_COST_MIN)
+    paid = sum(cost_minor(bill, units, price) for units in rows)
+    exact = Fraction(sum(rows) * face_minor * price, 10**6)
+    assert 0 <= exact - paid < exact / 10_000
 
 
 def test_cents_are_rounded_up() -> None:

@@ -109,8 +109,10 @@ def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net
 
 def test_the_cap_is_checked_again_at_execution(net: Network) -> None:
     net.define_money()
-    (first,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 112_000_000})
-    (second,) = net.ok("tbill_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 1, "isin": "US0378331005"})
+    (first,) = net.ok("instrument_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 112_000_000})
+    (second,) = net.ok(
+        "instrument_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 1, "isin": "US0378331005"}
+    )
     net.ok("approve", "pvara1 pvara2", proposal=first, reason=0)
     net.ok("approve", "pvara1 pvara2", proposal=second, reason=0)
     assert net.proposal(first).status is ProposalStatus.EXECUTED

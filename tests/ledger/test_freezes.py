@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from ledger import conservation, due, maturity, restrictions, transfers
+from ledger import conservation, due, maturity, restrictions, terms, transfers
 from ledger.agenda import Moment
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ALL, InstrumentStatus, ProposalStatus, Target
@@ -76,7 +76,7 @@ class Market:
     def redeem(self, bill: int) -> None:
         """Pay the bill out: its day comes, and its pool is funded."""
         net, record = self.net, self.net.state.instruments[bill]
-        net.advance(record.maturity_ms - net.time_ms)
+        net.advance(terms.closes_ms(record.terms) - net.time_ms)
         owed = maturity.redemption_due(net.state.instruments[bill])
         net.fund(record.treasury_cash, owed)
         net.enact("redemption_fund", "mof1 mof2", instrument=bill, amount=owed)

@@ -44,7 +44,7 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "cash_define": ({"sbp"}, {"currency": "USD"}),
     "cash_issue": ({"sbp"}, {"holding": 0, "amount": 1, "debit": bytes(32)}),
     "cash_destroy": ({"sbp"}, {"debit": bytes(32), "amount": 1}),
-    "tbill_issue": (ISSUERS, {**BILL, "isin": "US0378331005"}),
+    "instrument_issue": (ISSUERS, {**BILL, "isin": "US0378331005"}),
     "offer_open": (
         {"mof"},
         {"instrument": 1, "price_e4": 1, "units": 1, "opens_ms": 1, "closes_ms": 2, "vasps": ()},
@@ -83,7 +83,7 @@ class World:
         }
         net.offer(self.bill, 1_000, vasps=(0,))
         # A new proposal that only its maker has signed.
-        self.open = net.ok("tbill_issue", "mof3", **{**BILL, "isin": "GB0002634946"})[0]
+        self.open = net.ok("instrument_issue", "mof3", **{**BILL, "isin": "GB0002634946"})[0]
 
     def fields(self, kind: str) -> dict[str, Any]:
         given = KINDS[kind][1]

@@ -16,6 +16,7 @@ import pytest
 
 from ledger import conservation, due, restrictions, transfers
 from ledger.agenda import Moment
+from ledger.calendar import day_of
 from ledger.codes import Code
 from ledger.documents import Rule
 from ledger.execution import execute
@@ -46,7 +47,6 @@ TEXTS = {
 NUMBERS = {
     "advance_ms": (1, DAY_MS, 5 * DAY_MS),
     "face_minor": (1, 100, 500_000, 2**40),
-    "tenor_days": (1, 2, 20, 3_660),
     "price_e4": (1, 978_873, 10**7),
     "amount": (1, 1_000, 10**6, 10**9, 5 * 10**11, 10**12),
     "units": (1, 10, 100, 1_000),
@@ -110,7 +110,7 @@ class Draw:
         values = {name: self.value(hints[name], name, kind.__name__) for name in kind.__struct_fields__}
         if kind.__name__ == "AccountRow" and values["type"] != 1:
             values["owner_key"] = b""
-        if kind.__name__ == "TbillIssue":
+        if kind.__name__ == "InstrumentIssue":
             values["reference"] = "deposited" if values["register"] == 2 else ""
         return kind(**values)
 
@@ -161,6 +161,8 @@ class Draw:
             return random.randint(0, len(tables[name]))
         if name == "kyc_until":
             return self.now_ms // 1_000 + random.choice([-1, 10**6, 10**7])
+        if name in ("issue_day", "maturity_day"):
+            return day_of(self.now_ms) + random.choice([-1, 0, 0, 0, 1, 2, 20, 3_660])
         if name in ("as_of_ms", "opens_ms", "closes_ms"):
             return self.now_ms + random.choice([-DAY_MS, -1_000, 0, 1_000, DAY_MS, 5 * DAY_MS])
         if name in NUMBERS:

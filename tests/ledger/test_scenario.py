@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ledger import admission, maturity, programmes
+from ledger import admission, maturity, programmes, terms
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stage, Target
 from ledger.rows import FROZEN, AccountType
@@ -69,7 +69,7 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     pkr = 0
 
     # 4. Issue: in the block that completes the policy, never before.
-    issue = net.ok("tbill_issue", "mof1 mof2", **BILL)[0]
+    issue = net.ok("instrument_issue", "mof1 mof2", **BILL)[0]
     net.ok("approve", "sbp1 sbp2", proposal=issue, reason=0)
     assert ISIN not in state.instrument_by_isin
     net.ok("approve", "pvara1 pvara3", proposal=issue, reason=0)
@@ -77,11 +77,11 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     assert net.proposal(issue).status is ProposalStatus.EXECUTED
     assert [approval.institution for approval in net.proposal(issue).approvals] == [0, 0, 1, 1, 2, 2]
     instrument = state.instruments[bill]
-    assert (instrument.price_e4, instrument.supply) == (PRICE, 2_000_000)
+    assert (terms.price_e4(instrument.terms), instrument.supply) == (PRICE, 2_000_000)
     assert net.balance(instrument.treasury_holding) == 2_000_000
     further = {**BILL, "isin": "US0378331005"}
-    full = net.ok("tbill_issue", "mof1", **{**further, "units": 110_000_000})[0]
-    net.refused(Code.CAP_EXCEEDED, "tbill_issue", "mof1", **{**further, "units": 110_000_001})
+    full = net.ok("instrument_issue", "mof1", **{**further, "units": 110_000_000})[0]
+    net.refused(Code.CAP_EXCEEDED, "instrument_issue", "mof1", **{**further, "units": 110_000_001})
     net.ok("withdraw", "mof1", proposal=full, reason=1)
     assert net.proposal(full).status is ProposalStatus.WITHDRAWN
 
@@ -203,7 +203,7 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     assert broken.value.code is Code.MALFORMED
 
     # 8. Maturity.
-    net.advance(state.instruments[bill].maturity_ms - net.time_ms + 2_000)
+    net.advance(terms.closes_ms(state.instruments[bill].terms) - net.time_ms + 2_000)
     matured = state.instruments[bill]
     assert matured.status is InstrumentStatus.MATURED_UNPAID
     net.refused(Code.TRANSFERS_CLOSED, "transfer", owner, **poor, amount=1)

@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import conservation, rows, transfers
+from ledger.calendar import day_of
 from ledger.codes import Code, Refused
-from ledger.documents import InstrumentKind, InstrumentStatus, Stage
+from ledger.documents import InstrumentStatus, Stage
 from ledger.rows import AccountType
 from ledger.state import State
+from ledger.terms.cash import Cash
+from ledger.terms.discount import Discount
 from ledger.transfers import Mover, check_transfer, settle_batch, settle_batch_in_order
 from testing import world
 from testing.world import START_MS, START_S
@@ -29,7 +32,7 @@ def market() -> tuple[State, Mover, int, int]:
     world.add_vasp(state, "binance")
     world.add_vasp(state, "htx")
     world.add_instrument(state, "PK0012345671")
-    world.add_instrument(state, "PKR", InstrumentKind.CASH)
+    world.add_instrument(state, "PKR", Cash())
     sender = world.add_holding(state, world.add_account(state, BINANCE), BILL, 100)
     receiver = world.add_holding(state, world.add_account(state, BINANCE), BILL, 0)
     return state, Mover(0, BINANCE), sender, receiver
@@ -150,7 +153,7 @@ RULES: list[tuple[str, Spoil, Code]] = [
     ),
     (
         "matured",
-        lambda s, a, b: world.change(s.instruments, BILL, maturity_ms=START_MS),
+        lambda s, a, b: world.change(s.instruments, BILL, terms=Discount(1, 0, day_of(START_MS), 0)),
         Code.TRANSFERS_CLOSED,
     ),
     (
@@ -396,14 +399,15 @@ def build(model: Model) -> State:
         world.add_vasp(state, f"vasp-{number}", Stage[str(vasp["stage"])])
         world.change(state.vasps, number, frozen=vasp["frozen"])
     for number, paper in enumerate(model.instruments):
-        world.add_instrument(
-            state, f"I{number}", InstrumentKind.CASH if paper["cash"] else InstrumentKind.TBILL
-        )
+        world.add_instrument(state, f"I{number}", Cash() if paper["cash"] else world.BILL_TERMS)
         world.change(
             state.instruments,
             number,
             frozen=paper["frozen"],
-            maturity_ms=START_MS if paper["closed"] else START_MS + 1,
+            status=InstrumentStatus.MATURED_UNPAID
+            if paper["cash"] and paper["closed"]
+            else InstrumentStatus.ACTIVE,
+            terms=Cash() if paper["cash"] else Discount(1, 0, day_of(START_MS) + (not paper["closed"]), 0),
             jurisdictions=paper["jurisdictions"],
             classes=paper["classes"],
         )

@@ -1,55 +1,54 @@
-"""A treasury bill is issued to the treasury in the block that completes its policy, under a programme's cap.
+"""A security is issued to the treasury in the block that completes its policy, under a programme's cap.
 
-Zero coupon, ACT/365; the price follows from the yield (`ledger.pricing`). The issue date is the ledger day
-of execution, and transfers close when the day of maturity begins.
+Its dates, its face and what it bears are its terms (`ledger.terms`), recorded as they were approved; the rest
+is the head that all instruments share. What the terms let fall due goes into the agenda.
 """
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from ledger import agenda
+from ledger import agenda, terms
 from ledger.agenda import What
-from ledger.calendar import day_of, start_of
+from ledger.calendar import day_of
 from ledger.codes import Code, Refused
-from ledger.documents import Instrument, InstrumentKind, InstrumentStatus, Register
+from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import isin_fault
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX, TENOR_DAYS_MAX, TIME_MS_MAX
+from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
-from ledger.pricing import YIELD_E6_MAX, tbill_price_e4
 from ledger.programmes import check_cap
 from ledger.schema import U8, Amount, Hash32, Index, Jurisdiction, Name, Payload, Text
+from ledger.terms import Act, Terms
 from ledger.transfers import mint
 
 FIXED_CURRENCY = "PKR"  # the currency of which SBP attests the rate against the dollar of the cap
 
 
-class TbillIssue(Payload, frozen=True):
-    """`cash` is the instrument in which it is paid; `face_minor` the face of one unit in that one's minor
-    unit; `yield_e6` the yearly yield times 10**6; empty `jurisdictions` or `classes` admit any; `register`
+class InstrumentIssue(Payload, frozen=True):
+    """`cash` is the instrument in which it is paid; empty `jurisdictions` or `classes` admit any; `register`
     is native or immobilised, the latter with the depository's `reference`."""
 
     programme: Index
     cash: Index
     isin: Name
-    face_minor: Amount
     units: Amount
-    tenor_days: Annotated[int, Meta(ge=1, le=TENOR_DAYS_MAX)]
-    yield_e6: Annotated[int, Meta(ge=0, le=YIELD_E6_MAX)]
     jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=256)]
     classes: Annotated[tuple[U8, ...], Meta(max_length=256)]
     terms_hash: Hash32
     register: Register
     reference: Text
+    terms: Terms
 
 
-def check(ctx: Context, payload: TbillIssue) -> None:
+def check(ctx: Context, payload: InstrumentIssue) -> None:
     state = ctx.state
+    terms.require(payload.terms, Act.ISSUE, "terms", terms.facts(payload.terms).family)
     state.programmes.require(payload.programme, "programme")
     cash = state.instruments.require(payload.cash, "cash")
-    if cash.kind is not InstrumentKind.CASH or cash.code != FIXED_CURRENCY:
-        raise Refused(Code.INSTRUMENT_MISMATCH, "cash", cash.code, f"a bill is paid in {FIXED_CURRENCY}")
+    terms.require(cash.terms, Act.PAY, "cash", cash.code)
+    if cash.code != FIXED_CURRENCY:
+        raise Refused(Code.INSTRUMENT_MISMATCH, "cash", cash.code, f"a security is paid in {FIXED_CURRENCY}")
     fault = isin_fault(payload.isin)
     if fault is not None:
         raise Refused(Code.BAD_IDENTIFIER, "isin", payload.isin, fault)
@@ -59,32 +58,30 @@ def check(ctx: Context, payload: TbillIssue) -> None:
         raise Refused(
             Code.OUT_OF_RANGE, "reference", payload.reference, "given when, and only when, immobilised"
         )
-    face = payload.units * payload.face_minor
+    face = payload.units * terms.face_minor(payload.terms)
     if face > AMOUNT_MAX:
         raise Refused(Code.SUPPLY_EXCEEDED, "units", payload.units, f"{face} of face, at most {AMOUNT_MAX}")
-    if start_of(day_of(ctx.time_ms) + payload.tenor_days) > TIME_MS_MAX:
-        raise Refused(Code.OUT_OF_RANGE, "tenor_days", payload.tenor_days, "matures after the end of time")
+    terms.check(payload.terms, day_of(ctx.time_ms))
     if state.instruments.grouped >= SECURITIES_LIVE_MAX:
         raise Refused(Code.LIMIT_EXCEEDED, "isin", payload.isin, f"at most {SECURITIES_LIVE_MAX} unredeemed")
     check_cap(state, payload.programme, face, ctx.time_ms)
 
 
-def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
+def apply(ctx: Context, payload: InstrumentIssue) -> tuple[int, ...]:
     state = ctx.state
     index = len(state.instruments)
     treasury = treasury_account(state)
-    issue_day = day_of(ctx.time_ms)
-    maturity_day = issue_day + payload.tenor_days
     pool = open_pool_account(state)
     pool_cash = ensure_holding(state, pool, payload.cash)
     treasury_cash = ensure_holding(state, treasury, payload.cash)
     treasury_holding = ensure_holding(state, treasury, index)
-    maturity_ms = start_of(maturity_day)
-    agenda.schedule(state, maturity_ms, What.MATURITY, index)
-    redemption = agenda.schedule(state, maturity_ms, What.REDEMPTION, index)
+    redemption = NONE
+    for what, due_ms, detail in terms.falls_due(payload.terms):
+        row = agenda.schedule(state, due_ms, what, index, detail)
+        if what is What.REDEMPTION:
+            redemption = row
     state.instruments.append(
         Instrument(
-            kind=InstrumentKind.TBILL,
             code=payload.isin,
             status=InstrumentStatus.ACTIVE,
             supply=0,
@@ -93,12 +90,6 @@ def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
             classes=payload.classes,
             cash=payload.cash,
             programme=payload.programme,
-            face_minor=payload.face_minor,
-            issue_day=issue_day,
-            maturity_day=maturity_day,
-            maturity_ms=maturity_ms,
-            yield_e6=payload.yield_e6,
-            price_e4=tbill_price_e4(payload.yield_e6, payload.tenor_days),
             terms_hash=payload.terms_hash,
             register=payload.register,
             reference=payload.reference,
@@ -107,10 +98,11 @@ def apply(ctx: Context, payload: TbillIssue) -> tuple[int, ...]:
             pool_cash=pool_cash,
             redemption=redemption,
             redeemed_ms=0,
+            terms=payload.terms,
         )
     )
     mint(state, treasury_holding, payload.units)
     return (index, treasury_holding, pool_cash)
 
 
-KIND = Kind(60, "tbill_issue", Lane.ACTS, Signers.OFFICERS, TbillIssue, check, apply, governed=True)
+KIND = Kind(60, "instrument_issue", Lane.ACTS, Signers.OFFICERS, InstrumentIssue, check, apply, governed=True)
