@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,9 @@ from client.errors import ClientError
 from client.rpc import AsyncClient
 from devnet.network import DevnetError
 from devnet.processes import RunningNetwork, running_network
-from devnet.scenario import CLIENTS, CLIENTS_MIN, TRADES, Scenario
+from devnet.scenario import CHAPTERS
+from devnet.scenario.figures import CLIENTS, CLIENTS_MIN, TRADES
+from devnet.scenario.story import Story
 from devnet.watching import equal_roots, require
 
 VALIDATORS = 4
@@ -105,35 +108,26 @@ class Demo:
                 AsyncClient(running.rpc_urls[0]) as client,
             ):
                 progress.remove_task(starting)
-                scenario = Scenario(running, client, clients=self.clients, trades=self.trades)
+                story = Story(running, client, clients=self.clients, trades=self.trades)
                 self.report.validators = len(running.names)
-                for name, chapter in (
-                    ("genesis", scenario.genesis),
-                    ("admission", scenario.admission),
-                    ("programme", scenario.money),
-                    ("issue", scenario.issue),
-                    ("distribution", scenario.distribution),
-                    ("trading", scenario.trading),
-                    ("crash", scenario.crash),
-                    ("maturity", scenario.maturity),
-                ):
-                    await self._play(progress, scenario, name, chapter)
-                for after, who, paisa, units in scenario.balances:
+                for name, chapter in CHAPTERS:
+                    await self._play(progress, story, name, partial(chapter, story))
+                for after, who, paisa, units in story.balances:
                     self.balances.add_row(after, who, f"{paisa / 100:,.2f}", f"{units:,}")
-                self.report.refusals = scenario.refusals
-                self.report.transfers = scenario.transfers
-                self.report.restart_caught_up = scenario.restart_caught_up
+                self.report.refusals = story.refusals
+                self.report.transfers = story.transfers
+                self.report.restart_caught_up = story.restart_caught_up
                 self.report.state_root, self.report.height = await equal_roots(running)
                 self.report.roots_equal = True
                 proof = directory / "holding.proof"
-                await self._play(progress, scenario, "proof", lambda: self._proof(running, scenario, proof))
+                await self._play(progress, story, "proof", lambda: self._proof(running, story, proof))
             await self._play(progress, None, "audit", lambda: self._audit(directory))
 
-    async def _play(self, progress: Progress, scenario: Scenario | None, name: str, chapter: Chapter) -> None:
+    async def _play(self, progress: Progress, story: Story | None, name: str, chapter: Chapter) -> None:
         task = progress.add_task(name, total=None)
         step: dict[str, Any] = {"name": name, "ok": False, "detail": ""}
         self.report.steps.append(step)
-        before = None if scenario is None else scenario.actors.latest
+        before = None if story is None else story.actors.latest
         try:
             step["detail"] = await chapter()
         except BaseException as error:
@@ -143,16 +137,16 @@ class Demo:
             progress.remove_task(task)
         step["ok"] = True
         height, transaction = "", ""
-        if scenario is not None:
-            height = str((await scenario.client.chain_status()).height)
-            latest = scenario.actors.latest
+        if story is not None:
+            height = str((await story.client.chain_status()).height)
+            latest = story.actors.latest
             transaction = latest.hex() if latest is not None and latest != before else ""
         self.table.add_row(name, step["detail"], height, transaction)
         progress.console.print(f"[green]✓[/green] {name}: {step['detail']}")
 
-    async def _proof(self, running: RunningNetwork, scenario: Scenario, proof: Path) -> str:
+    async def _proof(self, running: RunningNetwork, story: Story, proof: Path) -> str:
         """9a. The proof of one client's holding, verified offline; one flipped byte is refused."""
-        holding = scenario.binance.self_custody[0].cash_holding
+        holding = story.binance.self_custody[0].cash_holding
         genesis = running.network.genesis
         fetched = await trio.to_thread.run_sync(
             command, "proof", str(holding), "--rpc", running.rpc_urls[0], "--output", str(proof)

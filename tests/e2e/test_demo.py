@@ -20,8 +20,9 @@ import msgspec
 import pytest
 
 from consensus.encoding import decode_certificate, encode_certificate
-from devnet import demo, scenario
+from devnet import demo
 from devnet.network import Network, create_network, load_network
+from devnet.scenario import crash, figures
 from ledger.codes import Code
 from ledger.execution import Result
 from ledger.kinds import transfer
@@ -72,7 +73,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         contextlib.redirect_stderr(shown),
     ):
         # How long a gap may be is a figure of the demo itself; the machine of a test may be busy.
-        patch.setattr(scenario, "GAP_MS_MAX", 30_000)
+        patch.setattr(crash, "GAP_MS_MAX", 30_000)
         with pytest.raises(SystemExit) as ended:
             demo.main(as_json=True, directory=directory, clients=CLIENTS, trades=TRADES)
     lines = output.getvalue().splitlines()
@@ -173,7 +174,7 @@ def test_the_demo_tells_every_chapter_in_its_last_line(played: Played) -> None:
         *("restart_caught_up", "audit_ok", "proof_ok", "seconds"),
     }
     assert report["validators"] == 4
-    assert report["transfers"] >= TRADES + scenario.SINGLES
+    assert report["transfers"] >= TRADES + figures.SINGLES
     assert report["height"] > 100
     assert len(bytes.fromhex(report["state_root"])) == 32
     assert report["roots_equal"] is report["restart_caught_up"] is True
@@ -193,7 +194,7 @@ def test_every_refusal_that_reaches_a_block_stands_in_one_and_no_other_does(play
         for result in msgspec.msgpack.decode(stored, type=tuple[Result, ...]):
             found |= {result.code, *memoryview(result.rows).cast("H")}
     store.close()
-    assert {Code(code).word for code in found} & REFUSALS == REFUSALS - scenario.BEFORE_A_BLOCK
+    assert {Code(code).word for code in found} & REFUSALS == REFUSALS - figures.BEFORE_A_BLOCK
 
 
 def test_the_demo_shows_transactions_heights_and_balances(played: Played) -> None:
@@ -243,7 +244,7 @@ def test_the_audit_proves_the_chain_of_a_validator_that_was_killed(played: Playe
     assert said["checkpoint_height"] == said["height"] >= played.report["height"]
     assert said["movements"] >= played.report["transfers"]
     supplies = {item["code"]: item["supply"] for item in said["instruments"]}
-    assert supplies[scenario.ISIN] == 0
+    assert supplies[figures.ISIN] == 0
 
 
 @pytest.mark.parametrize("table", [BLOCKS, CERTIFICATES, RESULTS], ids=lambda table: table.name)

@@ -18,7 +18,10 @@ from client.rpc import AsyncClient
 from client.transactions import transfer_rows
 from client.wallet import Wallet
 from devnet.processes import RunningNetwork, running_network
-from devnet.scenario import CLIENTS_MIN, Holder, Scenario
+from devnet.scenario import admission, money
+from devnet.scenario.figures import CLIENTS_MIN
+from devnet.scenario.people import Holder
+from devnet.scenario.story import Story
 from devnet.watching import equal_roots, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
@@ -66,14 +69,14 @@ async def test_all_validators_lose_power_at_once_and_nothing_acknowledged_is_los
         clients = [
             await stack.enter_async_context(AsyncClient(url, retry_s=PATIENCE_S)) for url in running.rpc_urls
         ]
-        scenario = Scenario(running, clients[0], clients=CLIENTS_MIN)
-        await scenario.admission()
-        await scenario.money()
+        story = Story(running, clients[0], clients=CLIENTS_MIN)
+        await admission.play(story)
+        await money.play(story)
         payments = Payments()
         kept: dict[bytes, TransactionResult] = {}
         seen: list[ChainStatusReply] = []
         async with trio.open_nursery() as nursery:
-            start_paying(nursery, payments, scenario, clients)
+            start_paying(nursery, payments, story, clients)
             for _ in range(CUTS):
                 await payments.reach(len(payments.acknowledged) + PAYMENTS_BETWEEN)
                 seen += [await client.chain_status() for client in clients]
@@ -91,23 +94,21 @@ async def test_all_validators_lose_power_at_once_and_nothing_acknowledged_is_los
         for client in clients:
             for status in seen:
                 assert (await client.chain_block(status.height)).block_id == status.block_id
-        await every_payment_happened_once(clients[0], scenario)
+        await every_payment_happened_once(clients[0], story)
         last = await clients[0].chain_status()
         await until(clients[0].chain_status, lambda status: status.height > last.height, "it stands still")
 
 
-def start_paying(
-    nursery: trio.Nursery, payments: Payments, scenario: Scenario, clients: list[AsyncClient]
-) -> None:
+def start_paying(nursery: trio.Nursery, payments: Payments, story: Story, clients: list[AsyncClient]) -> None:
     """Every self-custody client pays the next one by his own key, each VASP pays in batches."""
-    owners = [*scenario.binance.self_custody, *scenario.htx.self_custody]
+    owners = [*story.binance.self_custody, *story.htx.self_custody]
     for number, payer in enumerate(owners):
         assert payer.wallet is not None
         payee = owners[(number + 1) % len(owners)]
         nursery.start_soon(
             payments.keep_paying, clients[number % len(clients)], payer.wallet, payer, payee, 1
         )
-    for client, vasp in zip(clients, scenario.vasps, strict=False):
+    for client, vasp in zip(clients, story.vasps, strict=False):
         one, two = vasp.custodial[1:3]
         nursery.start_soon(payments.keep_paying, client, vasp.wallet, one, two, BATCH_ROWS)
 
@@ -126,10 +127,10 @@ async def power_on(running: RunningNetwork) -> None:
         await running.wait_ready(name)
 
 
-async def every_payment_happened_once(client: AsyncClient, scenario: Scenario) -> None:
-    holders = [*scenario.binance.holders, *scenario.htx.holders]
+async def every_payment_happened_once(client: AsyncClient, story: Story) -> None:
+    holders = [*story.binance.holders, *story.htx.holders]
     expected = {holder.cash_holding: holder.cash for holder in holders}
-    page = await client.holding_list(instrument=scenario.currency, limit=1_000)
+    page = await client.holding_list(instrument=story.currency, limit=1_000)
     assert page.next_cursor is None
     found = {item.holding: item.balance for item in page.items}
     assert {holding: found.get(holding) for holding in expected} == expected
