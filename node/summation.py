@@ -231,14 +231,12 @@ EFFECTS: Mapping[str, Effect] = {
     "instrument_issue": Summation.instrument_issue,
     "redemption_fund": Summation.redemption_fund,
 }
-STILL = frozenset(
-    {
-        *("account_open", "account_update", "holding_open", "licence_apply"),
-        *("approve", "reject", "withdraw", "dev_advance_clock"),
-        *("vasp_register", "vasp_noc", "vasp_reject", "vasp_goaml", "vasp_subsidiary", "vasp_license"),
-        *("vasp_suspend", "vasp_reinstate", "vasp_revoke"),
-        *("programme_create", "fixing_attest", "cash_define", "offer_open"),
-        *("freeze", "lift", "parameter_set", "validator_update"),
-        *("upgrade_schedule", "upgrade_cancel"),
-    }
-)
+STILL = {
+    *("account_open", "account_update", "holding_open", "licence_apply"),
+    *("approve", "reject", "withdraw", "dev_advance_clock"),
+    *("vasp_register", "vasp_noc", "vasp_reject", "vasp_goaml", "vasp_subsidiary", "vasp_license"),
+    *("vasp_suspend", "vasp_reinstate", "vasp_revoke"),
+    *("programme_create", "fixing_attest", "cash_define", "offer_open"),
+    *("freeze", "lift", "parameter_set", "validator_update"),
+    *("upgrade_schedule", "upgrade_cancel"),
+}

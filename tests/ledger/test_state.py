@@ -1,7 +1,6 @@
 """Tables, journal and root: what is undone was never there, and what is stored comes back the same."""
 
 import copy
-from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -10,30 +9,10 @@ from hypothesis import strategies as st
 
 from ledger import rows, transfers
 from ledger.codes import Code, InvariantError, Refused
-from ledger.state import TABLES, Changes, State, state_root
+from ledger.state import TABLES, State, state_root
 from ledger.tables import PAGE_ROWS, ColumnarTable, DocumentTable
 from testing import world
-
-
-class Store:
-    """Keeps drained changes as a database would, and gives them back."""
-
-    def __init__(self) -> None:
-        self.kept: dict[int, dict[int, bytes]] = {}
-        self.counts: dict[int, int] = {}
-
-    def save(self, changes: Changes) -> None:
-        for table, index, content in (*changes.documents, *changes.pages):
-            self.kept.setdefault(table, {})[index] = content
-        self.counts = changes.counts
-
-    def count(self, table: int) -> int:
-        return self.counts.get(table, 0)
-
-    def documents(self, table: int) -> Iterable[bytes]:
-        return [content for _, content in sorted(self.kept.get(table, {}).items())]
-
-    rows = documents
+from testing.stores import KeptState
 
 
 def contents(state: State) -> object:
@@ -117,7 +96,7 @@ def test_undo_leaves_exactly_what_was_there(first: list[Step], second: list[Step
 @settings(max_examples=40, deadline=None)
 @given(st.lists(steps, min_size=1, max_size=4))
 def test_incremental_root_equals_that_of_the_state_loaded_from_its_changes(blocks: list[list[Step]]) -> None:
-    state, store, fresh = world.new_state(), Store(), [0]
+    state, store, fresh = world.new_state(), KeptState(), [0]
     for block in blocks:
         for number, step in enumerate(block):
             mark = state.mark()
@@ -198,7 +177,7 @@ def test_every_table_counts_in_the_state_root() -> None:
 
 
 def test_a_stored_document_of_another_schema_does_not_load() -> None:
-    state, store = world.new_state(), Store()
+    state, store = world.new_state(), KeptState()
     state.rehash()
     store.save(state.drain_changes())
     store.kept[state.chain.number][0] = b"\x91\x00"
@@ -207,7 +186,7 @@ def test_a_stored_document_of_another_schema_does_not_load() -> None:
 
 
 def test_a_missing_page_does_not_load() -> None:
-    state, store = world.new_state(), Store()
+    state, store = world.new_state(), KeptState()
     state.holdings.extend(np.zeros(2 * PAGE_ROWS, rows.HOLDING))
     state.rehash()
     store.save(state.drain_changes())

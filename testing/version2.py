@@ -1,0 +1,125 @@
+"""A version 2 of the protocol that exists for tests alone, and the command line of software that knows it.
+
+    python -m testing.version2 node run --config node.toml
+
+It has one kind, one parameter, one table and one document field more than version 1. Nothing in production
+imports this module, and nothing else can make software know a version that it does not declare.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from msgspec import Meta, structs
+
+from ledger import kinds, parameters, policies, release, versions
+from ledger import state as tables
+from ledger.codes import Code, Refused
+from ledger.documents import Document, Institution, Rule
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.parameters import Bounds
+from ledger.schema import Index, Payload
+from ledger.state import Revision, State, TableSpec
+from ledger.tables import DocumentTable
+
+VERSION = 2
+LIMIT = "greeting_characters_max"
+
+
+class Greeting(Document, frozen=True):
+    """A record of the table that version 2 adds."""
+
+    institution: int
+    text: str
+    height: int
+
+
+class Institution2(Institution, frozen=True):
+    """An institution as version 2 has it: one field more."""
+
+    motto: str
+
+
+class Greet(Payload, frozen=True):
+    """The institution at `institution` greets, and takes the greeting for its motto."""
+
+    institution: Index
+    text: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+def greetings(state: State) -> DocumentTable[Greeting]:
+    """The table that version 2 adds."""
+    table: DocumentTable[Greeting] = vars(state)["greetings"]
+    return table
+
+
+def check(ctx: Context, payload: Greet) -> None:
+    ctx.state.institutions.require(payload.institution, "institution")
+    most = parameters.number(ctx.state, LIMIT)
+    if len(payload.text) > most:
+        raise Refused(Code.LIMIT_EXCEEDED, "text", len(payload.text), f"at most {most} characters ({LIMIT})")
+
+
+def apply(ctx: Context, payload: Greet) -> tuple[int, ...]:
+    institution = ctx.state.institutions[payload.institution]
+    ctx.state.institutions.replace(payload.institution, structs.replace(institution, motto=payload.text))
+    return (greetings(ctx.state).append(Greeting(payload.institution, payload.text, ctx.height)),)
+
+
+GREET = Kind(9_000, "greet", Lane.ACTS, Signers.OFFICERS, Greet, check, apply, governed=True, since=VERSION)
+TABLE = TableSpec(200, None, VERSION, None, schema=Greeting, name="greetings")
+
+
+def lift(institution: Institution) -> Institution2:
+    """An institution of version 1 as version 2 writes it."""
+    return Institution2(**structs.asdict(institution), motto=f"{institution.name} serves")
+
+
+REVISION = Revision(VERSION, Institution2, lift)
+
+
+def declare() -> None:
+    """From now on this process is software that knows version 2."""
+    kinds.declare(GREET)
+    policies.DEFAULT_POLICIES["greet"] = (Rule.ANY_ONE_OF, ("mof", "sbp"))
+    parameters.declare(LIMIT, Bounds(32, 1, 64, (), "characters, at most, of a greeting", since=VERSION))
+    tables.declare(TABLE)
+    tables.revise("institutions", REVISION)
+    release.learn(VERSION)
+
+
+@contextmanager
+def known() -> Iterator[None]:
+    """Know version 2 while the block lasts: what an installed release is, and the one before it after."""
+    listed = list(kinds.DECLARED)
+    registries = (
+        kinds.BY_NAME,
+        policies.DEFAULT_POLICIES,
+        parameters._declared,
+        tables._declared,
+        versions._rules,
+    )
+    before = [dict(registry) for registry in registries]
+    declare()
+    try:
+        yield
+    finally:
+        kinds.DECLARED[:] = listed
+        for registry, was in zip(registries, before, strict=True):
+            registry.clear()  # type: ignore[attr-defined]
+            registry.update(was)  # type: ignore[attr-defined]
+        release.learn(release.FIRST)
+
+
+def main() -> None:
+    """The `mohur` command of software that knows version 2."""
+    declare()
+    from cli.main import main as command
+    from node.summation import STILL
+
+    STILL.add("greet")
+    command()
+
+
+if __name__ == "__main__":
+    main()
