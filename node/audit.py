@@ -16,6 +16,7 @@ from consensus.verification import verify_certificate
 from ledger import conservation, restrictions
 from ledger.codes import InvariantError
 from ledger.genesis import Genesis
+from ledger.release import UnknownVersion
 from ledger.state import State
 from ledger.transactions import decode_transaction
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
@@ -102,7 +103,7 @@ def audit(
                     summation.compare_all(replica.state)
                     conservation.check_all(replica.state)
                     restrictions.check_all(replica.state)
-            except (_Found, StorageError, SummationFault, InvariantError) as error:
+            except (_Found, StorageError, SummationFault, InvariantError, UnknownVersion) as error:
                 report.fault = AuditFault(height, str(error))
                 return report
             report.height = height
@@ -123,6 +124,7 @@ def _audit_height(
     blocks: BlockStore, replica: Replica, summation: Summation, height: int, report: AuditReport
 ) -> None:
     """Everything that one block says, against everything before it. Raises what `audit` catches."""
+    replica.require_known()
     block = _block(blocks, height)
     fault = replica.check_block(block, None, lambda full_hash: False)
     if fault is not None:

@@ -131,6 +131,7 @@ class Chain:
             raise StorageCorrupt("blocks", f"height {height}", str(error)) from error
 
     def _replay(self, height: int) -> None:
+        self.replica.require_known()
         block = self._stored(height)
         applied = self.replica.execute(block)
         self._header = block.header

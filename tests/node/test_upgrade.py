@@ -1,0 +1,161 @@
+"""A node's chain around the height of an upgrade: restarts, checkpoints, replay, audit, and old software."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from client.verification import verify_proof
+from ledger.codes import Code
+from ledger.release import UnknownVersion
+from node.audit import audit
+from node.proofs import finish_proof, start_proof
+from testing import version2
+from testing.little_chain import LittleChain, Market, live, make_genesis, officers, open_market
+
+VOTERS = ("mof", "sbp", "pvara")
+GENESIS = make_genesis(parameters=(("upgrade_notice_blocks", 4),))
+
+
+def scheduled(little: LittleChain, ahead: int = 4) -> int:
+    height = little.replica.height + 1 + ahead
+    little.act("upgrade_schedule", VOTERS, 2, height)
+    return height
+
+
+def go_to(little: LittleChain, height: int) -> None:
+    while little.replica.height < height:
+        little.commit()
+
+
+def proof_of(little: LittleChain, market: Market) -> bytes:
+    started = start_proof(little.replica, market.money)
+    little.commit()
+    proof = finish_proof(started, little.blocks)
+    assert proof is not None
+    return proof
+
+
+@pytest.mark.parametrize("saved_at", [-2, -1, 0, 1])
+def test_a_restart_at_any_height_around_the_upgrade_goes_on_alike(tmp_path: Path, saved_at: int) -> None:
+    with version2.known():
+        little = LittleChain(tmp_path / "restarted", GENESIS)
+        steady = LittleChain(tmp_path / "steady", GENESIS)
+        height = scheduled(little)
+        assert scheduled(steady) == height
+        for at in range(height - 2, height + 3):
+            for chain in (little, steady):
+                go_to(chain, at)
+            if at == height + saved_at:
+                little.chain.checkpoint()
+            little.reopen()
+            assert little.replica.state.version == (1 if at < height else 2)
+            assert little.build().header == steady.build().header
+        for chain in (little, steady):
+            chain.act("greet", ("mof",), 0, "after")
+        assert little.replica.state_root == steady.replica.state_root
+        little.close()
+        steady.close()
+
+
+def test_header_and_rules_are_those_of_the_height(tmp_path: Path) -> None:
+    with version2.known():
+        little = LittleChain(tmp_path, GENESIS)
+        height = scheduled(little)
+        go_to(little, height - 2)
+        versions = []
+        for _ in range(3):
+            block = little.build()
+            versions.append(block.header.version)
+            little.decide(block)
+        assert versions == [1, 2, 2]
+        wrong = little.build()
+        wrong = replace(wrong, header=replace(wrong.header, version=1))
+        fault = little.replica.check_block(wrong, None, lambda full_hash: True)
+        assert fault == "version is 1, ours is 2"
+        little.close()
+
+
+def test_old_software_stops_before_the_height_and_new_software_goes_on(tmp_path: Path) -> None:
+    with version2.known():
+        ahead = LittleChain(tmp_path / "ahead", GENESIS)
+        height = scheduled(ahead)
+        go_to(ahead, height - 1)
+    little = LittleChain(tmp_path / "little", GENESIS)
+    assert scheduled(little) == height
+    go_to(little, height - 1)
+    with version2.known():
+        block = ahead.build()
+        certificate = ahead.certify(block)
+        ahead.chain.apply(block, certificate)
+    root = little.replica.state_root
+    with pytest.raises(UnknownVersion, match=f"block {height} follows version 2"):
+        little.replica.require_known()
+    with pytest.raises(UnknownVersion):
+        little.chain.apply(block, certificate)
+    assert (little.replica.height, little.blocks.height()) == (height - 1, height - 1)  # nothing was written
+    assert little.replica.state_root == root
+    little.chain.checkpoint()
+    little.reopen()  # the state before the height is still its own
+    little.close()
+    with version2.known():
+        little.open()
+        little.chain.apply(block, certificate)
+        assert little.replica.state_root == ahead.replica.state_root
+        little.chain.checkpoint()
+        little.close()
+        ahead.close()
+    for folder in ("little", "ahead"):  # a checkpoint of version 2, and a block of it to be replayed
+        with pytest.raises(UnknownVersion):
+            LittleChain(tmp_path / folder, GENESIS)
+
+
+def test_a_cancelled_version_stops_nobody(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path, GENESIS)
+    height = scheduled(little)
+    little.act("upgrade_cancel", VOTERS, 1)
+    go_to(little, height + 1)
+    little.replica.require_known()
+    assert little.replica.state.version == 1
+    little.close()
+
+
+def test_the_audit_replays_across_the_upgrade_and_old_proofs_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.summation.STILL", {"greet", *still()})
+    with version2.known():
+        little = LittleChain(tmp_path, GENESIS)
+        market = open_market(little)
+        before = proof_of(little, market)
+        height = scheduled(little)
+        go_to(little, height - 1)
+        across = proof_of(little, market)  # of the last state of version 1, certified by a block of 2
+        live(little, market)
+        little.act("greet", ("sbp",), 1, "salaam")
+        after = proof_of(little, market)
+        little.chain.checkpoint()
+        little.close()
+        report = audit(tmp_path, GENESIS)
+        assert report.ok, report.fault
+        assert report.height == little.replica.height > height
+        for proof in (before, across, after):
+            assert verify_proof(proof, GENESIS).holding == market.money
+
+
+def test_a_transaction_of_the_version_to_come_waits_for_its_height(tmp_path: Path) -> None:
+    with version2.known():
+        little = LittleChain(tmp_path, GENESIS)
+        height = scheduled(little)
+        early = little.transaction("greet", officers("mof"), 0, "early")
+        while little.replica.height < height - 1:
+            assert little.build(early).transactions == ()
+            little.commit()
+        assert little.commit(early).results[0].code == Code.OK
+        little.close()
+
+
+def still() -> set[str]:
+    from node.summation import STILL
+
+    return set(STILL)
