@@ -150,29 +150,7 @@ def create_network(
     names = [VALIDATING[i % 4] if i < 4 else f"{VALIDATING[i % 4]}-{i // 4 + 1}" for i in range(validators)]
     nodes = _place_nodes(directory, names)
     node_keys = {node.name: new_key(Path(node.directory) / "key.pem", passphrase) for node in nodes}
-    genesis = Genesis(
-        version=newest(),
-        chain=CHAIN,
-        chain_class=DEVELOPMENT,
-        time_ms=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
-        institutions=tuple(
-            GenesisInstitution(
-                name=name,
-                title=title,
-                voting=name in VALIDATING,
-                threshold=THRESHOLD,
-                officers=officer_keys[name],
-                ca_root=authorities[name].der,
-            )
-            for name, title in TITLES.items()
-        ),
-        nodes=tuple(
-            GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
-        ),
-        policies=default_policies(newest()),
-        parameters=tuple({**LOCAL_PARAMETERS, **(parameters or {})}.items()),
-        treasury=TREASURY,
-    )
+    genesis = _genesis_of(moment, officer_keys, authorities, nodes, node_keys, parameters or {})
     genesis_file = directory / "genesis.toml"
     genesis_file.write_text(genesis_to_toml(genesis), encoding="utf-8")
     genesis = load_genesis(genesis_file)  # raises ConfigError if the parameters are wrong
@@ -253,6 +231,39 @@ def _network(values: dict[str, Any]) -> Network:
             "nodes": tuple(NodeFiles(**node) for node in values["nodes"]),
             "officers": {name: tuple(paths) for name, paths in values["officers"].items()},
         }
+    )
+
+
+def _genesis_of(
+    moment: datetime,
+    officer_keys: Mapping[str, tuple[bytes, ...]],
+    authorities: Mapping[str, Issued],
+    nodes: Sequence[NodeFiles],
+    node_keys: Mapping[str, bytes],
+    parameters: Mapping[str, Value],
+) -> Genesis:
+    return Genesis(
+        version=newest(),
+        chain=CHAIN,
+        chain_class=DEVELOPMENT,
+        time_ms=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+        institutions=tuple(
+            GenesisInstitution(
+                name=name,
+                title=title,
+                voting=name in VALIDATING,
+                threshold=THRESHOLD,
+                officers=officer_keys[name],
+                ca_root=authorities[name].der,
+            )
+            for name, title in TITLES.items()
+        ),
+        nodes=tuple(
+            GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
+        ),
+        policies=default_policies(newest()),
+        parameters=tuple({**LOCAL_PARAMETERS, **parameters}.items()),
+        treasury=TREASURY,
     )
 
 

@@ -261,10 +261,6 @@ class State:
         return self.chain[0]
 
     @property
-    def parameter_by_name(self) -> Mapping[str, int]:
-        return self.parameters.by_key
-
-    @property
     def vasp_by_name(self) -> Mapping[str, int]:
         return self.vasps.by_key
 

@@ -266,19 +266,6 @@ def settle_batch(state: State, mover: Mover, time_ms: int, batch: Columns) -> Ro
     return codes
 
 
-def settle_batch_in_order(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
-    """The same, one row at a time through the rule for one transfer: what `settle_batch` must equal."""
-    codes = np.zeros(len(batch), np.uint16)
-    for number, (source, target, amount) in enumerate(batch.tolist()):
-        try:
-            check_transfer(state, mover, time_ms, source, target, amount)
-        except Refused as refusal:
-            codes[number] = refusal.code
-        else:
-            move(state, source, target, amount)
-    return codes
-
-
 def apply_moves(state: State, sources: Indices, targets: Indices, amounts: Columns) -> None:
     """Move many amounts whose order has been shown not to matter or to succeed.
 

@@ -200,10 +200,6 @@ class Mempool:
         if len(self._acts) > 2 * len(self._waiting) + 1024:  # a node that never builds never calls ordered
             self._acts = deque(identity for identity in self._acts if identity in self._waiting)
 
-    def drop(self, identity: bytes) -> None:
-        """Forget a transaction that no block can include."""
-        self._forget(identity)
-
     def take_gossip(self) -> list[bytes]:
         """The raw bytes that clients gave us since the last call."""
         taken, self._to_gossip = self._to_gossip, []

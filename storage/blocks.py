@@ -71,11 +71,6 @@ class BlockStore:
         with self._environment.read() as reader:
             return _height_of(reader.last_key(BLOCKS))
 
-    def results_height(self) -> int:
-        """The last height whose results are stored, 0 when there is none."""
-        with self._environment.read() as reader:
-            return _height_of(reader.last_key(RESULTS))
-
     def base(self) -> int:
         """The first height stored, 0 when there is none."""
         with self._environment.read() as reader:

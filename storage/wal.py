@@ -39,11 +39,6 @@ class WriteAheadLog:
             for offset, entry in enumerate(entries):
                 writer.put(ENTRIES, _height_key(height) + (number + offset).to_bytes(8, "big"), entry)
 
-    def put_block(self, height: int, value: bytes, block: bytes) -> None:
-        """Make the bytes of a block seen at `height` durable under its value id."""
-        with self._environment.write() as writer:
-            _put_blocks(writer, height, {value: block})
-
     def read(self, height: int) -> list[bytes]:
         """The entries of `height` in the order in which they were appended."""
         entries = []

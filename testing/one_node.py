@@ -31,14 +31,18 @@ class OneNode:
     def __init__(self, little: LittleChain) -> None:
         self.little = little
         self.commitments = Commitments(little.chain.height)
+        self.lose_pool()
+        self._archive = Archive(little.blocks)
+        self._work = trio.Event()
+        self.paused = False  # no blocks while it is set
+
+    def lose_pool(self) -> None:
+        """What waits is forgotten, as when a node restarts."""
         self.mempool = Mempool(
             check=self._check,
             is_committed=lambda identity: self._archive.find(identity) is not None,
             still_open=self._still_open,
         )
-        self._archive = Archive(little.blocks)
-        self._work = trio.Event()
-        self.paused = False  # no blocks while it is set
 
     async def run(self) -> None:
         """Commit what waits, then one empty block, which certifies its state."""

@@ -352,7 +352,7 @@ async def test_a_transaction_forgotten_by_its_node_is_sent_again_until_it_is_in_
             nursery.start_soon(carry)
             while node.mempool.get(signed.id) is None:
                 await trio.sleep(0.01)
-            node.mempool.drop(signed.id)  # the node restarts: its pool is empty
+            node.lose_pool()
             node.paused = False
 
     assert results[0].code == 400

@@ -30,6 +30,7 @@ from ledger.transactions import Transaction, assemble, decode_transaction, encod
 from primitives.merkle import list_root
 from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
 from storage.environment import MAP_BYTES, Environment, Table
+from testing.disk import results_height
 from wire.blocks import Block, decode_block
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
@@ -188,7 +189,7 @@ def test_each_refusal_has_the_code_of_the_ledger(played: Played) -> None:
 def test_every_refusal_that_reaches_a_block_stands_in_one_and_no_other_does(played: Played) -> None:
     store = BlockStore(played.directory / "secp" / "blocks", readonly=True)
     found: set[int] = set()
-    for height in range(1, store.results_height() + 1):
+    for height in range(1, results_height(store) + 1):
         stored = store.results(height)
         assert stored is not None
         for result in msgspec.msgpack.decode(stored, type=tuple[Result, ...]):

@@ -176,7 +176,7 @@ def test_more_than_two_thirds_of_the_voting_institutions_change_the_network(net:
     (proposal,) = net.ok("parameter_set", "mof1 mof2 sbp1 sbp2", name="idle_ms", value=750)
     assert net.proposal(proposal).status is ProposalStatus.OPEN
     net.ok("approve", "secp1 secp3", proposal=proposal, reason=0)
-    assert net.state.parameters[net.state.parameter_by_name["idle_ms"]].value == 750
+    assert net.state.parameters[net.state.parameters.by_key["idle_ms"]].value == 750
 
 
 def test_one_transaction_may_carry_everybodys_signature(net: Network) -> None:

@@ -59,7 +59,7 @@ def test_rows_are_taken_by_due_time_then_by_number_then_by_index(done: list[tupl
 
 def test_what_a_block_has_no_room_for_follows_in_the_next_in_order(done: list[tuple[What, int]]) -> None:
     state = world.new_state()
-    world.change(state.parameters, state.parameter_by_name["agenda_block_cost"], value=2_001)
+    world.change(state.parameters, state.parameters.by_key["agenda_block_cost"], value=2_001)
     for subject in range(5):
         agenda.schedule(state, 10, What.OFFER_CLOSE, subject)
     due.begin_block(state, NOW)

@@ -25,6 +25,7 @@ from ledger.kinds import BY_NAME
 from ledger.rows import NONE, Role
 from ledger.state import State
 from ledger.transactions import assemble, decode_transaction, encode_body
+from testing.in_order import settle_batch_in_order
 from testing.ledger_network import DAY_MS, Network, client, public
 
 BLOCKS = 250
@@ -202,7 +203,7 @@ def settled_both_ways(state: State, signer: int, time_ms: int, data: bytes) -> N
     mover = transfers.Mover(signer, row.owner if row.role == Role.SETTLEMENT else NONE)
     outcomes = []
     settle: Callable[..., Any]
-    for settle in (transfers.settle_batch, transfers.settle_batch_in_order):
+    for settle in (transfers.settle_batch, settle_batch_in_order):
         mark = state.mark()
         codes = settle(state, mover, time_ms, transfers.batch_rows(data)).tolist()
         outcomes.append((codes, state.holdings.rows().tobytes()))

@@ -18,8 +18,9 @@ from ledger.rows import AccountType
 from ledger.state import State
 from ledger.terms.cash import Cash
 from ledger.terms.discount import Discount
-from ledger.transfers import Mover, check_transfer, settle_batch, settle_batch_in_order
+from ledger.transfers import Mover, check_transfer, settle_batch
 from testing import world
+from testing.in_order import settle_batch_in_order
 from testing.world import START_MS, START_S
 
 BINANCE, HTX = 0, 1

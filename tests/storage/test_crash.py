@@ -22,6 +22,7 @@ from storage.errors import DoubleSignRefused, StorageFull
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
+from testing.disk import results_height
 
 KILLS = 300
 CHECKPOINT_EVERY = 2
@@ -74,7 +75,7 @@ Acknowledge = Callable[[str, int, bytes], None]
 def recover(stores: Stores) -> None:
     """What a node does on start: execute what is stored and not executed."""
     height = stores.blocks.height()
-    if height and stores.blocks.results_height() < height:
+    if height and results_height(stores.blocks) < height:
         stores.blocks.put_results(height, content("results", height, 300), transaction_ids(height))
 
 
@@ -119,15 +120,15 @@ def check(stores: Stores, acknowledged: Acknowledged) -> None:
     """Every acknowledged thing is stored, whole; the stores are in the order that recovery relies on."""
     height = stores.blocks.height()
     assert height >= acknowledged.greatest.get("block", 0)
-    assert height - 1 <= stores.blocks.results_height() <= height
-    assert stores.blocks.results_height() >= acknowledged.greatest.get("results", 0)
+    assert height - 1 <= results_height(stores.blocks) <= height
+    assert results_height(stores.blocks) >= acknowledged.greatest.get("results", 0)
     assert (stores.state.height() or 0) <= height
     assert (stores.state.height() or 0) >= acknowledged.greatest.get("state", 0)
     assert stores.wal.height() <= height + 1
     for recent in range(max(1, height - 2), height + 1):
         assert stores.blocks.block(recent) == content("block", recent, 9000)
         assert stores.blocks.certificate(recent) == content("certificate", recent, 300)
-    for recent in range(max(1, height - 2), stores.blocks.results_height() + 1):
+    for recent in range(max(1, height - 2), results_height(stores.blocks) + 1):
         assert stores.blocks.results(recent) == content("results", recent, 300)
         for position, transaction_id in enumerate(transaction_ids(recent)):
             assert stores.blocks.find_transaction(transaction_id) == (recent, position)
