@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ledger import terms
 from ledger.codes import InvariantError
+from ledger.documents import FundingDebit
 from ledger.state import State
 from ledger.tables import ColumnWas, DocumentWas, FieldWas, RowsWere
+from ledger.terms import Act
 
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF_BITS = np.uint64(32)
@@ -22,6 +25,7 @@ Columns = npt.NDArray[Any]
 def check_block(state: State, mark: int) -> None:
     """Assert that since the savepoint `mark` the balances of each instrument changed as its supply did, and
     that no holding has more locked than it holds. Raises InvariantError."""
+    _check_cash(state, mark)
     touched, before = _balances_before(state, mark)
     after = state.holdings.column("balance")[touched]
     if bool((state.holdings.column("locked")[touched] > after).any()):
@@ -42,8 +46,38 @@ def check_block(state: State, mark: int) -> None:
             )
 
 
+def _check_cash(state: State, mark: int) -> None:
+    """Assert that since `mark` the supply of each cash changed as what is outstanding of its debits did."""
+    supplies: dict[int, int] = {}
+    debits: dict[int, int] = {}
+    for entry in state.journal.since(mark):
+        if not isinstance(entry, DocumentWas):
+            continue
+        if entry.table is state.instruments:
+            supplies.setdefault(entry.number, 0 if entry.old is None else entry.old.supply)
+        elif entry.table is state.debits:
+            debits.setdefault(entry.number, 0 if entry.old is None else _outstanding(entry.old))
+    changes: dict[int, int] = {}
+    for number, before in debits.items():
+        instrument = state.debits[number].instrument
+        changes[instrument] = changes.get(instrument, 0) + _outstanding(state.debits[number]) - before
+    for number, before in supplies.items():
+        if terms.may(state.instruments[number].terms, Act.FUND):
+            changes[number] = changes.get(number, 0) - (state.instruments[number].supply - before)
+    for number, difference in changes.items():
+        if difference:
+            raise InvariantError(
+                f"instrument {number}: its debits changed by {difference} more than its supply"
+            )
+
+
+def _outstanding(debit: FundingDebit) -> int:
+    return debit.amount - debit.destroyed
+
+
 def check_all(state: State) -> None:
-    """Assert that all balances of each instrument sum to its supply. Raises InvariantError."""
+    """Assert that all balances of each instrument sum to its supply, and that the supply of cash is what is
+    outstanding of its debits. Raises InvariantError."""
     sums = _sums(state.holdings.column("instrument"), state.holdings.column("balance"))
     unknown = sums.keys() - set(range(len(state.instruments)))
     if unknown:
@@ -52,6 +86,13 @@ def check_all(state: State) -> None:
         if sums.get(index, 0) != instrument.supply:
             raise InvariantError(
                 f"instrument {index}: balances sum to {sums.get(index, 0)}, its supply is {instrument.supply}"
+            )
+        if not terms.may(instrument.terms, Act.FUND):
+            continue
+        funded = sum(_outstanding(debit) for debit in state.debits if debit.instrument == index)
+        if funded != instrument.supply:
+            raise InvariantError(
+                f"instrument {index}: {funded} of its debits is out, its supply is {instrument.supply}"
             )
 
 

@@ -51,6 +51,7 @@ class Register(IntEnum):
 class OfferStatus(IntEnum):
     OPEN = 1
     CLOSED = 2
+    WITHDRAWN = 3
 
 
 class ProposalStatus(IntEnum):

@@ -1,8 +1,9 @@
 """The end of a security: transfers close when its day has come, and every holder is paid at once.
 
-A security whose day has come is MATURED_UNPAID until its pool holds the face of all of it; then, at the
-beginning of the first block that finds it so, every holder is paid in full at once. Until then its row of the
-agenda waits: funds, or the end of a freeze, wake it.
+A security whose day has come is MATURED_UNPAID until its pool holds the face of all units that others than
+the treasury hold; then, at the beginning of the first block that finds it so, every holder is paid in full at
+once. Until then its row of the agenda waits: funds, or the end of a freeze, wake it. What the treasury still
+has of it was never sold, or came back: it owes that to itself, and the units are cancelled without cash.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from ledger.codes import InvariantError
 from ledger.documents import Instrument, InstrumentStatus
 from ledger.rows import FROZEN
 from ledger.state import State
-from ledger.transfers import move, open_holdings
+from ledger.transfers import burn, move, open_holdings
 
 HOLDERS_PER_COST = 32  # holders whose payment costs as much as a document written
 
@@ -33,9 +34,11 @@ def redeem(state: State, moment: Moment, index: int, detail: int) -> Outcome:
     return Outcome(Progress.DONE, 1 + _redeem(state, index, moment.time_ms) // HOLDERS_PER_COST)
 
 
-def redemption_due(instrument: Instrument) -> int:
-    """What the pool must hold before every holder is paid: the face of all units, in minor units of cash."""
-    return instrument.supply * terms.face_minor(instrument.terms)
+def redemption_due(state: State, instrument: Instrument) -> int:
+    """What the pool must hold before every holder is paid, in minor units of cash: the face of all units but
+    the treasury's own."""
+    own = int(state.holdings.field(instrument.treasury_holding, "balance"))
+    return (instrument.supply - own) * terms.face_minor(instrument.terms)
 
 
 def _is_payable(state: State, instrument: Instrument) -> bool:
@@ -45,17 +48,18 @@ def _is_payable(state: State, instrument: Instrument) -> bool:
     pool_flags = pool.flags | int(state.accounts.field(pool.account, "flags"))
     if state.chain_record.market_frozen or instrument.frozen or pool_flags & FROZEN:
         return False
-    return not state.instruments[instrument.cash].frozen and pool.balance >= redemption_due(instrument)
+    return not state.instruments[instrument.cash].frozen and pool.balance >= redemption_due(state, instrument)
 
 
 def _redeem(state: State, index: int, time_ms: int) -> int:
-    """Pay every holder the face of what it holds, and end the security; how many they are.
+    """Pay every holder but the treasury the face of what it holds, and end the security; how many they are.
 
     What a frozen holding is paid stays held by the same freezes. What the pool has left goes back to the
     treasury.
     """
-    instrument = state.instruments[index]
-    holdings = state.holdings
+    instrument, holdings = state.instruments[index], state.holdings
+    due = redemption_due(state, instrument)
+    burn(state, instrument.treasury_holding, int(holdings.field(instrument.treasury_holding, "balance")))
     holders = np.flatnonzero((holdings.column("instrument") == index) & (holdings.column("balance") > 0))
     holders = holders.astype(np.int64)
     if holdings.column("locked")[holders].any():
@@ -68,10 +72,9 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
     payments = units * np.uint64(terms.face_minor(instrument.terms))
     if payments.dtype != np.uint64 or units.dtype != np.uint64:
         raise InvariantError(f"instrument {index}: payments are {payments.dtype}")
-    due = redemption_due(instrument)
     if sum(payments.tolist()) != due:
         raise InvariantError(
-            f"instrument {index}: holders are due {sum(payments.tolist())}, the supply {due}"
+            f"instrument {index}: holders are due {sum(payments.tolist())}, the pool owes {due}"
         )
     pool = state.holdings[instrument.pool_cash]
     holdings.set_column("balance", holders, 0)
@@ -82,9 +85,10 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
         restrictions.hold_payment(state, source, target, amount, time_ms)
     if pool.balance > due:
         move(state, instrument.pool_cash, instrument.treasury_cash, pool.balance - due)
-    state.instruments.replace(
-        index, replace(instrument, supply=0, status=InstrumentStatus.REDEEMED, redeemed_ms=time_ms)
+    redeemed = replace(
+        state.instruments[index], supply=0, status=InstrumentStatus.REDEEMED, redeemed_ms=time_ms
     )
+    state.instruments.replace(index, redeemed)
     return len(holders)
 
 

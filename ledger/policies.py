@@ -31,6 +31,7 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "instrument_issue": _ISSUE,
     "offer_open": _MOF,
     "redemption_fund": _MOF,
+    "offer_withdraw": _MOF,
     "freeze": (Rule.ANY_ONE_OF, _FREEZERS),
     "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
     "parameter_set": _NETWORK,

@@ -115,8 +115,7 @@ class Summation:
         self._mint(state, payload.holding, payload.amount)
 
     def cash_destroy(self, state: State, payload: Any, created: tuple[int, ...], rows: bytes) -> None:
-        debit = next(debit for debit in state.debits if debit.hash == payload.debit)
-        self._mint(state, debit.holding, -payload.amount)
+        self._mint(state, payload.holding, -payload.amount)
 
     def instrument_issue(self, state: State, payload: Any, created: tuple[int, ...], rows: bytes) -> None:
         index = next(i for i, instrument in enumerate(state.instruments) if instrument.code == payload.isin)
@@ -150,6 +149,8 @@ class Summation:
             if cash is None:
                 raise SummationFault(f"account {account} was not paid: it has no holding of cash")
             self._mint(state, holding, -units)
+            if holding == instrument.treasury_holding:
+                continue  # the treasury owes itself nothing
             self._move(instrument.pool_cash, cash, units * terms.face_minor(instrument.terms))
         left = self.balances.get(instrument.pool_cash, 0)
         if left:
@@ -236,7 +237,7 @@ STILL = {
     *("approve", "reject", "withdraw", "dev_advance_clock"),
     *("vasp_register", "vasp_noc", "vasp_reject", "vasp_goaml", "vasp_subsidiary", "vasp_license"),
     *("vasp_suspend", "vasp_reinstate", "vasp_revoke"),
-    *("programme_create", "fixing_attest", "cash_define", "offer_open"),
+    *("programme_create", "fixing_attest", "cash_define", "offer_open", "offer_withdraw"),
     *("freeze", "lift", "parameter_set", "validator_update"),
     *("upgrade_schedule", "upgrade_cancel"),
 }

@@ -6,12 +6,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from ledger import documents, parameters, rows, transfers
+from ledger import documents, parameters, rows, terms, transfers
 from ledger.documents import InstrumentStatus, Register, Stage
 from ledger.kinds import BY_NAME
 from ledger.state import State
 from ledger.tables import DocumentTable
-from ledger.terms import Terms
+from ledger.terms import Act, Terms
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from primitives.signatures import public_key_of, sign
@@ -111,6 +111,9 @@ def add_holding(
     index = transfers.open_holding(state, account, instrument)
     if balance:
         transfers.mint(state, index, balance)
+        if terms.may(state.instruments[instrument].terms, Act.FUND):
+            debit = sha256(len(state.debits).to_bytes(4, "big")).digest()
+            state.debits.append(documents.FundingDebit(debit, instrument, index, balance, 0, START_MS))
     if locked:
         state.holdings.set_field(index, "locked", locked)
     if flags:

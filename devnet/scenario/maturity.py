@@ -23,8 +23,8 @@ async def play(story: Story) -> str:
     one, other = story.binance.self_custody[0], story.htx.self_custody[0]
     closed = await story.transfer_refused(one, other.bill_holding, 1)
     require(closed.code == Code.TRANSFERS_CLOSED, f"a transfer after maturity met {closed.name}")
-    due = bill.supply * UNIT_FACE
-    treasury = await _treasury_cash(story, bill)
+    due = (bill.supply - await _balance(story, bill.treasury_holding)) * UNIT_FACE
+    treasury = await _balance(story, bill.treasury_cash)
     if treasury < due:
         await story.actors.enact(
             ["sbp"],
@@ -48,10 +48,10 @@ async def play(story: Story) -> str:
     return f"PKR {due / 100:,.2f} to every holder in one block; supply zero; the frozen one free when lifted"
 
 
-async def _treasury_cash(story: Story, bill: InstrumentReply) -> int:
-    if bill.treasury_cash is None:
-        raise DevnetError("the bill has no treasury cash holding")
-    return (await story.client.holding_get(bill.treasury_cash)).balance
+async def _balance(story: Story, holding: int | None) -> int:
+    if holding is None:
+        raise DevnetError("the bill has no such holding of the treasury")
+    return (await story.client.holding_get(holding)).balance
 
 
 async def _redeemed(story: Story) -> InstrumentReply:

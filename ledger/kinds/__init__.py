@@ -41,6 +41,7 @@ NAMES = (
     "instrument_issue",
     "offer_open",
     "redemption_fund",
+    "offer_withdraw",
     "freeze",
     "lift",
     "parameter_set",

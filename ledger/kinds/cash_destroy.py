@@ -1,17 +1,23 @@
-"""SBP reverses an issue of cash, in whole or in part, out of the holding into which it was issued."""
+"""SBP reverses a funding debit, in whole or in part, out of any client money or institution's cash.
+
+Cash moves between holdings and VASPs; whichever holding it ended in, it leaves against a debit that is still
+outstanding. So the supply of a currency is always its debits less what was reversed of them.
+"""
 
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.schema import Amount, Hash32, Payload
+from ledger.kinds.cash_issue import TAKERS
+from ledger.schema import Amount, Hash32, Index, Payload
 from ledger.transfers import available, burn, check_unfrozen
 
 
 class CashDestroy(Payload, frozen=True):
-    """`debit` is the hash of the funding debit that is given back."""
+    """`debit` is the hash of the funding debit that is given back, `holding` the one that gives."""
 
     debit: Hash32
+    holding: Index
     amount: Amount
 
 
@@ -26,9 +32,21 @@ def check(ctx: Context, payload: CashDestroy) -> None:
         raise Refused(
             Code.OUT_OF_RANGE, "amount", payload.amount, f"{left} of this debit is not yet reversed"
         )
-    holding = state.holdings[debit.holding]
+    holding = state.holdings.require(payload.holding, "holding")
+    instrument = state.instruments[debit.instrument]
+    if holding.instrument != debit.instrument:
+        raise Refused(
+            Code.INSTRUMENT_MISMATCH, "holding", payload.holding, f"the debit funded {instrument.code}"
+        )
     account = state.accounts[holding.account]
-    check_unfrozen(state, holding, account, state.instruments[holding.instrument], "debit")
+    if account.type not in TAKERS:
+        raise Refused(
+            Code.NOT_AUTHORISED,
+            "holding",
+            payload.holding,
+            "cash is destroyed out of client money or an institution's cash",
+        )
+    check_unfrozen(state, holding, account, instrument, "holding")
     if payload.amount > available(holding):
         raise Refused(Code.OVERDRAFT, "amount", payload.amount, f"at most {available(holding)} is available")
 
@@ -36,7 +54,7 @@ def check(ctx: Context, payload: CashDestroy) -> None:
 def apply(ctx: Context, payload: CashDestroy) -> tuple[int, ...]:
     index = ctx.state.debits.by_key[payload.debit]
     debit = ctx.state.debits[index]
-    burn(ctx.state, debit.holding, payload.amount)
+    burn(ctx.state, payload.holding, payload.amount)
     ctx.state.debits.replace(index, replace(debit, destroyed=debit.destroyed + payload.amount))
     return (index,)
 

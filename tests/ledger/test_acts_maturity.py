@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger import terms
+from ledger import maturity, terms
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, Target
 from testing.ledger_network import DAY_MS, Network, client, packed
@@ -127,13 +127,32 @@ def test_redemption_waits_while_its_pool_is_frozen(holders: Holders) -> None:
     assert holders.status is InstrumentStatus.REDEEMED
 
 
-def test_units_the_treasury_kept_are_redeemed_to_the_treasury() -> None:
+def test_units_that_nobody_bought_end_without_cash() -> None:
     net = Network()
     net.define_money()
     bill = net.issue(units=4)
     record = net.state.instruments[bill]
-    net.fund(record.treasury_cash, 4 * 500_000)
-    net.enact("redemption_fund", "mof1 mof2", instrument=bill, amount=4 * 500_000)
     net.advance(85 * DAY_MS)
-    assert net.state.instruments[bill].status is InstrumentStatus.REDEEMED
-    assert net.balance(record.treasury_cash) == 4 * 500_000
+    redeemed = net.state.instruments[bill]
+    assert (redeemed.status, redeemed.supply) == (InstrumentStatus.REDEEMED, 0)
+    assert net.balance(record.treasury_holding) == net.balance(record.treasury_cash) == 0
+
+
+def test_the_treasurys_own_units_need_no_funds_and_holders_get_theirs(holders: Holders) -> None:
+    net = holders.net
+    record = net.state.instruments[holders.bill]
+    further = net.issue(isin="US0378331005", units=1_000)
+    net.fund(holders.money, 489_437)
+    (held,) = net.holdings("binance", [(holders.clients[0], further)])
+    offer = net.offer(further, 10)
+    net.ok("offer_take", "binance", offer=offer, rows=packed([(held, holders.money, 1)], 4, 4, 8))
+    treasury = net.state.instruments[further].treasury_holding
+    holders.mature()
+    assert maturity.redemption_due(net.state, net.state.instruments[further]) == 500_000
+    assert net.balance(treasury) == 990  # nine were cancelled with their offer, 990 were never offered
+    before = net.balance(holders.cash)
+    net.fund(record.treasury_cash, 500_000)
+    net.enact("redemption_fund", "mof1 mof2", instrument=further, amount=500_000)
+    net.block()
+    assert net.state.instruments[further].status is InstrumentStatus.REDEEMED
+    assert (net.balance(treasury), net.balance(holders.cash)) == (0, before + 500_000)

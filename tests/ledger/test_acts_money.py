@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ledger import terms
+from ledger import conservation, terms, transfers
 from ledger.calendar import DAY_MS, day_of, start_of
-from ledger.codes import Code
+from ledger.codes import Code, InvariantError
 from ledger.documents import OfferStatus, ProposalStatus, Target
 from ledger.rows import CLOSED
 from ledger.terms.cash import Cash
@@ -86,19 +86,43 @@ def test_the_supply_of_cash_has_a_limit(net: Network) -> None:
 def test_destroying_reverses_an_issue_and_no_more_than_it(net: Network) -> None:
     net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=HASH)
     net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=bytes(32))
-    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, amount=300)
-    net.refused(Code.OUT_OF_RANGE, "cash_destroy", "sbp1", debit=HASH, amount=201)
-    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, amount=200)
+    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, holding=0, amount=300)
+    net.refused(Code.OUT_OF_RANGE, "cash_destroy", "sbp1", debit=HASH, holding=0, amount=201)
+    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, holding=0, amount=200)
     assert net.state.instruments[0].supply == net.balance(0) == 500
     net.refused(Code.DEBIT_ALREADY_USED, "cash_issue", "sbp1", holding=0, amount=1, debit=HASH)
-    net.refused(Code.NOT_FOUND, "cash_destroy", "sbp1", debit=b"\1" * 32, amount=1)
+    net.refused(Code.NOT_FOUND, "cash_destroy", "sbp1", debit=b"\1" * 32, holding=0, amount=1)
 
 
-def test_cash_that_has_moved_on_is_not_destroyed(net: Network) -> None:
+def test_cash_is_destroyed_wherever_it_went_against_any_debit_outstanding(net: Network) -> None:
     shop = Shop(net)
-    debit = net.state.debits[0].hash
-    net.refused(Code.OVERDRAFT, "cash_destroy", "sbp1", debit=debit, amount=1)
-    assert net.balance(shop.cash_a) == 10 * 489_437
+    debit, supply = net.state.debits[0].hash, net.state.instruments[0].supply
+    shop.take((shop.bill_a, shop.cash_a, 2))  # out of the client's cash into the treasury's
+    net.enact("cash_destroy", "sbp1 sbp2", debit=debit, holding=0, amount=900_000)
+    assert net.state.instruments[0].supply == supply - 900_000
+    back = {"from_holding": shop.cash_a, "to_holding": shop.money, "amount": 5}
+    net.ok("transfer", "binance", **back)
+    net.enact("cash_destroy", "sbp1 sbp2", debit=debit, holding=shop.money, amount=5)
+
+
+def test_cash_is_not_destroyed_out_of_a_clients_hands_nor_out_of_anything_but_cash(net: Network) -> None:
+    shop = Shop(net)
+    debit = {"debit": net.state.debits[0].hash, "amount": 1}
+    pool = net.state.instruments[shop.bill].pool_cash
+    net.refused(Code.NOT_AUTHORISED, "cash_destroy", "sbp1", holding=shop.cash_a, **debit)
+    net.refused(Code.NOT_AUTHORISED, "cash_destroy", "sbp1", holding=pool, **debit)
+    net.refused(Code.INSTRUMENT_MISMATCH, "cash_destroy", "sbp1", holding=shop.bill_a, **debit)
+    net.refused(Code.NOT_FOUND, "cash_destroy", "sbp1", holding=9_999, **debit)
+    net.refused(Code.OVERDRAFT, "cash_destroy", "sbp1", holding=0, **debit)
+
+
+def test_cash_that_no_debit_funds_stops_the_node(net: Network) -> None:
+    mark = net.state.mark()
+    transfers.mint(net.state, 0, 1)
+    with pytest.raises(InvariantError, match="debits"):
+        conservation.check_block(net.state, mark)
+    with pytest.raises(InvariantError, match="debits"):
+        conservation.check_all(net.state)
 
 
 def test_a_currency_is_defined_once(net: Network) -> None:
@@ -362,7 +386,7 @@ def test_a_frozen_treasury_sells_nothing_and_funds_nothing(net: Network) -> None
 def test_frozen_cash_is_not_destroyed(net: Network) -> None:
     net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=HASH)
     net.enact("freeze", "fmu1 fmu2", target=2, index=0)
-    net.refused(Code.FROZEN, "cash_destroy", "sbp1", debit=HASH, amount=1)
+    net.refused(Code.FROZEN, "cash_destroy", "sbp1", debit=HASH, holding=0, amount=1)
 
 
 def test_an_offer_is_open_in_its_window_only(net: Network) -> None:
@@ -398,6 +422,27 @@ def test_unsold_units_are_cancelled_when_the_window_closes(net: Network) -> None
     treasury = net.state.holdings[bill.treasury_holding]
     assert (treasury.balance, treasury.locked) == (bill.supply - 100, 0)
     assert net.state.offers.grouped == 0
+
+
+def test_of_a_withdrawn_offer_what_was_taken_stays_and_the_rest_is_offered_anew(
+    net: Network,
+) -> None:
+    shop = Shop(net)
+    shop.take((shop.bill_a, shop.cash_a, 3))
+    bill = net.state.instruments[shop.bill]
+    net.enact("offer_withdraw", "mof1 mof2", offer=shop.offer)
+    assert net.state.offers[shop.offer].status is OfferStatus.WITHDRAWN
+    assert (net.state.offers[shop.offer].taken, net.state.offers[shop.offer].cancelled) == (3, 0)
+    rows = packed([(shop.bill_a, shop.cash_a, 1)], 4, 4, 8)
+    net.refused(Code.OFFER_CLOSED, "offer_take", "binance", offer=shop.offer, rows=rows)
+    net.refused(Code.OFFER_CLOSED, "offer_withdraw", "mof1", offer=shop.offer)
+    net.refused(Code.NOT_FOUND, "offer_withdraw", "mof1", offer=9)
+    treasury = net.state.holdings[bill.treasury_holding]
+    assert (treasury.balance, treasury.locked) == (bill.supply - 3, 0)
+    again = net.offer(shop.bill, bill.supply - 3)
+    net.advance(2 * DAY_MS)  # the first offer's row of the agenda does nothing any more
+    assert net.state.instruments[shop.bill].supply == 3
+    net.refused(Code.OFFER_CLOSED, "offer_withdraw", "mof1", offer=again)
 
 
 def test_a_production_genesis_starts_the_same_ledger() -> None:

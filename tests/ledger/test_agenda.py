@@ -11,7 +11,7 @@ from ledger.codes import InvariantError
 from ledger.limits import DUE_STALE_MAX
 from ledger.state import State
 from testing import world
-from tests.ledger.test_state import Store
+from testing.stores import KeptState
 
 NOW = Moment(7, 1_000)
 
@@ -171,7 +171,7 @@ def test_the_index_equals_one_rebuilt_whatever_is_undone(
 
 
 def test_a_loaded_state_takes_the_same_rows_in_the_same_order(done: list[tuple[What, int]]) -> None:
-    state, store = world.new_state(), Store()
+    state, store = world.new_state(), KeptState()
     for number in range(600):
         agenda.schedule(state, number * 7 % 31, list(What)[number % 4], number)
     for row in range(0, 600, 3):

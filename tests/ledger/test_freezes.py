@@ -77,7 +77,7 @@ class Market:
         """Pay the bill out: its day comes, and its pool is funded."""
         net, record = self.net, self.net.state.instruments[bill]
         net.advance(terms.closes_ms(record.terms) - net.time_ms)
-        owed = maturity.redemption_due(net.state.instruments[bill])
+        owed = maturity.redemption_due(net.state, net.state.instruments[bill])
         net.fund(record.treasury_cash, owed)
         net.enact("redemption_fund", "mof1 mof2", instrument=bill, amount=owed)
         net.block()
@@ -411,12 +411,12 @@ class Frozen(RuleBasedStateMachine):
         bill = self.state.instruments[self.market.bills[0]]
         holding = (self.market.cash[-1], bill.treasury_cash)[index % 2]
         self.act("cash_issue", "sbp1 sbp2", holding=holding, amount=amount, debit=debit)
-        self.act("cash_destroy", "sbp1 sbp2", debit=debit, amount=amount)
+        self.act("cash_destroy", "sbp1 sbp2", debit=debit, holding=holding, amount=amount)
 
     @rule(bill=st.integers(0, 1))
     def fund(self, bill: int) -> None:
         record = self.state.instruments[self.market.bills[bill]]
-        owed = max(1, maturity.redemption_due(record))
+        owed = max(1, maturity.redemption_due(self.state, record))
         self.debits += 1
         debit = self.debits.to_bytes(32, "big")
         self.act("cash_issue", "sbp1 sbp2", holding=record.treasury_cash, amount=owed, debit=debit)

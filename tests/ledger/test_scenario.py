@@ -207,7 +207,7 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     matured = state.instruments[bill]
     assert matured.status is InstrumentStatus.MATURED_UNPAID
     net.refused(Code.TRANSFERS_CLOSED, "transfer", owner, **poor, amount=1)
-    due = maturity.redemption_due(matured)
+    due = maturity.redemption_due(state, matured)
     needed = due - net.balance(matured.treasury_cash)
     net.fund(matured.treasury_cash, needed + 77)
     net.enact("redemption_fund", "mof1 mof3", instrument=bill, amount=due - 1)
