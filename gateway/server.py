@@ -8,7 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import anycorn
 import structlog
@@ -110,16 +110,23 @@ class Gateway:
 
     async def _health(self, request: Request) -> Response:
         try:
-            reply = await self.link.ask(Reads.node_health.question())
+            reply = await self._node_health()
         except RpcError as error:
             return JSONResponse({"ok": False, "connected": self.link.connected, "error": error.data}, 503)
-        if not isinstance(reply, NodeHealthReply):
-            raise TypeError(f"node_health was answered with {type(reply).__name__}")
         body = {"ok": reply.advancing, "connected": True, "node": to_object(reply)}
         return JSONResponse(body, 200 if reply.advancing else 503)
 
+    async def _node_health(self) -> NodeHealthReply:
+        reply = await self.link.ask(Reads.node_health.question())
+        if not isinstance(reply, NodeHealthReply):
+            raise TypeError(f"node_health was answered with {type(reply).__name__}")
+        return reply
+
     async def _metrics(self, request: Request) -> Response:
-        text = self.metrics.exposition(self.link.connected)
+        health: NodeHealthReply | None = None
+        with suppress(RpcError):
+            health = await self._node_health()
+        text = self.metrics.exposition(health)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -6,8 +6,9 @@ said by the chain (`ledger.schedule`), never by what the software knows.
 """
 
 FIRST = 1  # every chain's versions count from here
+NEWEST = 1  # that this release declares
 
-_newest = FIRST
+_newest = NEWEST
 
 
 class UnknownVersion(Exception):
@@ -29,7 +30,7 @@ def newest() -> int:
 
 
 def learn(version: int) -> None:
-    """Know the versions up to this one. Called once by whatever declares the newest."""
+    """Know the versions up to this one; for what declares a version outside of a release."""
     global _newest
     _newest = version
 

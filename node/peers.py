@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from config.pki import CertificateError, peer_identity
+from ledger.release import newest
 from node.limits import HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
 from wire.frames import Channel, FrameReceiver, FrameSender, PeerError
 from wire.messages import (
@@ -77,6 +78,7 @@ class Peer:
         self.name = name.node
         self.institution = name.institution
         self.status = Status(hello.height, 0, 0)
+        self.knows = hello.knows
         self.dropped = 0
         self.sender = sender
         self.wake = trio.Event()
@@ -223,7 +225,8 @@ class Peers:
         self, link: Link, sender: FrameSender, receiver: FrameReceiver
     ) -> tuple[Hello, list[tuple[Channel, bytes]]]:
         """The peer's hello, and whatever it said in the same breath. Raises PeerError."""
-        sender.push(*encode_message(Hello(PROTOCOL_VERSION, self._genesis_hash, self._name, self._height())))
+        ours = Hello(PROTOCOL_VERSION, self._genesis_hash, self._name, self._height(), newest())
+        sender.push(*encode_message(ours))
         await link.stream.send_all(sender.take())
         messages: list[tuple[Channel, bytes]] = []
         while not messages:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.messages import Validator
+from ledger import schedule
 from ledger.parameters import Parameters
 from node.replica import Replica
 from wire.blocks import Header
@@ -32,6 +33,8 @@ class Published:
     genesis_hash: bytes
     time_ms: int  # header time of the last block; that of the genesis before the first
     state_root: bytes
+    version: int  # of the protocol, which the next block follows
+    scheduled: tuple[int, int] | None  # the version that is to come, and the first height that follows it
     parameters: Parameters
     validators: tuple[Validator, ...]  # those who decide the next height
     nodes: tuple[RegisteredNode, ...]  # in the order of the registry
@@ -50,12 +53,16 @@ class Published:
 def publish(replica: Replica, header: Header | None) -> Published:
     """What there is to show of `replica`, whose last block has `header`. Call it between two blocks."""
     institutions = replica.state.institutions
+    pending = schedule.pending(replica.state)
+    scheduled = None if pending is None else replica.state.versions[pending]
     return Published(
         height=replica.height,
         header=header,
         genesis_hash=replica.genesis_hash,
         time_ms=replica.last_time_ms,
         state_root=replica.state_root,
+        version=replica.next_version,
+        scheduled=None if scheduled is None else (scheduled.version, scheduled.from_height),
         parameters=replica.parameters,
         validators=replica.validators,
         nodes=tuple(

@@ -122,15 +122,15 @@ class Replica:
         """What the next block stands on, of what the state says."""
         self.parameters = parameter_table.read(self.state)
         self._params_hash = parameter_table.parameters_hash(self.state)
-        self._next_version = schedule.version_at(self.state, self.height + 1)
-        known = self._next_version <= newest()
-        self.rules = versions.rules(self._next_version if known else self.state.version)
+        self.next_version = schedule.version_at(self.state, self.height + 1)
+        known = self.next_version <= newest()
+        self.rules = versions.rules(self.next_version if known else self.state.version)
 
     def require_known(self) -> None:
         """Raise UnknownVersion if the next block follows a version of the protocol that this software does
         not know: then it is neither built nor checked nor executed here."""
-        if self._next_version > newest():
-            raise UnknownVersion(self._next_version, self.height + 1)
+        if self.next_version > newest():
+            raise UnknownVersion(self.next_version, self.height + 1)
 
     def memory(self) -> Memory:
         """What `Replica(genesis, state, memory)` needs to be this replica again."""

@@ -15,6 +15,7 @@ from api.sources import Submission
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
+from ledger.release import newest
 from ledger.transactions import Transaction
 from node.chain import Chain
 from node.driver import Driver, Heard, RunSync
@@ -25,6 +26,7 @@ from node.peers import Peer, PeerName, Peers, Transport
 from node.ports import Commits, Committed
 from node.proofs import prove
 from node.published import Published
+from node.readiness import Readiness
 from node.signer import Signer
 from node.sync import Sync
 from node.view import Archive, View
@@ -99,6 +101,7 @@ class Node:
             INTAKE_BATCHES_MAX
         )
         self.commitments = Commitments(chain.height)
+        self.readiness = Readiness(name)
         self.sync = Sync(chain.height, chain.published.powers)
         self.mempool = Mempool(
             check=self._check,
@@ -157,6 +160,7 @@ class Node:
     # --- peers (node.peers.PeerHandler) -------------------------------------------------------------------
 
     def joined(self, peer: Peer) -> None:
+        self.readiness.said(peer.name, peer.knows)
         self.sync.claimed(peer.name, peer.status.height)
         peer.say(self._status())
         for batch in _batches(self.mempool.ours()):
@@ -295,6 +299,9 @@ class Node:
             peers=self._peer_views(),
             mempool_transactions=len(self.mempool),
             mempool_bytes=self.mempool.bytes_held,
+            version=published.version,
+            knows=newest(),
+            upgrade=self.readiness.upgrade(published),
         )
 
     def _peer_views(self) -> tuple[PeerView, ...]:

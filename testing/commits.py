@@ -45,5 +45,5 @@ def commit_of(
         Block(header, (), ()),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),
         AppliedBlock(height, (), b"", tuple(ids), tuple(signers), bool(ids)),
-        Published(height, header, ZERO_HASH, time_ms, ZERO_HASH, PARAMETERS, (), nodes, {}),
+        Published(height, header, ZERO_HASH, time_ms, ZERO_HASH, 1, None, PARAMETERS, (), nodes, {}),
     )

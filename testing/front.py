@@ -25,6 +25,9 @@ from primitives.codec import pack, unpack
 Answer = Shown | Refusal | None  # None: no answer, ever
 
 HEALTHY = NodeHealthReply(
+    version=1,
+    knows=1,
+    upgrade=None,
     height=7,
     node="mof-1",
     advancing=True,

@@ -30,12 +30,14 @@ class Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 
 
 class Hello(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """The first message on a connection, both ways: who speaks, which protocol, which ledger."""
+    """The first message on a connection, both ways: who speaks, how, of which ledger. `version` is that of
+    these messages; `knows` the highest version of the ledger's protocol that the speaker's software knows."""
 
     version: Height
     genesis_hash: Hash
     name: Name
     height: Height
+    knows: Height
 
 
 class Status(Message, array_like=True, frozen=True, forbid_unknown_fields=True):

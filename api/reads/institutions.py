@@ -5,7 +5,7 @@ from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Mill
 from api.showing import documents_of, index_of, shown
 from api.sources import View
 from ledger.codes import Code, Refused
-from ledger.documents import Institution, Policy, Rule, Stage, Vasp
+from ledger.documents import Institution, Policy, Rule, Stage, Vasp, Version, VersionStatus
 from ledger.versions import rules
 
 
@@ -81,6 +81,25 @@ class PolicyListReply(Shown, frozen=True):
     next_cursor: Cursor | None
 
 
+class VersionView(Shown, frozen=True):
+    """A version of the protocol in the chain's schedule: from which height blocks follow it, how it stands,
+    and the block that scheduled it (0: the genesis)."""
+
+    entry: Index
+    version: int
+    from_height: Height
+    status: VersionStatus
+    scheduled_height: Height
+
+
+class VersionListReply(Shown, frozen=True):
+    """A page of the schedule."""
+
+    height: Height
+    items: tuple[VersionView, ...]
+    next_cursor: Cursor | None
+
+
 class ParameterReply(Shown, frozen=True):
     """`value` is a number, a text or a list of texts."""
 
@@ -130,6 +149,16 @@ class InstitutionReads:
 
         items, next_cursor = documents_of(view.state.policies, cursor, limit, show)
         return PolicyListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def version_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> VersionListReply:
+        """The schedule of the protocol's versions: past, in force, to come, cancelled."""
+
+        def show(index: int, record: Version) -> VersionView:
+            return shown(VersionView, record, entry=index)
+
+        items, next_cursor = documents_of(view.state.versions, cursor, limit, show)
+        return VersionListReply(height=view.height, items=items, next_cursor=next_cursor)
 
     @read
     def parameter_get(view: View, name: Name) -> ParameterReply:

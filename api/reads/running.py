@@ -23,9 +23,19 @@ class PeerView(Shown, frozen=True):
     height: Height
 
 
+class UpgradeView(Shown, frozen=True):
+    """A version of the protocol that is scheduled: the first height that follows it, and the nodes that do
+    not know it, or of which this node has heard nothing."""
+
+    version: int
+    from_height: Height
+    not_ready: tuple[str, ...]
+
+
 class NodeHealthReply(Shown, frozen=True):
     """`advancing` is false when no block was committed for longer than expected; then `reason` says what is
-    known and `missing` names the validators whose votes this height lacks."""
+    known and `missing` names the validators whose votes this height lacks. `version` is that of the protocol
+    which the next block follows, `knows` the highest that the node's software knows."""
 
     height: Height
     node: str
@@ -39,6 +49,9 @@ class NodeHealthReply(Shown, frozen=True):
     peers: tuple[PeerView, ...]
     mempool_transactions: int
     mempool_bytes: int
+    version: int
+    knows: int
+    upgrade: UpgradeView | None
 
 
 class RunningReads:

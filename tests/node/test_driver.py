@@ -214,7 +214,7 @@ async def test_a_peer_that_passes_on_a_bad_signature_is_hung_up_on(
     bad = bytearray(cluster.act())
     bad[-1] ^= 1
     good = cluster.act(signer=1)
-    hello = Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0)
+    hello = Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0, 1)
     await say(link.stream, hello, Transactions((good, bytes(bad))))
     with trio.fail_after(5):
         while await link.stream.receive_some(65536):

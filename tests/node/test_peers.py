@@ -132,16 +132,16 @@ async def _stranger(
     return recorder, mesh, link.stream
 
 
-HELLO = Hello(PROTOCOL_VERSION, GENESIS, "b-1", 3)
+HELLO = Hello(PROTOCOL_VERSION, GENESIS, "b-1", 3, 1)
 
 
 @pytest.mark.parametrize(
     ("name", "first"),
     [
-        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION + 1, GENESIS, "b-1", 3)),
-        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION, b"x" * 32, "b-1", 3)),
-        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION, GENESIS, "c-1", 3)),
-        (PeerName("a", "a-1"), Hello(PROTOCOL_VERSION, GENESIS, "a-1", 3)),
+        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION + 1, GENESIS, "b-1", 3, 1)),
+        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION, b"x" * 32, "b-1", 3, 1)),
+        (PeerName("b", "b-1"), Hello(PROTOCOL_VERSION, GENESIS, "c-1", 3, 1)),
+        (PeerName("a", "a-1"), Hello(PROTOCOL_VERSION, GENESIS, "a-1", 3, 1)),
         (PeerName("unknown", "b-1"), HELLO),
         (PeerName("b", "b-1"), Status(1, 0, 0)),
     ],

@@ -32,7 +32,7 @@ from wire.messages import (
 VALUE = bytes(range(32))
 SIGNATURE = bytes(range(64))
 MESSAGES: list[Message] = [
-    Hello(1, VALUE, "mof-1", 7),
+    Hello(1, VALUE, "mof-1", 7, 1),
     Status(7, 2, 1),
     VoteMessage(1, 7, 0, None, 3, SIGNATURE),
     VoteMessage(2, 7, 0, VALUE, 3, SIGNATURE),
@@ -52,7 +52,7 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 
 def test_the_bytes_of_every_message_are_pinned() -> None:
     joined = b"".join(encode_message(message)[1] for message in MESSAGES)
-    assert sha256(joined).hexdigest() == "1c4558bf1dde685c3ea604165bae5155a1adabaf8130ff1dc83e7fd7d6b6d5be"
+    assert sha256(joined).hexdigest() == "6e9fe555190304ef386d34473356ff6f66ff99b9b68b90ad15f1a355db9fccde"
 
 
 def test_consensus_values_survive_translation() -> None:
