@@ -131,7 +131,6 @@ class Node:
             now_ms=now_ms,
             run_sync=run_sync,
         )
-
         # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
         self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments]
 
