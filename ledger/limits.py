@@ -29,6 +29,9 @@ RATE_E4_MAX = 10**12
 HOLDING_OPEN_ROWS_MAX = 8_192
 HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add more
 
+# kinds.kyc_restore
+KYC_RESTORE_ROWS_MAX = 1_024
+
 # kinds.offer_open
 OFFERS_OPEN_MAX = 256
 

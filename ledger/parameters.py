@@ -105,7 +105,9 @@ class Parameters:
     programmes_cap_cents: int = _number(200_000_000_000, 1, 2**62, "sum of all programme caps, US cents")
     fixing_max_age_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "oldest fixing that a cap is computed at")
     aml_registered_services: tuple[str, ...] = _names(
-        (rights.ACCOUNT_OPEN,), rights.SERVICES, "acts open to a VASP between goAML registration and licence"
+        (rights.ACCOUNT_OPEN, rights.ACCOUNT_UPDATE),
+        rights.SERVICES,
+        "acts open to a VASP between goAML registration and licence",
     )
     aml_accounts_cap: int = _number(10, 0, 1_000_000, "accounts a VASP may open before its licence")
 

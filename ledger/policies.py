@@ -34,6 +34,7 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "offer_withdraw": _MOF,
     "freeze": (Rule.ANY_ONE_OF, _FREEZERS),
     "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
+    "kyc_restore": _PVARA,
     "parameter_set": _NETWORK,
     "validator_update": _NETWORK,
     "upgrade_schedule": _NETWORK,

@@ -2,7 +2,10 @@
 
 A NOC permits registering, incorporating and filing. Once goAML-registered, a VASP may also do what the
 parameter aml_registered_services lists, below its caps; that list can only name acts that are services
-here, so it can never open distribution. Everything else needs a licence in a fitting category.
+here, so it can never open distribution. Everything else needs a licence in a fitting category. Before the
+licence no account of a VASP's clients can receive anything: custodial ones receive by rights that need it,
+self-custody ones are opened only under it. So whoever holds something can be bound by nothing but what
+`exit` says, and `exit` holds at every stage: a client can always leave.
 """
 
 from collections.abc import Mapping
@@ -34,6 +37,7 @@ CATEGORIES = (
 LICENCE_APPLY = "licence_apply"
 ACCOUNT_OPEN = "account_open"
 ACCOUNT_UPDATE = "account_update"
+SELF_CUSTODY_OPEN = "self_custody_open"
 HOLDING_OPEN = "holding_open"
 TRANSFER_CASH = "transfer_cash"
 TRANSFER_SECURITY = "transfer_security"
@@ -55,17 +59,18 @@ _KEEPERS = (BROKER_DEALER, CUSTODY, EXCHANGE, ASSET_MANAGEMENT)
 _TRADERS = (BROKER_DEALER, CUSTODY, EXCHANGE, ASSET_MANAGEMENT, SETTLEMENT)
 _DISTRIBUTORS = (BROKER_DEALER, EXCHANGE, ISSUANCE)
 
-# act               stages that hold it                      categories      service
+# act               stages that hold it                        categories      service
 RIGHTS: Mapping[str, Right] = MappingProxyType(
     {
-        LICENCE_APPLY:     Right((Stage.NOC,),                     CATEGORIES,    False),
-        ACCOUNT_OPEN:      Right((Stage.LICENSED,),                _KEEPERS,      True),
-        ACCOUNT_UPDATE:    Right((Stage.LICENSED, Stage.REVOKED),  _KEEPERS,      True),
-        HOLDING_OPEN:      Right((Stage.LICENSED,),                _KEEPERS,      True),
-        TRANSFER_CASH:     Right((Stage.LICENSED,),                CATEGORIES,    False),
-        TRANSFER_SECURITY: Right((Stage.LICENSED,),                _TRADERS,      False),
-        OFFER_TAKE:        Right((Stage.LICENSED,),                _DISTRIBUTORS, False),
-        EXIT:              Right((Stage.LICENSED, Stage.REVOKED),  CATEGORIES,    False),
+        LICENCE_APPLY:     Right((Stage.NOC, Stage.LICENCE_APPLIED), CATEGORIES,    False),
+        ACCOUNT_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
+        SELF_CUSTODY_OPEN: Right((Stage.LICENSED,),                  _KEEPERS,      False),
+        ACCOUNT_UPDATE:    Right((Stage.LICENSED,),                  CATEGORIES,    True),
+        HOLDING_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
+        TRANSFER_CASH:     Right((Stage.LICENSED,),                  CATEGORIES,    False),
+        TRANSFER_SECURITY: Right((Stage.LICENSED,),                  _TRADERS,      False),
+        OFFER_TAKE:        Right((Stage.LICENSED,),                  _DISTRIBUTORS, False),
+        EXIT:              Right(tuple(Stage),                       CATEGORIES,    False),
     }
 )  # fmt: skip
 SERVICES = tuple(act for act, right in RIGHTS.items() if right.service)

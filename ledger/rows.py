@@ -44,7 +44,7 @@ ACCOUNT = np.dtype(
         ("first_holding", "<u4"),  # or NONE
         ("flags", "<u4"),
         ("institution", "<u4"),  # or NONE
-        ("reserved", "<u4"),
+        ("kyc_floor", "<u4"),  # seconds of ledger time before which the VASP may not let the KYC end
     ]
 )
 HOLDING = np.dtype(
@@ -94,7 +94,7 @@ class Account(NamedTuple):
     first_holding: int
     flags: int
     institution: int
-    reserved: int = 0
+    kyc_floor: int = 0
 
 
 class Holding(NamedTuple):

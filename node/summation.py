@@ -238,6 +238,6 @@ STILL = {
     *("vasp_register", "vasp_noc", "vasp_reject", "vasp_goaml", "vasp_subsidiary", "vasp_license"),
     *("vasp_suspend", "vasp_reinstate", "vasp_revoke"),
     *("programme_create", "fixing_attest", "cash_define", "offer_open", "offer_withdraw"),
-    *("freeze", "lift", "parameter_set", "validator_update"),
+    *("freeze", "lift", "kyc_restore", "parameter_set", "validator_update"),
     *("upgrade_schedule", "upgrade_cancel"),
 }

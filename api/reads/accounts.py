@@ -30,7 +30,8 @@ class SignerReply(Shown, frozen=True):
 
 class AccountReply(Shown, frozen=True):
     """`vasp` is None for an institution's account, `owner` (a signer) None unless the client keeps his own
-    key. `kyc` is a salted commitment; `kyc_until` in seconds; `jurisdiction` is ISO 3166 numeric."""
+    key. `kyc` is a salted commitment; `kyc_until` in seconds, before `kyc_floor` not ended by the VASP;
+    `jurisdiction` is ISO 3166 numeric."""
 
     height: Height
     account: Index
@@ -39,6 +40,7 @@ class AccountReply(Shown, frozen=True):
     owner: Index | None
     kyc: Hash
     kyc_until: int
+    kyc_floor: int
     jurisdiction: int
     investor_class: int
     frozen: bool

@@ -44,6 +44,7 @@ NAMES = (
     "offer_withdraw",
     "freeze",
     "lift",
+    "kyc_restore",
     "parameter_set",
     "validator_update",
     "upgrade_schedule",

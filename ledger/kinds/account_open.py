@@ -1,8 +1,9 @@
 """Kind 3, `account_open`: a VASP opens accounts for its clients, or for the clients' money it holds together.
 
 A self-custody account names its owner's public key, which is enrolled as a signer here, once ever. Returns
-the accounts' indices, then those of the signers enrolled. Codes: stage_not_reached, cap_exceeded (before
-the licence), frozen, malformed, bad_key, key_already_enrolled, out_of_range (a KYC that has ended).
+the accounts' indices, then those of the signers enrolled. Before the licence there is a cap, and nobody is in
+self-custody. Codes: stage_not_reached, cap_exceeded, frozen, malformed, bad_key, key_already_enrolled,
+out_of_range (a KYC that has ended).
 """
 
 from typing import Annotated
@@ -42,7 +43,10 @@ def check(ctx: Context, payload: AccountOpen) -> None:
     _, vasp = ctx.vasp()
     if vasp.frozen:
         raise Refused(Code.FROZEN, "vasp", vasp.name, "the VASP is frozen")
-    rights.require(vasp, rights.ACCOUNT_OPEN, parameters.names(state, "aml_registered_services"))
+    services = parameters.names(state, "aml_registered_services")
+    rights.require(vasp, rights.ACCOUNT_OPEN, services)
+    if any(row.type == AccountType.SELF_CUSTODY for row in payload.rows):
+        rights.require(vasp, rights.SELF_CUSTODY_OPEN, services)
     if rights.is_capped(vasp):
         cap = parameters.number(state, "aml_accounts_cap")
         if vasp.accounts + len(payload.rows) > cap:

@@ -1,7 +1,7 @@
 """Kind 5, `account_update`: a VASP renews, or ends, what it knows of a client.
 
-An `until` at or before now ends the account's eligibility at once. Codes: stage_not_reached, frozen,
-not_found, not_authorised, wrong_status.
+An `until` at or before now ends the account's eligibility at once, unless PVARA has restored it until later
+(`kyc_restore`). Codes: stage_not_reached, frozen, not_found, not_authorised, wrong_status, out_of_range.
 """
 
 from ledger import parameters, rights
@@ -27,6 +27,10 @@ def check(ctx: Context, payload: AccountUpdate) -> None:
         raise Refused(Code.NOT_AUTHORISED, "account", payload.account, "is updated by its own VASP")
     if account.flags & CLOSED:
         raise Refused(Code.WRONG_STATUS, "account", payload.account, "the account is closed")
+    if payload.kyc_until < account.kyc_floor and account.kyc_floor > ctx.time_s:
+        raise Refused(
+            Code.OUT_OF_RANGE, "kyc_until", payload.kyc_until, f"PVARA restored it until {account.kyc_floor}"
+        )
 
 
 def apply(ctx: Context, payload: AccountUpdate) -> tuple[int, ...]:

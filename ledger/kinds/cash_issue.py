@@ -1,6 +1,6 @@
 """SBP issues cash against a debit of the payment system, which is named by its hash and never used again."""
 
-from ledger import terms
+from ledger import parameters, rights, terms
 from ledger.codes import Code, Refused
 from ledger.documents import FundingDebit
 from ledger.kind import Context, Kind, Lane, Signers
@@ -31,6 +31,9 @@ def check(ctx: Context, payload: CashIssue) -> None:
         raise Refused(
             Code.NOT_AUTHORISED, "holding", payload.holding, "cash is issued to client money or the treasury"
         )
+    if account.type == AccountType.CLIENT_MONEY:
+        services = parameters.names(state, "aml_registered_services")
+        rights.require(state.vasps[account.vasp], rights.TRANSFER_CASH, services)
     if payload.debit in state.debit_by_hash:
         raise Refused(Code.DEBIT_ALREADY_USED, "debit", payload.debit, "it has funded an issue of cash")
     check_unfrozen(state, holding, account, instrument, "holding")

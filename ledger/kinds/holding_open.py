@@ -1,8 +1,9 @@
 """Kind 4, `holding_open`: opens empty holdings, one for each account and instrument.
 
 Signed by the accounts' VASP, or by the owner for an own self-custody account. `rows` are 8 bytes each:
-account u4, instrument u4, little-endian. All rows open or none. Returns the holdings' indices. Codes:
-stage_not_reached, frozen, malformed, not_found, not_authorised, wrong_status, already_exists, limit_exceeded.
+account u4, instrument u4, little-endian. All rows open or none. Client money holds cash alone. Returns the
+holdings' indices. Codes: stage_not_reached, frozen, malformed, not_found, not_authorised, wrong_status,
+instrument_mismatch, already_exists, limit_exceeded.
 """
 
 from typing import Annotated
@@ -10,11 +11,11 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from ledger import parameters, rights
+from ledger import parameters, rights, terms
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
-from ledger.rows import CLOSED, NONE
+from ledger.rows import CLOSED, NONE, AccountType
 from ledger.schema import Payload
 from ledger.transfers import open_holding
 
@@ -38,13 +39,17 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
     for number, (account, instrument) in enumerate(_pairs(payload)):
         field = f"rows[{number}]"
         row = state.accounts.require(account, f"{field}.account")
-        state.instruments.require(instrument, f"{field}.instrument")
+        paper = state.instruments.require(instrument, f"{field}.instrument")
         if not (row.vasp == vasp if vasp != NONE else row.owner == ctx.signer + 1):
             raise Refused(
                 Code.NOT_AUTHORISED, f"{field}.account", account, "is opened by its own VASP or by its owner"
             )
         if row.flags & CLOSED:
             raise Refused(Code.WRONG_STATUS, f"{field}.account", account, "the account is closed")
+        if row.type == AccountType.CLIENT_MONEY and not terms.may(paper.terms, terms.Act.PAY):
+            raise Refused(
+                Code.INSTRUMENT_MISMATCH, f"{field}.instrument", instrument, "client money is cash alone"
+            )
         if account not in held:
             held[account] = {
                 int(state.holdings.field(holding, "instrument")) for holding in state.holdings_of(account)

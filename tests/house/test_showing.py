@@ -45,7 +45,6 @@ WITHHELD = {
     "Node.offences": "evidence stands in blocks, for all to see",
     "Account.first_holding": "holding_list follows it",
     "Account.institution": "an institution names its treasury",
-    "Account.reserved": "zero",
     "Holding.next_holding": "holding_list follows it",
     "Signer.flags": "none are defined",
     "Signer.enrolled_at": "not asked for yet",

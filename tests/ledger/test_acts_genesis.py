@@ -100,7 +100,7 @@ def test_parameters_are_read_as_the_genesis_set_them() -> None:
     read = parameters.read(state)
     assert read.idle_ms == 250
     assert read.propose_ms == parameters.read(plain).propose_ms == parameters.BOUNDS["propose_ms"].first
-    assert read.aml_registered_services == ("account_open",)
+    assert read.aml_registered_services == ("account_open", "account_update")
     assert parameters.parameters_hash(state) != parameters.parameters_hash(plain)
 
 

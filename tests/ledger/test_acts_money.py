@@ -361,10 +361,10 @@ def test_the_buyer_is_the_vasps_own_client_in_an_admitted_jurisdiction(net: Netw
     (other,) = net.accounts("htx", [client(8)])
     (others_bill,) = net.holdings("htx", [(other, shop.bill)])
     (abroad,) = net.accounts("binance", [client(9, jurisdiction=840)])
-    pool = net.state.holdings[shop.money].account
-    bill_abroad, bill_of_pool = net.holdings("binance", [(abroad, shop.bill), (pool, shop.bill)])
+    own, net.signers["owner"] = net.accounts("binance", [client(10, 1, "owner")])
+    bill_abroad, bill_of_owner = net.holdings("binance", [(abroad, shop.bill), (own, shop.bill)])
     net.enact("freeze", "fmu1 fmu2", target=2, index=shop.bill_b)
-    bought = (others_bill, bill_abroad, bill_of_pool, shop.bill_b, shop.bill_a)
+    bought = (others_bill, bill_abroad, bill_of_owner, shop.bill_b, shop.bill_a)
     assert shop.take(*((security, shop.money, 1) for security in bought)) == [
         Code.NOT_AUTHORISED,
         Code.INELIGIBLE,

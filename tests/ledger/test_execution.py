@@ -196,8 +196,8 @@ def test_before_the_licence_accounts_are_capped_and_distribution_is_closed() -> 
         state,
         signed(state, "account_open", BINANCE, 1, (client(),) * 10),
         signed(state, "account_open", BINANCE, 2, (client(),)),
-        signed(state, "transfer", BINANCE, 3, 0, 1, 1),
-        signed(state, "holding_open", BINANCE, 4, np.array([0, 1], "<u4").tobytes()),
+        signed(state, "transfer", HTX, 1, 1, 0, 1),
+        signed(state, "holding_open", BINANCE, 3, np.array([0, 1], "<u4").tobytes()),
     )
     codes = [r.code for r in outcome.results]
     assert codes == [Code.OK, Code.CAP_EXCEEDED, Code.STAGE_NOT_REACHED, Code.STAGE_NOT_REACHED]

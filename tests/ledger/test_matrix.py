@@ -52,6 +52,7 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "redemption_fund": ({"mof"}, {"instrument": 1, "amount": 1}),
     "offer_withdraw": ({"mof"}, {"offer": 0}),
     "freeze": ({"pvara", "sbp", "fmu"}, {"target": 5, "index": 0}),
+    "kyc_restore": ({"pvara"}, {"accounts": (1,), "kyc_until": 2**32 - 1}),
     "lift": ({"pvara", "sbp", "fmu"}, {"restriction": 0}),
     "parameter_set": (VOTERS, {"name": "idle_ms", "value": 500}),
     "validator_update": (VOTERS, {"node": 0, "power": 2}),

@@ -1,0 +1,44 @@
+"""PVARA restores the KYC of clients whose VASP let it end, so that no VASP can lock a client in.
+
+Until then the VASP may not let it end again; it may renew it. A later restoration replaces this one.
+"""
+
+from itertools import pairwise
+from typing import Annotated
+
+from msgspec import Meta
+
+from ledger.codes import Code, Refused
+from ledger.kind import Context, Kind, Lane, Signers
+from ledger.limits import KYC_RESTORE_ROWS_MAX
+from ledger.rows import CLOSED, NONE
+from ledger.schema import Index, Payload, Seconds
+
+
+class KycRestore(Payload, frozen=True):
+    """`accounts` ascend; `kyc_until` is in seconds of ledger time, after now."""
+
+    accounts: Annotated[tuple[Index, ...], Meta(min_length=1, max_length=KYC_RESTORE_ROWS_MAX)]
+    kyc_until: Seconds
+
+
+def check(ctx: Context, payload: KycRestore) -> None:
+    if payload.kyc_until <= ctx.time_s:
+        raise Refused(Code.OUT_OF_RANGE, "kyc_until", payload.kyc_until, f"must be after {ctx.time_s}")
+    for first, second in pairwise(payload.accounts):
+        if first >= second:
+            raise Refused(Code.OUT_OF_RANGE, "accounts", second, "must ascend, each once")
+    for index in payload.accounts:
+        account = ctx.state.accounts.require(index, "accounts")
+        if account.vasp == NONE or account.flags & CLOSED:
+            raise Refused(Code.WRONG_STATUS, "accounts", index, "is no client's, or closed")
+
+
+def apply(ctx: Context, payload: KycRestore) -> tuple[int, ...]:
+    for index in payload.accounts:
+        ctx.state.accounts.set_field(index, "kyc_until", payload.kyc_until)
+        ctx.state.accounts.set_field(index, "kyc_floor", payload.kyc_until)
+    return ()
+
+
+KIND = Kind(72, "kyc_restore", Lane.ACTS, Signers.OFFICERS, KycRestore, check, apply, governed=True)
