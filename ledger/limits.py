@@ -27,7 +27,7 @@ RATE_E4_MAX = 10**12
 
 # kinds.holding_open
 HOLDING_OPEN_ROWS_MAX = 8_192
-HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens; the ledger itself may add more
+HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens and that are not finished; the ledger may add more
 
 # kinds.kyc_restore
 KYC_RESTORE_ROWS_MAX = 1_024
@@ -65,6 +65,7 @@ TRANSACTION_BYTES_MAX = 256 * 1024
 SIGNERS_MAX = 16
 
 # transfers
+HOLDING_REST_MS = 7 * 86_400_000  # before a finished holding is taken over: the most of expiry_horizon_s
 BATCH_ROWS_MAX = 8_192
 
 # window

@@ -20,12 +20,12 @@ def open_pool_account(state: State) -> int:
     return _open_account(state, AccountType.POOL, rows.NONE)
 
 
-def ensure_holding(state: State, account: int, instrument: int) -> int:
+def ensure_holding(state: State, account: int, instrument: int, time_ms: int) -> int:
     """The account's holding in `instrument`, opened if there is none; its index."""
     found = state.holding_of(account, instrument)
     if found is not None:
         return found
-    return open_holding(state, account, instrument)
+    return open_holding(state, account, instrument, time_ms)
 
 
 def treasury_account(state: State) -> int:

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, InvariantError, Refused
+from ledger.documents import NONE as NO_RECORD
 from ledger.documents import Instrument, InstrumentStatus, Vasp
 from ledger.kind import Context, RowCodes
-from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX
+from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX, HOLDING_REST_MS
 from ledger.rows import (
     CLOSED,
     CUSTODIAL,
@@ -217,17 +218,41 @@ def burn(state: State, holding: int, amount: int) -> None:
     state.instruments.replace(index, replace(instrument, supply=instrument.supply - amount))
 
 
-def open_holding(state: State, account: int, instrument: int) -> int:
-    """A new empty holding at the head of the account's list; its index. One per account and instrument:
-    the caller has looked (`State.holding_of`)."""
+def open_holding(state: State, account: int, instrument: int, time_ms: int) -> int:
+    """An empty holding in the account's list; its index. One per account and instrument: the caller has
+    looked (`State.holding_of`).
+
+    The first finished holding from the head of the list is taken over, where it stands; only if there is none
+    a row is added at the head. So a list is never longer than what was held at one time.
+    """
+    for old in state.holdings_of(account):
+        if is_finished(state, old, time_ms):
+            ended = int(state.holdings.field(old, "instrument"))
+            if state.instruments[ended].treasury_holding == old:
+                released = replace(state.instruments[ended], treasury_holding=NO_RECORD)
+                state.instruments.replace(ended, released)
+            state.holdings.set_field(old, "instrument", instrument)
+            return old
     first = int(state.accounts.field(account, "first_holding"))
     index = state.holdings.append(Holding(account, instrument, 0, 0, first, 0))
     state.accounts.set_field(account, "first_holding", index)
     return index
 
 
+def is_finished(state: State, holding: int, time_ms: int) -> bool:
+    """Whether a holding is empty and free, and its instrument was redeemed so long ago that no transaction
+    that names the holding can still be under way."""
+    row = state.holdings[holding]
+    if row.balance or row.locked or row.flags:
+        return False
+    instrument = state.instruments[row.instrument]
+    return (
+        instrument.status is InstrumentStatus.REDEEMED and instrument.redeemed_ms + HOLDING_REST_MS <= time_ms
+    )
+
+
 def open_holdings(state: State, accounts: Indices, instrument: int) -> Indices:
-    """What `open_holding` would open for each of these different accounts in turn; their indices."""
+    """A new empty holding at the head of the list of each of these different accounts; their indices."""
     opened = np.zeros(len(accounts), HOLDING)
     opened["account"] = accounts
     opened["instrument"] = instrument

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ledger import terms
 from ledger.codes import Code
 from ledger.documents import Instrument, InstrumentStatus, Offer, ProposalStatus
@@ -50,6 +52,7 @@ class Summation:
         self._by_account: dict[tuple[int, int], int] = {}  # (account, instrument) to holding
         self._by_instrument: dict[int, list[int]] = {}
         self._known = 0
+        self._instruments = np.zeros(0, np.uint32)
 
     def add_block(
         self,
@@ -159,9 +162,17 @@ class Summation:
     # --- plain arithmetic ---------------------------------------------------------------------------------
 
     def _learn(self, state: State) -> None:
-        """Which holding is of which account and instrument: facts that never change."""
+        """Which holding is of which account and instrument: new ones, and those that were taken over."""
         accounts, instruments = state.holdings.column("account"), state.holdings.column("instrument")
-        for holding in range(self._known, len(state.holdings)):
+        taken_over = np.flatnonzero(instruments[: self._known] != self._instruments).tolist()
+        for holding in taken_over:
+            before = int(self._instruments[holding])
+            if self.balances.get(holding, 0):
+                raise SummationFault(f"holding {holding}: taken over with {self.balances[holding]} in it")
+            self._by_instrument[before].remove(holding)
+            self._by_account.pop((int(accounts[holding]), before), None)
+        self._instruments = instruments.copy()
+        for holding in (*taken_over, *range(self._known, len(state.holdings))):
             account, instrument = int(accounts[holding]), int(instruments[holding])
             self._by_account[account, instrument] = holding
             self._by_instrument.setdefault(instrument, []).append(holding)

@@ -108,7 +108,7 @@ def add_account(
 def add_holding(
     state: State, account: int, instrument: int, balance: int, locked: int = 0, flags: int = 0
 ) -> int:
-    index = transfers.open_holding(state, account, instrument)
+    index = transfers.open_holding(state, account, instrument, START_MS)
     if balance:
         transfers.mint(state, index, balance)
         if terms.may(state.instruments[instrument].terms, Act.FUND):

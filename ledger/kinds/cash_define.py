@@ -45,7 +45,7 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
             terms=Cash(),
         )
     )
-    return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index))
+    return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index, ctx.time_ms))
 
 
 KIND = Kind(52, "cash_define", Lane.ACTS, Signers.OFFICERS, CashDefine, check, apply, governed=True)

@@ -1,5 +1,7 @@
 """Kind 4, `holding_open`: opens empty holdings, one for each account and instrument.
 
+A finished holding of the account - empty, its instrument redeemed a week ago - is taken over for the new one.
+
 Signed by the accounts' VASP, or by the owner for an own self-custody account. `rows` are 8 bytes each:
 account u4, instrument u4, little-endian. All rows open or none. Client money holds cash alone. Returns the
 holdings' indices. Codes: stage_not_reached, frozen, malformed, not_found, not_authorised, wrong_status,
@@ -13,11 +15,12 @@ from msgspec import Meta
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, Refused
+from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
 from ledger.rows import CLOSED, NONE, AccountType
 from ledger.schema import Payload
-from ledger.transfers import open_holding
+from ledger.transfers import is_finished, open_holding
 
 ROW = np.dtype([("account", "<u4"), ("instrument", "<u4")])
 
@@ -50,9 +53,13 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
             raise Refused(
                 Code.INSTRUMENT_MISMATCH, f"{field}.instrument", instrument, "client money is cash alone"
             )
+        if paper.status is InstrumentStatus.REDEEMED:
+            raise Refused(Code.WRONG_STATUS, f"{field}.instrument", paper.code, "has been redeemed")
         if account not in held:
             held[account] = {
-                int(state.holdings.field(holding, "instrument")) for holding in state.holdings_of(account)
+                int(state.holdings.field(holding, "instrument"))
+                for holding in state.holdings_of(account)
+                if not is_finished(state, holding, ctx.time_ms)
             }
         if instrument in held[account]:
             raise Refused(
@@ -67,12 +74,14 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
                 Code.LIMIT_EXCEEDED,
                 f"{field}.account",
                 account,
-                f"at most {HOLDINGS_PER_ACCOUNT_MAX} holdings",
+                f"at most {HOLDINGS_PER_ACCOUNT_MAX} holdings that are not finished",
             )
 
 
 def apply(ctx: Context, payload: HoldingOpen) -> tuple[int, ...]:
-    return tuple(open_holding(ctx.state, account, instrument) for account, instrument in _pairs(payload))
+    return tuple(
+        open_holding(ctx.state, account, instrument, ctx.time_ms) for account, instrument in _pairs(payload)
+    )
 
 
 def _pairs(payload: HoldingOpen) -> list[tuple[int, int]]:

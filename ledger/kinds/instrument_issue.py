@@ -72,9 +72,9 @@ def apply(ctx: Context, payload: InstrumentIssue) -> tuple[int, ...]:
     index = len(state.instruments)
     treasury = treasury_account(state)
     pool = open_pool_account(state)
-    pool_cash = ensure_holding(state, pool, payload.cash)
-    treasury_cash = ensure_holding(state, treasury, payload.cash)
-    treasury_holding = ensure_holding(state, treasury, index)
+    pool_cash = ensure_holding(state, pool, payload.cash, ctx.time_ms)
+    treasury_cash = ensure_holding(state, treasury, payload.cash, ctx.time_ms)
+    treasury_holding = ensure_holding(state, treasury, index, ctx.time_ms)
     redemption = NONE
     for what, due_ms, detail in terms.falls_due(payload.terms):
         row = agenda.schedule(state, due_ms, what, index, detail)

@@ -263,7 +263,7 @@ def test_a_client_opens_at_most_256_holdings() -> None:
     state = market()
     for number in range(255):
         index = world.add_instrument(state, f"I{number}")
-        transfers.open_holding(state, 0, index)
+        transfers.open_holding(state, 0, index, START_MS)
     outcome = result(state, signed(state, "holding_open", BINANCE, 1, np.array([0, 1], "<u4").tobytes()))
     assert outcome.code == Code.LIMIT_EXCEEDED
 
@@ -441,7 +441,7 @@ def test_mint_move_and_burn_conserve() -> None:
 def test_a_holding_opened_and_filled_in_one_block_is_counted_once() -> None:
     state = market()
     mark = state.mark()
-    holding = transfers.open_holding(state, 0, 1)
+    holding = transfers.open_holding(state, 0, 1, START_MS)
     transfers.mint(state, holding, 7)
     transfers.move(state, 0, 1, 5)
     conservation.check_block(state, mark)

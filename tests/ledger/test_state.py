@@ -52,7 +52,7 @@ def perform(state: State, step: Step, fresh: list[int]) -> None:
         case "account":
             world.add_account(state, rows.NONE)
         case "holding" if len(state.accounts):
-            transfers.open_holding(state, where % len(state.accounts), 0)
+            transfers.open_holding(state, where % len(state.accounts), 0, 0)
         case "many":
             more = np.zeros(where % 40, rows.HOLDING)
             more["balance"] = value
@@ -76,6 +76,7 @@ def perform(state: State, step: Step, fresh: list[int]) -> None:
 @given(steps, steps, steps)
 def test_undo_leaves_exactly_what_was_there(first: list[Step], second: list[Step], third: list[Step]) -> None:
     state, fresh = world.new_state(), [0]
+    world.add_instrument(state, "PK0012345671")
     for step in first:
         perform(state, step, fresh)
     state.rehash()
@@ -97,6 +98,7 @@ def test_undo_leaves_exactly_what_was_there(first: list[Step], second: list[Step
 @given(st.lists(steps, min_size=1, max_size=4))
 def test_incremental_root_equals_that_of_the_state_loaded_from_its_changes(blocks: list[list[Step]]) -> None:
     state, store, fresh = world.new_state(), KeptState(), [0]
+    world.add_instrument(state, "PK0012345671")
     for block in blocks:
         for number, step in enumerate(block):
             mark = state.mark()

@@ -276,7 +276,7 @@ def test_holdings_opened_together_are_those_opened_one_by_one(count: int) -> Non
         world.add_holding(state, 3, 0, 10)
     accounts = [5, 1, 3, 0, 4][:count]
     opened = transfers.open_holdings(together, np.array(accounts, np.int64), 1).tolist()
-    assert opened == [transfers.open_holding(one_by_one, account, 1) for account in accounts]
+    assert opened == [transfers.open_holding(one_by_one, account, 1, START_MS) for account in accounts]
     for state in (together, one_by_one):
         state.rehash()
     assert together.root() == one_by_one.root()
