@@ -33,6 +33,7 @@ from devnet.network import (
 )
 from ledger.parameters import Value
 
+PROGRAM = "cli.main"
 READY_S = 60.0  # for a process to answer; far above what it takes
 STOP_S = 10.0  # after SIGTERM, before SIGKILL; a node stops within 5
 POLL_S = 0.05
@@ -124,15 +125,16 @@ class RunningNetwork:
     def rpc_urls(self) -> tuple[str, ...]:
         return tuple(node.rpc for node in self._network.nodes)
 
-    def start_node(self, name: str) -> None:
-        """Start one node's process; `wait_ready` says when it answers."""
+    def start_node(self, name: str, program: str = PROGRAM) -> None:
+        """Start one node's process; `wait_ready` says when it answers. `program` is the module of the command
+        line: another one stands for another release."""
         node = self._network.node(name)
-        self._start(self._nodes, node, "node", node.node_toml)
+        self._start(self._nodes, node, "node", node.node_toml, program)
 
     def start_gateway(self, name: str) -> None:
         """Start the gateway beside a node."""
         node = self._network.node(name)
-        self._start(self._gateways, node, "gateway", node.gateway_toml)
+        self._start(self._gateways, node, "gateway", node.gateway_toml, PROGRAM)
 
     async def stop_node(self, name: str) -> int:
         """SIGTERM and wait; the exit code."""
@@ -216,11 +218,13 @@ class RunningNetwork:
         self._nodes.clear()
         self._record(supervisor=None)
 
-    def _start(self, children: dict[str, Child], node: NodeFiles, kind: str, settings: Path) -> None:
+    def _start(
+        self, children: dict[str, Child], node: NodeFiles, kind: str, settings: Path, program: str
+    ) -> None:
         if node.name in children:
             raise DevnetError(f"{kind} {node.name} runs already")
         log = Path(node.directory) / f"{kind}.log"
-        command = [sys.executable, "-P", "-m", "cli.main", kind, "run", "--config", str(settings)]
+        command = [sys.executable, "-P", "-m", program, kind, "run", "--config", str(settings)]
         children[node.name] = Child(f"{kind} {node.name}", command, log)
         self._record(supervisor=os.getpid())
 

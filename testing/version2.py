@@ -41,9 +41,9 @@ class Institution2(Institution, frozen=True):
 
 
 class Greet(Payload, frozen=True):
-    """The institution at `institution` greets, and takes the greeting for its motto."""
+    """The institution at `host` greets, and takes the greeting for its motto."""
 
-    institution: Index
+    host: Index
     text: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -54,16 +54,16 @@ def greetings(state: State) -> DocumentTable[Greeting]:
 
 
 def check(ctx: Context, payload: Greet) -> None:
-    ctx.state.institutions.require(payload.institution, "institution")
+    ctx.state.institutions.require(payload.host, "host")
     most = parameters.number(ctx.state, LIMIT)
     if len(payload.text) > most:
         raise Refused(Code.LIMIT_EXCEEDED, "text", len(payload.text), f"at most {most} characters ({LIMIT})")
 
 
 def apply(ctx: Context, payload: Greet) -> tuple[int, ...]:
-    institution = ctx.state.institutions[payload.institution]
-    ctx.state.institutions.replace(payload.institution, structs.replace(institution, motto=payload.text))
-    return (greetings(ctx.state).append(Greeting(payload.institution, payload.text, ctx.height)),)
+    institution = ctx.state.institutions[payload.host]
+    ctx.state.institutions.replace(payload.host, structs.replace(institution, motto=payload.text))
+    return (greetings(ctx.state).append(Greeting(payload.host, payload.text, ctx.height)),)
 
 
 GREET = Kind(9_000, "greet", Lane.ACTS, Signers.OFFICERS, Greet, check, apply, governed=True, since=VERSION)

@@ -178,7 +178,7 @@ def test_the_block_of_the_height_brings_all_that_the_version_has() -> None:
     assert state.policies[state.policies.by_key["greet"]].rule is Rule.ANY_ONE_OF
     assert [number for number, _ in state.table_roots()] == [*(number for number, _ in before), 200]
     assert [type(document) for document in state.institutions] == [version2.Institution2] * 5
-    (proposal, greeting) = net.ok("greet", "sbp1 sbp2", institution=1, text="salaam")
+    (proposal, greeting) = net.ok("greet", "sbp1 sbp2", host=1, text="salaam")
     assert version2.greetings(state)[greeting].text == "salaam"
     assert state.institutions[1].motto == "salaam"  # type: ignore[attr-defined]
     assert state.institutions[0].motto == "mof serves"  # type: ignore[attr-defined]
@@ -189,7 +189,7 @@ def test_the_block_of_the_height_brings_all_that_the_version_has() -> None:
 def test_a_kind_of_version_2_stands_in_no_block_of_version_1() -> None:
     net = network()
     height = scheduled(net)
-    early = net.tx("greet", "mof1 mof2", institution=0, text="early")
+    early = net.tx("greet", "mof1 mof2", host=0, text="early")
     while net.height < height - 1:
         with pytest.raises(Refused) as refused:
             net.block(early)
@@ -213,7 +213,7 @@ def test_the_parameter_of_version_2_is_set_within_its_bounds_and_not_before() ->
     go_to(net, scheduled(net))
     net.refused(Code.OUT_OF_RANGE, "parameter_set", VOTERS, name=version2.LIMIT, value=65)
     net.ok("parameter_set", VOTERS, name=version2.LIMIT, value=5)
-    net.refused(Code.LIMIT_EXCEEDED, "greet", "mof1 mof2", institution=0, text="salaam")
+    net.refused(Code.LIMIT_EXCEEDED, "greet", "mof1 mof2", host=0, text="salaam")
     before = parameters.parameters_hash(net.state)
     net.ok("parameter_set", VOTERS, name=version2.LIMIT, value=6)
     assert parameters.parameters_hash(net.state) != before
@@ -293,7 +293,7 @@ def test_a_state_stored_around_the_height_loads_as_it_was(checkpoints: tuple[int
             drained.append(net.state.drain_changes())
             loaded = State.load(stored(drained))
             assert (loaded.version, loaded.root()) == (net.state.version, net.state.root())
-    net.ok("greet", "mof1 mof2", institution=0, text="after")
+    net.ok("greet", "mof1 mof2", host=0, text="after")
     drained.append(net.state.drain_changes())
     loaded = State.load(stored(drained))
     assert (loaded.version, loaded.root()) == (2, net.state.root())
