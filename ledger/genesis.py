@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from ledger import alphabet
 from ledger.documents import (
     NONE,
     Chain,
@@ -216,6 +217,9 @@ def _institution_problems(genesis: Genesis) -> Iterable[str]:
             yield f"{where}.name: {institution.name!r} does not match {NAME.pattern}"
         if not 1 <= len(institution.title) <= TITLE_CHARACTERS_MAX:
             yield f"{where}.title: must have 1 to {TITLE_CHARACTERS_MAX} characters"
+        odd = alphabet.fault(institution.title)
+        if odd is not None:
+            yield f"{where}.title: {odd}"
         if officers > OFFICERS_MAX:
             yield f"{where}.officers: {officers}, at most {OFFICERS_MAX}"
         if not THRESHOLD_MIN <= institution.threshold <= officers:

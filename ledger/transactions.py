@@ -11,13 +11,14 @@ a later version still take them, as long as that version has the very same kind 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
-from ledger import schema
+from ledger import alphabet, schema
 from ledger.codes import Code, Refused
 from ledger.kind import Kind
 from ledger.limits import SIGNERS_MAX, TRANSACTION_BYTES_MAX
@@ -149,12 +150,28 @@ def decode_payload(definition: Kind, values: tuple[Any, ...]) -> Any:
             Code.MALFORMED, "payload", len(values), f"{definition.name} has exactly {wanted} payload fields"
         )
     try:
-        return convert(values, definition.payload)
+        payload = convert(values, definition.payload)
     except CodecError as error:
         field, colon, rule = str(error).partition(": ")
         if not colon:
             field, rule = "payload", str(error)
         raise Refused(Code.MALFORMED, field, definition.name, rule) from error
+    if _has_texts(definition.payload):
+        _check_texts(payload)
+    return payload
+
+
+@cache
+def _has_texts(payload: type[schema.Payload]) -> bool:
+    return alphabet.has_texts(inspect.type_info(payload))
+
+
+def _check_texts(payload: schema.Payload) -> None:
+    for field in payload.__struct_fields__:
+        for text in alphabet.texts_in(getattr(payload, field)):
+            fault = alphabet.fault(text)
+            if fault is not None:
+                raise Refused(Code.MALFORMED, field, text, fault)
 
 
 def _halves(value: Any) -> tuple[bytes, bytes]:

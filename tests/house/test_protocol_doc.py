@@ -24,6 +24,7 @@ from ledger import (
     transfers,
     window,
 )
+from ledger.alphabet import RANGES
 from ledger.codes import Code
 from ledger.parameters import BOUNDS
 from ledger.policies import DEFAULT_POLICIES
@@ -195,6 +196,8 @@ def expected(name: str) -> Table:
                 [str(number), schema.__name__, channel.name.lower(), fields_of(schema)]
                 for number, schema, channel in messages.KINDS
             ]
+        case "alphabet":
+            return [[f"U+{first:04X}", f"U+{last:04X}", script.name] for first, last, script in RANGES]
         case "header":
             hints = get_type_hints(blocks.Header, include_extras=True)
             return [[field, describe(hints[field])] for field in blocks.Header.__struct_fields__]
@@ -256,6 +259,10 @@ def test_the_tables_of_state_are_those_of_the_code() -> None:
 def test_the_row_layouts_are_those_of_the_code() -> None:
     for name in ("accounts", "holdings", "signers", "agenda"):
         assert first_columns(name) == expected(name)
+
+
+def test_the_alphabet_of_texts_is_that_of_the_code() -> None:
+    assert first_columns("alphabet") == expected("alphabet")
 
 
 def test_the_header_is_that_of_the_code() -> None:

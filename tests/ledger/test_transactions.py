@@ -149,7 +149,8 @@ def _sample(shape: Any, draw: random.Random) -> Any:
         case inspect.BytesType(min_length=low, max_length=high):
             return draw.randbytes(_length(low, high, draw))
         case inspect.StrType(min_length=low, max_length=high):
-            return "".join(draw.choice("azAZ09 -\u00e9\u0627") for _ in range(_length(low, high, draw)))
+            letters = draw.choice(("azAZ09-\u00e9", "09-\u0627\u06cc"))  # one script
+            return "".join(draw.choice(letters) for _ in range(_length(low, high, draw)))
         case inspect.VarTupleType(item_type=item, min_length=low, max_length=high):
             return tuple(_sample(item, draw) for _ in range(_length(low, high, draw)))
         case inspect.EnumType(cls=members):
