@@ -5,11 +5,11 @@ REQUEST_BYTES_MAX = 8 * 1024 * 1024  # a request that submits many transactions
 RESPONSE_BYTES_MAX = 18 * 1024 * 1024  # a page of records; one raw block of the largest size
 
 # objects
-VALUE_CHARACTERS_MAX = 64  # of a wrong value that an error repeats
+QUOTED_CHARACTERS_MAX = 64  # of a wrong value that an error repeats
 
 # proofs
 PROOF_BYTES_MAX = 8 * 1024 * 1024
-CERTIFICATE_BYTES_MAX = 32 * 1024
+COMMIT_CERTIFICATE_BYTES_MAX = 32 * 1024
 CHANGES_MAX = 1024  # changes of the validator set in one proof
 
 # reads

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
-from api.limits import VALUE_CHARACTERS_MAX
+from api.limits import QUOTED_CHARACTERS_MAX
 
 M = TypeVar("M", bound=msgspec.Struct)
 Writer = Callable[[Any], Any]
@@ -36,7 +36,7 @@ class FieldFault(ValueError):
     def __init__(self, field: str, value: object, rule: str) -> None:
         text = value if isinstance(value, str) else _shown(value)
         self.field = field
-        self.value = text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 3] + "..."
+        self.value = text if len(text) <= QUOTED_CHARACTERS_MAX else text[: QUOTED_CHARACTERS_MAX - 3] + "..."
         self.rule = rule
         super().__init__(f"{field}: {self.value}: {rule}")
 

@@ -10,10 +10,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from api.limits import CERTIFICATE_BYTES_MAX, CHANGES_MAX
+from api.limits import CHANGES_MAX, COMMIT_CERTIFICATE_BYTES_MAX
+from consensus.limits import VALIDATORS_MAX
 from ledger.proofs import StateProof
 from wire.blocks import Count
-from wire.limits import HEADER_BYTES_MAX, VALIDATORS_MAX
+from wire.limits import HEADER_BYTES_MAX
 
 PROOF_VERSION = 1
 
@@ -21,7 +22,7 @@ Member = tuple[
     Annotated[bytes, Meta(min_length=32, max_length=32)], Annotated[int, Meta(ge=1, le=2**53)]
 ]  # public key, power
 HeaderBytes = Annotated[bytes, Meta(min_length=1, max_length=HEADER_BYTES_MAX)]
-CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+CertificateBytes = Annotated[bytes, Meta(min_length=1, max_length=COMMIT_CERTIFICATE_BYTES_MAX)]
 
 
 class Certified(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ class FrameError(ValueError):
     """The other side broke the framing: the connection cannot be used any further."""
 
 
-class Outcome(IntEnum):
+class BodyKind(IntEnum):
     """What a response's body is."""
 
     ANSWER = 0  # the reply that api.reads declares for the query
@@ -43,7 +43,7 @@ class Response(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     """The answer to the request of the same number."""
 
     number: Number
-    outcome: Outcome
+    kind: BodyKind
     body: bytes
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from config.genesis import load_genesis
+from config.genesis_file import load_genesis
 from devnet.network import DevnetError
 from devnet.watching import require
 from node.replica import Replica

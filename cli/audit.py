@@ -28,7 +28,7 @@ def audit(
 
     Ends with 6 and names the height if anything is wrong. It reads only the directory and the genesis.
     """
-    from config.genesis import load_genesis
+    from config.genesis_file import load_genesis
     from ledger.codes import InvariantError
     from node.audit import audit as replay
     from storage.errors import StorageError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, devnet, gateway, genesis, keys, node, proof, query, tx, upgrade
+from cli import audit, devnet, gateway, genesis_commands, keys, node, proof, query, tx, upgrade
 from cli.output import EXIT_HELP, Exit, note
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     epilog=EXIT_HELP,
 )
 app.add_typer(keys.app, name="keys")
-app.add_typer(genesis.app, name="genesis")
+app.add_typer(genesis_commands.app, name="genesis")
 app.add_typer(node.app, name="node")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(devnet.app, name="devnet")

@@ -29,7 +29,7 @@ def init(
     import os
 
     from config.errors import ConfigError
-    from config.genesis import load_genesis
+    from config.genesis_file import load_genesis
     from config.keys import load_key, read_passphrase
     from config.pki import CertificateError, client_context, peer_identity
     from config.settings import load_node_settings

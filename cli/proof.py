@@ -38,7 +38,7 @@ def verify(
     """
     from api.limits import PROOF_BYTES_MAX
     from client.verification import ProofRefused, verify_proof
-    from config.genesis import load_genesis
+    from config.genesis_file import load_genesis
 
     with reported(as_json=as_json):
         trusted = load_genesis(genesis)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config.keys import KeyFileError, checked_passphrase, load_private_pem, write_new, write_private
-from config.limits import CERTIFICATE_BYTES_MAX
+from config.limits import TLS_CERTIFICATE_BYTES_MAX
 from ledger.genesis import NAME
 
 AUTHORITY_DAYS = 3650
@@ -140,7 +140,7 @@ def load_authority(certificate: Path, key: Path, passphrase: bytes) -> Issued:
     if not isinstance(private_key, ec.EllipticCurvePrivateKey):
         raise KeyFileError(f"{key}: holds a {type(private_key).__name__}, must be a P-256 key")
     try:
-        loaded = x509.load_pem_x509_certificate(certificate.read_bytes()[:CERTIFICATE_BYTES_MAX])
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes()[:TLS_CERTIFICATE_BYTES_MAX])
     except OSError as error:
         raise CertificateError(f"{certificate}: cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -171,8 +171,8 @@ def root_to_pem(der: bytes) -> str:
 
 def root_fault(der: bytes) -> str | None:
     """Why `der` may not be an institution's root, or None if it may."""
-    if len(der) > CERTIFICATE_BYTES_MAX:
-        return f"is {len(der)} bytes, the limit is {CERTIFICATE_BYTES_MAX}"
+    if len(der) > TLS_CERTIFICATE_BYTES_MAX:
+        return f"is {len(der)} bytes, the limit is {TLS_CERTIFICATE_BYTES_MAX}"
     try:
         certificate = x509.load_der_x509_certificate(der)
         public_key = certificate.public_key()

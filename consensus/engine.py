@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from consensus import rounds
 from consensus.early import EarlyMessages
-from consensus.errors import InvariantError, MisuseError
+from consensus.errors import EngineFault, MisuseError
 from consensus.events import (
     BlockBuilt,
     BlockChecked,
@@ -106,7 +106,7 @@ class Engine:
     def step(self, input: Input) -> list[Effect]:
         """Hear `input`; returns what is to be done, in order.
 
-        Raises MisuseError if the caller broke the contract, InvariantError if we did.
+        Raises MisuseError if the caller broke the contract, EngineFault if we did.
         """
         self._effects = []
         match input:
@@ -402,7 +402,7 @@ class Engine:
     def _propose(self, value: bytes, pol_round: int) -> None:
         me = self._height_started.me
         if me is None:
-            raise InvariantError("an observer proposes")
+            raise EngineFault("an observer proposes")
         proposal = Proposal(self._state.height, self._state.round, value, pol_round, me)
         self._say("proposal", proposal)
         polka = self._keeper.polka(pol_round)
@@ -419,7 +419,7 @@ class Engine:
         """Sign `message`, once the log is durable, and with it the block that we stand by."""
         said = self._said.get(kind)
         if said is not None and said.round >= message.round:
-            raise InvariantError(f"would sign {message} after {said}")
+            raise EngineFault(f"would sign {message} after {said}")
         self._said[kind] = message
         self._sign(message)
 
@@ -444,7 +444,7 @@ class Engine:
     def _commit_effect(self) -> Commit:
         certificate = self._keeper.commit()
         if certificate is None:
-            raise InvariantError("decided without a commit certificate")
+            raise EngineFault("decided without a commit certificate")
         return Commit(certificate.height, certificate.value, certificate)
 
     # --- saying again ---------------------------------------------------------------------------------

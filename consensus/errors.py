@@ -1,7 +1,7 @@
 """The named errors of consensus: ours, our caller's, and a peer's."""
 
 
-class InvariantError(Exception):
+class EngineFault(Exception):
     """The engine found itself in a state that the algorithm excludes: stop, keep the log, report."""
 
 

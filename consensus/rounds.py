@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
-from consensus.errors import InvariantError
+from consensus.errors import EngineFault
 from consensus.events import TimeoutStep
 from consensus.messages import NO_POL, VoteType
 
@@ -230,7 +230,7 @@ def _precommits_any(state: RoundState, event: Event) -> Result:
 def _commit(state: RoundState, event: Event) -> Result:
     """L49-L54. Starting the next height is the node's part: it executes the block first."""
     if event.value is None:
-        raise InvariantError("a commit event without a value")
+        raise EngineFault("a commit event without a value")
     return replace(state, step=Step.COMMIT), (Decide(event.round, event.value),)
 
 
@@ -292,12 +292,12 @@ TABLE: dict[tuple[Step, EventKind], Transition] = {
 def _check(before: RoundState, after: RoundState) -> None:
     """What every transition keeps, said apart from the code that keeps it."""
     if (after.round, after.step) < (before.round, before.step):
-        raise InvariantError(f"went back from {before} to {after}")
+        raise EngineFault(f"went back from {before} to {after}")
     if not NO_POL <= after.locked_round <= after.valid_round <= after.round:
-        raise InvariantError(f"locked round, valid round and round out of order in {after}")
+        raise EngineFault(f"locked round, valid round and round out of order in {after}")
     if after.locked_round < before.locked_round or after.valid_round < before.valid_round:
-        raise InvariantError(f"lock or valid value went back from {before} to {after}")
+        raise EngineFault(f"lock or valid value went back from {before} to {after}")
     if (after.locked_value is None) != (after.locked_round == NO_POL):
-        raise InvariantError(f"a lock without its value in {after}")
+        raise EngineFault(f"a lock without its value in {after}")
     if (after.valid_value is None) != (after.valid_round == NO_POL):
-        raise InvariantError(f"a valid round without its value in {after}")
+        raise EngineFault(f"a valid round without its value in {after}")

@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from config.genesis import genesis_to_toml, load_genesis
+from config.genesis_file import genesis_to_toml, load_genesis
 from config.keys import new_key, read_passphrase, write_private
 from config.limits import SOCKET_PATH_BYTES_MAX
 from config.pki import Identity, Issued, create_authority, issue_node, save_certificate
 from config.settings import GatewaySettings, LogSettings, NodeSettings, PeerSettings, settings_to_toml
-from devnet.limits import VALIDATORS_MAX
+from devnet.limits import DEVNET_VALIDATORS_MAX
 from ledger.genesis import (
     DEVELOPMENT,
     VALIDATOR,
@@ -125,8 +125,8 @@ def create_network(
 
     Validators go round mof, sbp, pvara and secp, whose first nodes bear their names; fmu has officers only.
     """
-    if not 1 <= validators <= VALIDATORS_MAX:
-        raise DevnetError(f"validators: {validators} is not from 1 to {VALIDATORS_MAX}")
+    if not 1 <= validators <= DEVNET_VALIDATORS_MAX:
+        raise DevnetError(f"validators: {validators} is not from 1 to {DEVNET_VALIDATORS_MAX}")
     directory = directory.absolute()
     if directory.exists() and any(directory.iterdir()):
         raise DevnetError(f"{directory}: is not empty")

@@ -6,7 +6,7 @@ ID_CHARACTERS_MAX = 256
 
 # server
 BODY_S_MAX = 30.0  # to send a request's body
-HEADER_BYTES_MAX = 16 * 1024
+HTTP_HEADER_BYTES_MAX = 16 * 1024
 
 # upstream
 ANSWER_S_MAX = 30.0  # for anything but a wait, which names its own time

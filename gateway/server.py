@@ -25,7 +25,7 @@ from config.logs import configure_logging
 from config.settings import GatewaySettings, split_address
 from gateway.description import create_app
 from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, failure_body
-from gateway.limits import BODY_S_MAX, HEADER_BYTES_MAX
+from gateway.limits import BODY_S_MAX, HTTP_HEADER_BYTES_MAX
 from gateway.metrics import Metrics
 from gateway.upstream import NodeLink
 
@@ -145,11 +145,11 @@ async def serve_gateway(
     config.errorlog = logging.getLogger("anycorn.error")
     config.keep_alive_timeout = KEEP_ALIVE_S
     config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
-    config.h11_max_incomplete_size = HEADER_BYTES_MAX
+    config.h11_max_incomplete_size = HTTP_HEADER_BYTES_MAX
     config.graceful_timeout = SHUTDOWN_S
     config.shutdown_timeout = SHUTDOWN_S
     config.include_server_header = False
-    config.websocket_max_message_size = HEADER_BYTES_MAX
+    config.websocket_max_message_size = HTTP_HEADER_BYTES_MAX
     async with trio.open_nursery() as nursery:
 
         async def serve(task_status: trio.TaskStatus[list[str]]) -> None:

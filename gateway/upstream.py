@@ -16,9 +16,9 @@ from api.fields import Shown
 from api.limits import RESPONSE_BYTES_MAX
 from api.reads import READS
 from api.requests import (
+    BodyKind,
     FrameError,
     FrameReader,
-    Outcome,
     Refusal,
     Request,
     Response,
@@ -165,14 +165,14 @@ class NodeLink:
 
 def _reply(read: Read[Any, Any], response: Response) -> Shown:
     try:
-        if response.outcome is Outcome.ANSWER:
+        if response.kind is BodyKind.ANSWER:
             reply: Shown = unpack(response.body, read.reply, RESPONSE_BYTES_MAX)
             return reply
         refusal = unpack(response.body, Refusal, RESPONSE_BYTES_MAX)
     except CodecError as error:
         _log.error("node's answer is not of its schema", query=read.name, error=str(error))
         raise RpcError(INTERNAL_ERROR, "Internal error", "internal_error") from error
-    if response.outcome is Outcome.BUSY:
+    if response.kind is BodyKind.BUSY:
         raise RpcError(NODE_BUSY, "Node busy", refusal.name, refusal.field, refusal.value, refusal.rule)
     code = refusal.code or INTERNAL_ERROR
     raise RpcError(code, refusal.name, refusal.name, refusal.field, refusal.value, refusal.rule)

@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.terms import Terms
 
-NONE = -1  # in documents; the columnar tables have their own (rows.NONE)
+NONE = -1  # in documents; columnar rows, whose integers have no sign, have rows.NO_ROW
 
 
 class Rule(IntEnum):
@@ -288,7 +288,7 @@ class Restriction(Document, frozen=True):
     ended_ms: int
 
 
-class Chain(Document, frozen=True):
+class ChainRecord(Document, frozen=True):
     """The one record of the chain itself: what it is, its clock, and whether the market stands still."""
 
     name: str

@@ -16,7 +16,7 @@ from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
 from ledger.state import State
 from ledger.transactions import Transaction
-from ledger.validators import Validator, validator_set
+from ledger.validators import VotingNode, validator_set
 from primitives.codec import pack
 from primitives.merkle import list_root
 
@@ -58,7 +58,7 @@ class BlockOutcome:
     if it stays as it was."""
 
     results: tuple[Result, ...]
-    validator_updates: tuple[Validator, ...] | None
+    validator_updates: tuple[VotingNode, ...] | None
 
 
 def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ledger import alphabet
 from ledger.documents import (
     NONE,
-    Chain,
+    ChainRecord,
     Document,
     Institution,
     Node,
@@ -148,7 +148,7 @@ def create_state(genesis: Genesis) -> State:
     treasury = open_institution_account(state, issuer)
     state.institutions.replace(issuer, replace(state.institutions[issuer], treasury=treasury))
     state.chain.append(
-        Chain(
+        ChainRecord(
             name=genesis.chain,
             development=genesis.chain_class == DEVELOPMENT,
             genesis_ms=genesis.time_ms,

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, Refused
-from ledger.documents import NONE as NO_PROPOSAL
-from ledger.documents import Vasp
+from ledger.documents import NONE, Vasp
 from ledger.release import FIRST
-from ledger.rows import NONE, Role, Signer
+from ledger.rows import NO_ROW, Role, Signer
 from ledger.schema import Payload
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Context:
         self.header_time_ms = header_time_ms
         self.signers: tuple[Signer, ...] = tuple(state.signers[index] for index in tx.signers)
         self.row_codes: bytes = b""
-        self.proposal = NO_PROPOSAL
+        self.proposal = NONE
 
     @property
     def time_s(self) -> int:
@@ -140,9 +139,9 @@ class Context:
         return signer.owner, self.state.vasps[signer.owner]
 
     def signing_vasp(self) -> int:
-        """The index of the VASP whose settlement key signed, or rows.NONE."""
+        """The index of the VASP whose settlement key signed, or rows.NO_ROW."""
         signer = self.signers[0]
-        return signer.owner if signer.role == Role.SETTLEMENT else NONE
+        return signer.owner if signer.role == Role.SETTLEMENT else NO_ROW
 
     def officers(self) -> tuple[tuple[int, int], ...]:
         """(signer, institution) of every signer. Raises Refused(not_authorised) if one is no officer."""

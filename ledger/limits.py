@@ -51,7 +51,7 @@ MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open
 
 # schema
 AMOUNT_MAX = 2**63 - 1  # of any balance, supply or amount, in the instrument's minor unit
-INDEX_MAX = 2**32 - 2  # 2**32 - 1 stands for no record (rows.NONE)
+INDEX_MAX = 2**32 - 2  # 2**32 - 1 stands for no record (rows.NO_ROW)
 
 # settlement
 TAKE_ROWS_MAX = 8_192

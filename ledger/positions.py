@@ -17,7 +17,7 @@ def open_institution_account(state: State, institution: int) -> int:
 
 def open_pool_account(state: State) -> int:
     """A redemption pool, moved only by the ledger; its index."""
-    return _open_account(state, AccountType.POOL, rows.NONE)
+    return _open_account(state, AccountType.POOL, rows.NO_ROW)
 
 
 def ensure_holding(state: State, account: int, instrument: int, time_ms: int) -> int:
@@ -55,14 +55,14 @@ def unlock(state: State, holding: int, amount: int) -> None:
 def _open_account(state: State, account_type: AccountType, institution: int) -> int:
     return state.accounts.append(
         Account(
-            vasp=rows.NONE,
+            vasp=rows.NO_ROW,
             owner=rows.CUSTODIAL,
             kyc=_NO_KYC,
             kyc_until=rows.FOREVER,
             jurisdiction=0,
             investor_class=0,
             type=account_type,
-            first_holding=rows.NONE,
+            first_holding=rows.NO_ROW,
             flags=0,
             institution=institution,
         )

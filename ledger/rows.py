@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-NONE = 0xFFFFFFFF  # an index that names no record: no VASP, the end of a list
+NO_ROW = 0xFFFFFFFF  # an index that names no record: no VASP, the end of a list
 FOREVER = 0xFFFFFFFF  # a time in seconds that never comes
 CUSTODIAL = 0  # Account.owner when its VASP's settlement key signs
 
@@ -34,16 +34,16 @@ class Role(IntEnum):
 
 ACCOUNT = np.dtype(
     [
-        ("vasp", "<u4"),  # or NONE
+        ("vasp", "<u4"),  # or NO_ROW
         ("owner", "<u4"),  # the signer's index + 1, or CUSTODIAL
         ("kyc", "V32"),  # salted commitment; never personal data
         ("kyc_until", "<u4"),  # seconds of ledger time
         ("jurisdiction", "<u2"),  # ISO 3166-1 numeric
         ("investor_class", "u1"),
         ("type", "u1"),
-        ("first_holding", "<u4"),  # or NONE
+        ("first_holding", "<u4"),  # or NO_ROW
         ("flags", "<u4"),
-        ("institution", "<u4"),  # or NONE
+        ("institution", "<u4"),  # or NO_ROW
         ("kyc_floor", "<u4"),  # seconds of ledger time before which the VASP may not let the KYC end
     ]
 )
@@ -53,7 +53,7 @@ HOLDING = np.dtype(
         ("instrument", "<u4"),
         ("balance", "<u8"),
         ("locked", "<u8"),
-        ("next_holding", "<u4"),  # of the same account, or NONE
+        ("next_holding", "<u4"),  # of the same account, or NO_ROW
         ("flags", "<u4"),
     ]
 )

@@ -154,7 +154,7 @@ class State:
     instruments = documents_of(9, documents.Instrument, "code", groups=_programme_if_live)
     offers = documents_of(10, documents.Offer, groups=_instrument_if_open)
     debits = documents_of(11, documents.FundingDebit, "hash")
-    chain = documents_of(12, documents.Chain)
+    chain = documents_of(12, documents.ChainRecord)
     accounts = rows_of(13, rows.ACCOUNT, rows.Account._make)
     holdings = rows_of(14, rows.HOLDING, rows.Holding._make)
     signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
@@ -254,7 +254,7 @@ class State:
         )
 
     @property
-    def chain_record(self) -> documents.Chain:
+    def chain_record(self) -> documents.ChainRecord:
         """The one record of the chain."""
         if len(self.chain) != 1:
             raise InvariantError(f"chain: {len(self.chain)} records, must be one")
@@ -280,7 +280,7 @@ class State:
     def holdings_of(self, account: int) -> Iterator[int]:
         """The indices of an account's holdings, the latest first."""
         holding = int(self.accounts.field(account, "first_holding"))
-        while holding != rows.NONE:
+        while holding != rows.NO_ROW:
             yield holding
             holding = int(self.holdings.field(holding, "next_holding"))
 

@@ -22,7 +22,7 @@ from ledger.rows import (
     CUSTODIAL,
     FROZEN,
     HOLDING,
-    NONE,
+    NO_ROW,
     TRANSFER_ROW,
     Account,
     AccountType,
@@ -40,7 +40,7 @@ Columns = npt.NDArray[Any]
 
 
 class Mover(NamedTuple):
-    """Whose key moves a holding: the signer's index, and the VASP it settles for or rows.NONE."""
+    """Whose key moves a holding: the signer's index, and the VASP it settles for or rows.NO_ROW."""
 
     signer: int
     vasp: int
@@ -90,7 +90,7 @@ def check_transfer(state: State, mover: Mover, time_ms: int, source: int, target
 def check_custody(mover: Mover, account: Account, field: str, value: int) -> None:
     """Refuse unless `mover` may move what `account` holds."""
     if account.type in _KEPT_BY_VASP:
-        allowed = mover.vasp != NONE and account.vasp == mover.vasp
+        allowed = mover.vasp != NO_ROW and account.vasp == mover.vasp
         rule = "a custodial account moves only by its own VASP's settlement key"
     elif account.type == AccountType.SELF_CUSTODY:
         allowed = account.owner != CUSTODIAL and account.owner == mover.signer + 1
@@ -127,7 +127,7 @@ def check_unfrozen(
         raise Refused(Code.FROZEN, field, "holding", "the holding is frozen")
     if account.flags & FROZEN:
         raise Refused(Code.FROZEN, field, "account", "the account is frozen")
-    if account.vasp != NONE and state.vasps[account.vasp].frozen:
+    if account.vasp != NO_ROW and state.vasps[account.vasp].frozen:
         raise Refused(Code.FROZEN, field, "vasp", "the account's VASP is frozen")
 
 
@@ -335,7 +335,7 @@ def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> R
     sender_types, receiver_types = accounts.column("type")[senders], accounts.column("type")[receivers]
     sender_vasps, receiver_vasps = accounts.column("vasp")[senders], accounts.column("vasp")[receivers]
     sender_kept, receiver_kept = _kept_by_vasp(sender_types), _kept_by_vasp(receiver_types)
-    if mover.vasp == NONE:
+    if mover.vasp == NO_ROW:
         self_custody = sender_types == AccountType.SELF_CUSTODY
         refuse(~(self_custody & (accounts.column("owner")[senders] == mover.signer + 1)), Code.NOT_AUTHORISED)
     else:
@@ -357,14 +357,14 @@ def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> R
     account_flags = accounts.column("flags")[senders] | accounts.column("flags")[receivers]
     refuse(((holding_flags | account_flags) & FROZEN) != 0, Code.FROZEN)
     vasps = np.unique(np.concatenate((sender_vasps, receiver_vasps))).tolist()
-    frozen_vasps = [index for index in vasps if index != NONE and state.vasps[index].frozen]
+    frozen_vasps = [index for index in vasps if index != NO_ROW and state.vasps[index].frozen]
     if frozen_vasps:
         flagged = np.array(frozen_vasps, np.uint32)
         refuse(np.isin(sender_vasps, flagged) | np.isin(receiver_vasps, flagged), Code.FROZEN)
     refuse((account_flags & CLOSED) != 0, Code.WRONG_STATUS)
 
     services = parameters.names(state, "aml_registered_services")
-    keepers = [index for index in vasps if index != NONE]
+    keepers = [index for index in vasps if index != NO_ROW]
     lacking = {
         act: np.array([i for i in keepers if not _has_right(state.vasps[i], act, services)], np.uint32)
         for act in (*sorted({terms.right(instrument.terms) for instrument in facts.values()}), rights.EXIT)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ledger.state import State
 
 
-class Validator(NamedTuple):
+class VotingNode(NamedTuple):
     """A node that votes: its index in the registry, its key, its power."""
 
     node: int
@@ -13,10 +13,10 @@ class Validator(NamedTuple):
     power: int
 
 
-def validator_set(state: State) -> tuple[Validator, ...]:
+def validator_set(state: State) -> tuple[VotingNode, ...]:
     """Every node with power, in the order of the registry."""
     return tuple(
-        Validator(index, node.public_key, node.power)
+        VotingNode(index, node.public_key, node.power)
         for index, node in enumerate(state.nodes)
         if node.power > 0
     )

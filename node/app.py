@@ -21,7 +21,7 @@ import structlog
 import trio
 
 from config.errors import ConfigError
-from config.genesis import load_genesis
+from config.genesis_file import load_genesis
 from config.keys import KeyFileError, load_key, read_passphrase
 from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context

@@ -7,7 +7,7 @@ from node.limits import STALLED_MS_MIN
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HealthFacts:
     """What the verdict is made of. `missing` are the validators that the current step waits for."""
 
     height: int
@@ -27,7 +27,7 @@ class Verdict:
     reason: str
 
 
-def verdict(facts: Facts) -> Verdict:
+def verdict(facts: HealthFacts) -> Verdict:
     """Advancing, or what is known about why not."""
     limit_ms = max(STALLED_MS_MIN, 3 * facts.idle_ms)
     if facts.last_block_age_ms <= limit_ms:

@@ -20,7 +20,7 @@ LOCAL_WAITERS_MAX = 256  # tx_wait of one connection
 SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
 
 # mempool
-TRANSACTIONS_MAX = 100_000
+MEMPOOL_TRANSACTIONS_MAX = 100_000
 MEMPOOL_BYTES_MAX = 64 * 1024 * 1024
 PER_SIGNER_MAX = 64  # as many as the replay window holds
 VERIFIED_MAX = 200_000
@@ -45,7 +45,7 @@ CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and 
 INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
 
 # sync
-WINDOW = 128  # heights asked for ahead of ours
+SYNC_WINDOW = 128  # heights asked for ahead of ours
 WINDOW_BYTES_MAX = 64 * 1024 * 1024  # downloaded and not yet applied
 DISTRUST_MS_MAX = 640_000
 REPLY_BYTES_MAX = 2 * 1024 * 1024  # of a response; it always holds one block

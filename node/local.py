@@ -19,9 +19,9 @@ from api.fields import Shown
 from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.requests import (
+    BodyKind,
     FrameError,
     FrameReader,
-    Outcome,
     Refusal,
     Request,
     Response,
@@ -155,7 +155,7 @@ class _Connection:
                 else:
                     rule = f"{LOCAL_WAITERS_MAX} callers of this gateway wait already: try again"
                     refusal = Refusal(0, "node_busy", request.query, str(self._waiters), rule)
-                    await self._respond(Response(request.number, Outcome.BUSY, pack(refusal)))
+                    await self._respond(Response(request.number, BodyKind.BUSY, pack(refusal)))
 
     async def _write(self, scope: trio.CancelScope) -> None:
         try:
@@ -182,7 +182,7 @@ class _Connection:
             frame = response_frame(response)
         except FrameError as error:
             refusal = Refusal(int(Code.LIMIT_EXCEEDED), "limit_exceeded", "reply", "", str(error))
-            frame = response_frame(Response(response.number, Outcome.REFUSED, pack(refusal)))
+            frame = response_frame(Response(response.number, BodyKind.REFUSED, pack(refusal)))
         await self._send.send(frame)
 
 
@@ -197,13 +197,13 @@ async def answer(services: Services, request: Request) -> Response:
         except CodecError as error:
             raise Refused(Code.MALFORMED, request.query, "", str(error)) from error
         reply = await _reply(services, read, question)
-        return Response(request.number, Outcome.ANSWER, pack(reply))
+        return Response(request.number, BodyKind.ANSWER, pack(reply))
     except Refused as refused:
         refusal = Refusal(int(refused.code), refused.code.word, refused.field, refused.value, refused.rule)
     except StorageError as error:
         _log.error("query failed", query=request.query, error=str(error))
         refusal = Refusal(0, "storage_failed", "query", request.query, "the node cannot read its storage")
-    return Response(request.number, Outcome.REFUSED, pack(refusal))
+    return Response(request.number, BodyKind.REFUSED, pack(refusal))
 
 
 _reading = trio.CapacityLimiter(2)

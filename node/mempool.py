@@ -14,7 +14,7 @@ from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
 from ledger.transactions import Transaction, decode_transaction
-from node.limits import MEMPOOL_BYTES_MAX, PER_SIGNER_MAX, TRANSACTIONS_MAX, VERIFIED_MAX
+from node.limits import MEMPOOL_BYTES_MAX, MEMPOOL_TRANSACTIONS_MAX, PER_SIGNER_MAX, VERIFIED_MAX
 from node.ports import Committed
 
 ACTS_RESERVE = 1024  # acts that find room in a pool full of transfers
@@ -58,7 +58,7 @@ class Mempool:
         check: Callable[[Transaction, bool], None],
         is_committed: Callable[[bytes], bool],
         still_open: Callable[[int, int], bool],
-        count_max: int = TRANSACTIONS_MAX,
+        count_max: int = MEMPOOL_TRANSACTIONS_MAX,
         bytes_max: int = MEMPOOL_BYTES_MAX,
     ) -> None:
         self._check = check

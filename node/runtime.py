@@ -19,7 +19,7 @@ from ledger.release import newest
 from ledger.transactions import Transaction
 from node.chain import Chain
 from node.driver import Driver, Heard, RunSync
-from node.health import Facts, verdict
+from node.health import HealthFacts, verdict
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool
 from node.peers import Peer, PeerName, Peers, Transport
@@ -34,7 +34,7 @@ from node.waiting import Commitments
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
 from storage.wal import WriteAheadLog
-from wire.limits import TRANSACTIONS_BYTES_MAX, TRANSACTIONS_MAX
+from wire.limits import MESSAGE_TRANSACTIONS_BYTES_MAX, MESSAGE_TRANSACTIONS_MAX
 from wire.messages import (
     CertificateMessage,
     Message,
@@ -273,7 +273,7 @@ class Node:
         names = [node.name for node in published.nodes if node.power > 0]
         missing = engine.missing_voters if self.driver.started else ()
         syncing = self.sync.is_behind(now)
-        facts = Facts(
+        facts = HealthFacts(
             height=published.height,
             round=engine.round,
             step=engine.step_name,
@@ -419,7 +419,9 @@ def _batches(transactions: Sequence[bytes]) -> Iterable[Transactions]:
     batch: list[bytes] = []
     size = 0
     for raw in transactions:
-        if batch and (size + len(raw) > TRANSACTIONS_BYTES_MAX or len(batch) == TRANSACTIONS_MAX):
+        if batch and (
+            size + len(raw) > MESSAGE_TRANSACTIONS_BYTES_MAX or len(batch) == MESSAGE_TRANSACTIONS_MAX
+        ):
             yield Transactions(tuple(batch))
             batch, size = [], 0
         batch.append(raw)

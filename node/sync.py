@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.quorum import has_honest
-from node.limits import DISTRUST_MS_MAX, WINDOW, WINDOW_BYTES_MAX
+from node.limits import DISTRUST_MS_MAX, SYNC_WINDOW, WINDOW_BYTES_MAX
 from node.ports import Committed
 from wire.messages import SyncRequest, SyncResponse
 
@@ -119,7 +119,7 @@ class Sync:
         requests = []
         free = [peer for peer in self._believed(now_ms) if peer not in self._outstanding]
         for peer in sorted(free, key=lambda peer: -self._claims[peer]):
-            wanted = self._next_range(min(self._claims[peer], self.height + WINDOW))
+            wanted = self._next_range(min(self._claims[peer], self.height + SYNC_WINDOW))
             if wanted is None:
                 continue
             request = SyncRequest(*wanted)

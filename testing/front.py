@@ -17,7 +17,7 @@ from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.reads.institutions import ParameterReply
 from api.reads.running import NodeHealthReply
-from api.requests import FrameReader, Outcome, Refusal, Response, decode_request, response_frame
+from api.requests import BodyKind, FrameReader, Refusal, Response, decode_request, response_frame
 from config.settings import GatewayLimits, GatewaySettings
 from gateway.server import serve_gateway
 from primitives.codec import pack, unpack
@@ -82,8 +82,8 @@ class ScriptedNode:
                     reply = self.answer(question)
                     if reply is None:
                         continue
-                    outcome = Outcome.REFUSED if isinstance(reply, Refusal) else Outcome.ANSWER
-                    await stream.send_all(response_frame(Response(request.number, outcome, pack(reply))))
+                    kind = BodyKind.REFUSED if isinstance(reply, Refusal) else BodyKind.ANSWER
+                    await stream.send_all(response_frame(Response(request.number, kind, pack(reply))))
 
 
 class Front:

@@ -31,7 +31,7 @@ def key(name: str) -> Ed25519PrivateKey:
 def new_state() -> State:
     """A state with the chain's record and the default parameters, nothing else."""
     state = State.empty()
-    state.chain.append(documents.Chain("test", True, START_MS, 0, 0, False))
+    state.chain.append(documents.ChainRecord("test", True, START_MS, 0, 0, False))
     for name, bounds in parameters.bounds_at(state.version).items():
         state.parameters.append(documents.Parameter(name, bounds.first))
     state.versions.append(documents.Version(1, 1, documents.VersionStatus.IN_FORCE, 0))
@@ -98,9 +98,9 @@ def add_account(
             jurisdiction,
             investor_class,
             type,
-            rows.NONE,
+            rows.NO_ROW,
             flags,
-            rows.NONE,
+            rows.NO_ROW,
         )
     )
 

@@ -8,7 +8,6 @@ HEADER_BYTES_MAX = 1024  # of an encoded block that are neither transactions nor
 FRAME_BYTES_MAX = 64 * 1024
 
 # messages
-VALIDATORS_MAX = 256
-TRANSACTIONS_MAX = 8192  # in one message
-TRANSACTIONS_BYTES_MAX = 512 * 1024  # of a batch before it is sent; one larger transaction goes alone
+MESSAGE_TRANSACTIONS_MAX = 8192  # in one message
+MESSAGE_TRANSACTIONS_BYTES_MAX = 512 * 1024  # of a batch before it is sent; one larger transaction goes alone
 SYNC_BLOCKS_MAX = 64  # in one request

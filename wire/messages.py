@@ -10,10 +10,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from consensus.limits import VALIDATORS_MAX
 from consensus.messages import Certificate, Proposal, Vote, VoteType
 from primitives.codec import CodecError, builtins, convert, decode, encode
 from wire.frames import LIMITS, Channel, PeerError
-from wire.limits import SYNC_BLOCKS_MAX, TRANSACTIONS_MAX, VALIDATORS_MAX
+from wire.limits import MESSAGE_TRANSACTIONS_MAX, SYNC_BLOCKS_MAX
 
 PROTOCOL_VERSION = 1
 
@@ -86,7 +87,7 @@ class CertificateMessage(Message, array_like=True, frozen=True, forbid_unknown_f
 class Transactions(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Transactions that a client gave to the speaker, as raw bytes."""
 
-    transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=TRANSACTIONS_MAX)]
+    transactions: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=MESSAGE_TRANSACTIONS_MAX)]
 
 
 class SyncRequest(Message, array_like=True, frozen=True, forbid_unknown_fields=True):

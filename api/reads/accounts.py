@@ -8,7 +8,7 @@ from api.fields import PAGE_DEFAULT, Cursor, Decimal, Hash, Height, Index, Key, 
 from api.showing import page_of, shown
 from api.sources import View
 from ledger.codes import Code, Refused
-from ledger.rows import CLOSED, FROZEN, NONE, AccountType, Role
+from ledger.rows import CLOSED, FROZEN, NO_ROW, AccountType, Role
 from ledger.state import State
 
 _ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client"}
@@ -109,7 +109,7 @@ class AccountReads:
             height=view.height,
             account=account,
             type=AccountType(row.type).name.lower(),
-            vasp=None if row.vasp == NONE else row.vasp,
+            vasp=None if row.vasp == NO_ROW else row.vasp,
             owner=row.owner - 1 if row.owner else None,
             frozen=bool(row.flags & FROZEN),
             closed=bool(row.flags & CLOSED),
@@ -153,7 +153,7 @@ def _of_account(state: State, account: int, instrument: int | None, cursor: int)
     """Along the account's own list, which is as long as the number of its instruments; by index."""
     found = []
     index = state.accounts.require(account, "account").first_holding
-    while index != NONE:
+    while index != NO_ROW:
         row = state.holdings[index]
         if index >= cursor and instrument in (None, row.instrument):
             found.append(index)

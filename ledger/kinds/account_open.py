@@ -16,7 +16,7 @@ from ledger import parameters, rights
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import ACCOUNT_OPEN_ROWS_MAX
-from ledger.rows import CUSTODIAL, NONE, Account, AccountType, Role, Signer
+from ledger.rows import CUSTODIAL, NO_ROW, Account, AccountType, Role, Signer
 from ledger.schema import U8, Hash32, Jurisdiction, Payload, PublicKeyOrNone, Seconds
 from primitives.signatures import enrolment_fault
 
@@ -114,9 +114,9 @@ def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:
                     row.jurisdiction,
                     row.investor_class,
                     row.type,
-                    NONE,
+                    NO_ROW,
                     0,
-                    NONE,
+                    NO_ROW,
                 )
             )
         )

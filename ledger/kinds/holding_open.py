@@ -18,7 +18,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
-from ledger.rows import CLOSED, NONE, AccountType
+from ledger.rows import CLOSED, NO_ROW, AccountType
 from ledger.schema import Payload
 from ledger.transfers import is_finished, open_holding
 
@@ -33,7 +33,7 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
     state, vasp = ctx.state, ctx.signing_vasp()
     if len(payload.rows) % ROW.itemsize:
         raise Refused(Code.MALFORMED, "rows", len(payload.rows), f"must be rows of {ROW.itemsize} bytes")
-    if vasp != NONE:
+    if vasp != NO_ROW:
         record = state.vasps[vasp]
         if record.frozen:
             raise Refused(Code.FROZEN, "vasp", record.name, "the VASP is frozen")
@@ -43,7 +43,7 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
         field = f"rows[{number}]"
         row = state.accounts.require(account, f"{field}.account")
         paper = state.instruments.require(instrument, f"{field}.instrument")
-        if not (row.vasp == vasp if vasp != NONE else row.owner == ctx.signer + 1):
+        if not (row.vasp == vasp if vasp != NO_ROW else row.owner == ctx.signer + 1):
             raise Refused(
                 Code.NOT_AUTHORISED, f"{field}.account", account, "is opened by its own VASP or by its owner"
             )

@@ -11,7 +11,7 @@ from msgspec import Meta
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import KYC_RESTORE_ROWS_MAX
-from ledger.rows import CLOSED, NONE
+from ledger.rows import CLOSED, NO_ROW
 from ledger.schema import Index, Payload, Seconds
 
 
@@ -30,7 +30,7 @@ def check(ctx: Context, payload: KycRestore) -> None:
             raise Refused(Code.OUT_OF_RANGE, "accounts", second, "must ascend, each once")
     for index in payload.accounts:
         account = ctx.state.accounts.require(index, "accounts")
-        if account.vasp == NONE or account.flags & CLOSED:
+        if account.vasp == NO_ROW or account.flags & CLOSED:
             raise Refused(Code.WRONG_STATUS, "accounts", index, "is no client's, or closed")
 
 

@@ -16,9 +16,9 @@ from api.objects import FieldFault, from_object, from_params, schema, to_object
 from api.reads import READS, Reads
 from api.reads.accounts import HoldingReply
 from api.requests import (
+    BodyKind,
     FrameError,
     FrameReader,
-    Outcome,
     Request,
     Response,
     decode_request,
@@ -151,7 +151,7 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
 def test_frames_come_back_whole_however_the_stream_is_cut(size: int) -> None:
     requests = [Request(number, "tx_get", b"x" * number) for number in range(40)]
-    responses = [Response(number, Outcome.REFUSED, b"y" * number) for number in range(40)]
+    responses = [Response(number, BodyKind.REFUSED, b"y" * number) for number in range(40)]
     inbound, outbound = FrameReader(1000), FrameReader(1000)
 
     heard = [

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.output import Exit
 from client import wallet as wallets
-from config.genesis import genesis_to_toml
+from config.genesis_file import genesis_to_toml
 from config.keys import save_key
 from config.pki import create_authority
 from ledger.genesis import Genesis

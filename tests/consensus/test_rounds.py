@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.errors import InvariantError
+from consensus.errors import EngineFault
 from consensus.events import TimeoutStep
 from consensus.messages import VoteType
 from consensus.rounds import (
@@ -203,5 +203,5 @@ def test_every_row_of_the_table_names_its_lines() -> None:
 
 
 def test_a_commit_event_without_value_is_an_invariant_broken() -> None:
-    with pytest.raises(InvariantError):
+    with pytest.raises(EngineFault):
         apply(_at(Step.PREVOTE), Event(EventKind.COMMIT, 3))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.genesis import load_genesis
+from config.genesis_file import load_genesis
 from config.keys import load_key, load_public_key
 from config.pki import CertificateError, client_context, peer_identity, server_context
 from config.resilience import resilience

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from client.errors import CallRefused
 from client.rpc import AsyncClient
-from config.genesis import genesis_to_toml, load_genesis
+from config.genesis_file import genesis_to_toml, load_genesis
 from config.pki import Identity, issue_node, load_authority, save_certificate
 from config.settings import (
     GatewaySettings,

@@ -324,3 +324,44 @@ def test_nothing_is_kept_alive_by_tests_alone() -> None:
         )
     }
     assert dead ^ {*READ_ELSEWHERE} == set()
+
+
+# One name for two classes, and why it is right.
+SHARED_NAMES = {
+    "Archive": "the port, and the node's own",
+    "View": "the port, and the node's own",
+    "Changes": "the port of the state, and the storage's own",
+    "Proposal": "of a block, and of an act: two cores that know nothing of each other",
+    "Result": "of a transition, and of a transaction: the same two",
+    "Node": "the runtime, and its record in the registry",
+    "Signer": "what signs votes, and the row of an enrolled key",
+    "Vasp": "the record, and the one that the scenario plays",
+    "Writer": "into a store, and into JSON",
+    "Reader": "from a store, and from JSON",
+}
+
+
+def test_a_name_means_one_thing() -> None:
+    homes: dict[str, set[str]] = {}
+    for path in modules(*(layer for layer in LAYERS if layer not in ("testing", "bench"))):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and "kinds" not in path.parts:
+                homes.setdefault(node.name, set()).add(str(path.relative_to(HOUSE)))
+    twice = {name: where for name, where in homes.items() if len(where) > 1 and name not in SHARED_NAMES}
+    assert twice == {}
+
+
+def test_a_limit_has_one_value() -> None:
+    values: dict[str, set[str]] = {}
+    for path in modules(*LAYERS):
+        if path.name == "limits.py":
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.Assign):
+                    values.setdefault(ast.unparse(node.targets[0]), set()).add(ast.unparse(node.value))
+    assert {name: found for name, found in values.items() if len(found) > 1} == {}
+
+
+def test_no_two_modules_that_mean_different_things_share_these_names() -> None:
+    for name in ("genesis", "queries", "sync", "execution", "ports", "network"):
+        found = [str(path.relative_to(HOUSE)) for path in modules(*LAYERS) if path.stem == name]
+        assert len(found) <= 1, found

@@ -158,7 +158,7 @@ def test_accounts_open_with_dense_indices_and_enrol_their_owners() -> None:
         Role.OWNER,
         4,
     )
-    assert state.accounts[5].first_holding == rows.NONE
+    assert state.accounts[5].first_holding == rows.NO_ROW
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_a_supply_that_moves_alone_is_noticed() -> None:
 def test_units_that_come_with_a_new_holding_are_noticed() -> None:
     state = market()
     mark = state.mark()
-    state.holdings.append(rows.Holding(0, 1, 5, 0, rows.NONE, 0))
+    state.holdings.append(rows.Holding(0, 1, 5, 0, rows.NO_ROW, 0))
     with pytest.raises(InvariantError, match="instrument 1"):
         conservation.check_block(state, mark)
 

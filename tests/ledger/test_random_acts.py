@@ -22,7 +22,7 @@ from ledger.documents import Rule
 from ledger.execution import execute
 from ledger.kind import Kind, Signers
 from ledger.kinds import BY_NAME
-from ledger.rows import NONE, Role
+from ledger.rows import NO_ROW, Role
 from ledger.state import State
 from ledger.transactions import assemble, decode_transaction, encode_body
 from testing.in_order import settle_batch_in_order
@@ -201,7 +201,7 @@ class Draw:
 def settled_both_ways(state: State, signer: int, time_ms: int, data: bytes) -> None:
     """The vector path and the ordered one agree about this batch; nothing is kept."""
     row = state.signers[signer]
-    mover = transfers.Mover(signer, row.owner if row.role == Role.SETTLEMENT else NONE)
+    mover = transfers.Mover(signer, row.owner if row.role == Role.SETTLEMENT else NO_ROW)
     outcomes = []
     settle: Callable[..., Any]
     for settle in (transfers.settle_batch, settle_batch_in_order):

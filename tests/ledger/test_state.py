@@ -50,7 +50,7 @@ def perform(state: State, step: Step, fresh: list[int]) -> None:
         case "signer":
             world.add_signer(state, f"signer-{fresh[0]}", rows.Role.OWNER, where)
         case "account":
-            world.add_account(state, rows.NONE)
+            world.add_account(state, rows.NO_ROW)
         case "holding" if len(state.accounts):
             transfers.open_holding(state, where % len(state.accounts), 0, 0)
         case "many":
@@ -144,7 +144,7 @@ def test_a_savepoint_does_not_survive_rehash() -> None:
 
 def test_rows_cannot_be_written_past_the_journal() -> None:
     state = world.new_state()
-    world.add_account(state, rows.NONE)
+    world.add_account(state, rows.NO_ROW)
     with pytest.raises(ValueError, match="read-only"):
         state.accounts.column("flags")[0] = 1
     with pytest.raises(ValueError, match="read-only"):

@@ -250,7 +250,7 @@ def test_a_client_leaves_to_his_own_key_registered_with_the_same_vasp(stage: Sta
     own = world.add_holding(state, account, BILL, 0)
     world.change(state.vasps, BINANCE, stage=stage)
     assert verdicts(state, mover, [(sender, own, 1)]) == [Code.OK]
-    assert verdicts(state, Mover(owner, rows.NONE), [(own, receiver, 1)]) == [Code.STAGE_NOT_REACHED]
+    assert verdicts(state, Mover(owner, rows.NO_ROW), [(own, receiver, 1)]) == [Code.STAGE_NOT_REACHED]
 
 
 def test_a_self_custody_holding_moves_by_its_owners_key_alone() -> None:
@@ -258,10 +258,10 @@ def test_a_self_custody_holding_moves_by_its_owners_key_alone() -> None:
     owner = world.add_signer(state, "owner", rows.Role.OWNER, 2)
     account = world.add_account(state, BINANCE, AccountType.SELF_CUSTODY, owner=owner + 1)
     own = world.add_holding(state, account, BILL, 10)
-    assert verdicts(state, Mover(owner, rows.NONE), [(own, receiver, 1)]) == [Code.OK]
+    assert verdicts(state, Mover(owner, rows.NO_ROW), [(own, receiver, 1)]) == [Code.OK]
     assert verdicts(state, mover, [(own, receiver, 1)]) == [Code.NOT_AUTHORISED]
-    assert verdicts(state, Mover(owner, rows.NONE), [(receiver, own, 1)]) == [Code.NOT_AUTHORISED]
-    assert verdicts(state, Mover(owner + 1, rows.NONE), [(own, receiver, 1)]) == [Code.NOT_AUTHORISED]
+    assert verdicts(state, Mover(owner, rows.NO_ROW), [(receiver, own, 1)]) == [Code.NOT_AUTHORISED]
+    assert verdicts(state, Mover(owner + 1, rows.NO_ROW), [(own, receiver, 1)]) == [Code.NOT_AUTHORISED]
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

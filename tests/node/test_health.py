@@ -7,7 +7,7 @@ import trio.testing
 
 from ledger.codes import Refused
 from node.blockcache import BlockCache, HeldBlock
-from node.health import Facts, verdict
+from node.health import HealthFacts, verdict
 from node.limits import STALLED_MS_MIN
 from node.waiting import Commitments
 from primitives.hashing import ZERO_HASH
@@ -15,7 +15,7 @@ from testing.commits import commit_of
 from wire.blocks import Block, Header
 
 
-def _facts(**changes: object) -> Facts:
+def _facts(**changes: object) -> HealthFacts:
     values: dict[str, object] = {
         "height": 7,
         "round": 0,
@@ -27,7 +27,7 @@ def _facts(**changes: object) -> Facts:
         "connected": 3,
         "missing": (),
     }
-    return Facts(**{**values, **changes})  # type: ignore[arg-type]
+    return HealthFacts(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_a_chain_that_commits_is_advancing() -> None:

@@ -15,7 +15,7 @@ from api.declare import Question
 from api.limits import RESPONSE_BYTES_MAX
 from api.reads import Reads
 from api.reads.running import NodeHealthReply, ProofReply
-from api.requests import FrameReader, Outcome, Refusal, Request, Response, decode_response, request_frame
+from api.requests import BodyKind, FrameReader, Refusal, Request, Response, decode_response, request_frame
 from api.sources import Submission
 from ledger.codes import Code, Refused
 from node import local
@@ -125,7 +125,7 @@ async def test_requests_are_answered_by_number_and_a_slow_one_holds_up_no_other(
         await gateway.send(2, Reads.node_health.question())
         response = await gateway.receive()
 
-    assert (response.number, response.outcome) == (2, Outcome.ANSWER)
+    assert (response.number, response.kind) == (2, BodyKind.ANSWER)
     assert unpack(response.body, NodeHealthReply, 10_000) == HEALTHY
 
 
@@ -156,7 +156,7 @@ async def test_an_unknown_or_ill_formed_query_is_refused_and_the_connection_goes
         answered = await gateway.receive()
 
     assert unpack(refused.body, Refusal, 1000).name == "malformed"
-    assert answered.outcome is Outcome.ANSWER
+    assert answered.kind is BodyKind.ANSWER
 
 
 @pytest.mark.parametrize("sent", [b"\xff" * 8, b"\0\0\0\0", b"\0\0\0\1\xc1", b"GET / HTTP/1.1\r\n\r\n"])
@@ -166,7 +166,7 @@ async def test_a_gateway_that_breaks_the_framing_is_hung_up_on_and_others_are_se
         assert await bad.is_hung_up_on()
 
         await good.send(1, Reads.node_health.question())
-        assert (await good.receive()).outcome is Outcome.ANSWER
+        assert (await good.receive()).kind is BodyKind.ANSWER
 
 
 async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ async def test_waiters_are_limited_and_the_one_too_many_is_told_so(monkeypatch: 
             await gateway.send(number, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
         response = await gateway.receive()
 
-    assert (response.number, response.outcome, services.waits) == (3, Outcome.BUSY, 3)
+    assert (response.number, response.kind, services.waits) == (3, BodyKind.BUSY, 3)
 
 
 async def test_connections_are_limited() -> None:
@@ -202,7 +202,7 @@ async def test_a_gateway_that_asks_and_does_not_read_is_hung_up_on(monkeypatch: 
                 pass
         assert not flood.cancelled_caught
         await good.send(1, Reads.node_health.question())
-        assert (await good.receive()).outcome is Outcome.ANSWER
+        assert (await good.receive()).kind is BodyKind.ANSWER
 
 
 async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_served() -> None:
@@ -214,7 +214,7 @@ async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_ser
                 await killed.send(1, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
                 await killed.stream.send_all(b"\0\0\1\0half of a frame")
         await good.send(1, Reads.node_health.question())
-        assert (await good.receive()).outcome is Outcome.ANSWER
+        assert (await good.receive()).kind is BodyKind.ANSWER
 
 
 async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
@@ -267,5 +267,5 @@ async def test_a_socket_left_by_a_process_that_died_is_replaced_and_a_live_one_i
                 await serve_local(path, Nothing())
             async with gateway_to(path) as gateway:
                 await gateway.send(1, Reads.node_health.question())
-                assert (await gateway.receive()).outcome is Outcome.ANSWER
+                assert (await gateway.receive()).kind is BodyKind.ANSWER
             nursery.cancel_scope.cancel()

@@ -1,6 +1,6 @@
 """Sync's bookkeeping: ranges over several peers, claims that are only claims, bounds."""
 
-from node.limits import WINDOW, WINDOW_BYTES_MAX
+from node.limits import SYNC_WINDOW, WINDOW_BYTES_MAX
 from node.sync import DISTRUST_MS, GRACE_MS, REQUEST_BLOCKS, REQUEST_MS, Sync
 from testing.commits import commit_of
 from wire.messages import SyncRequest, SyncResponse
@@ -38,7 +38,7 @@ def test_a_height_is_asked_for_at_most_a_window_ahead() -> None:
         for peer, request in sync.requests(now):
             asked = request.first + request.count - 1
             sync.received(peer, _blocks(request.first, request.count), now)
-    assert asked == WINDOW
+    assert asked == SYNC_WINDOW
 
 
 def test_a_peer_that_does_not_deliver_is_not_believed_and_another_is_asked() -> None:

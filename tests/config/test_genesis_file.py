@@ -10,7 +10,7 @@ import tomlkit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.errors import ConfigError
-from config.genesis import genesis_to_toml, load_genesis
+from config.genesis_file import genesis_to_toml, load_genesis
 from config.pki import create_authority
 from ledger.genesis import (
     Genesis,

@@ -19,7 +19,7 @@ File = Annotated[Path, typer.Argument(help="The genesis file (TOML).")]
 @app.command("check")
 def check(path: File, as_json: Json = False) -> None:
     """List every problem of a genesis file; or say what its network can lose and still go on."""
-    from config.genesis import load_genesis
+    from config.genesis_file import load_genesis
     from config.resilience import resilience
     from ledger.genesis import genesis_hash
 
@@ -39,7 +39,7 @@ def check(path: File, as_json: Json = False) -> None:
 @app.command("hash")
 def print_hash(path: File, as_json: Json = False) -> None:
     """Print the genesis hash: the identity of the chain, the same for every institution."""
-    from config.genesis import load_genesis
+    from config.genesis_file import load_genesis
     from ledger.genesis import genesis_hash
 
     with reported(as_json=as_json):
@@ -65,7 +65,7 @@ def new(
     from datetime import UTC, datetime, timedelta
 
     from config.errors import ConfigError
-    from config.genesis import genesis_to_toml
+    from config.genesis_file import genesis_to_toml
     from config.keys import load_public_key, write_new
     from config.pki import root_from_pem
     from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_policies, problems
