@@ -15,7 +15,7 @@ import trio
 
 from client.rpc import AsyncClient
 from client.verification import ProofRefused, verify_proof
-from config.genesis import load_genesis
+from config.genesis_file import load_genesis
 from devnet.processes import RunningNetwork, running_network
 from devnet.scenario import CHAPTERS
 from devnet.scenario.figures import CLIENTS_MIN
