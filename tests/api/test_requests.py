@@ -26,6 +26,9 @@ from api.requests import (
     request_frame,
     response_frame,
 )
+from ledger.terms import Terms
+from ledger.terms.cash import Cash
+from ledger.terms.discount import Discount
 from primitives.codec import CodecError, pack, unpack
 
 HOLDING_GET, INSTRUMENT_GET = Reads.holding_get, Reads.instrument_get
@@ -185,3 +188,47 @@ def test_a_request_that_no_node_would_take_is_not_made() -> None:
 def test_a_request_that_is_not_of_its_schema_is_refused(body: bytes) -> None:
     with pytest.raises(CodecError):
         decode_request(body)
+
+
+# --- variants of terms
+
+
+class Issue(msgspec.Struct, array_like=True, frozen=True):
+    """Something with terms."""
+
+    terms: Terms
+
+
+BILL = {"variant": "discount", "face_minor": 500_000, "issue_day": 1, "maturity_day": 85, "yield_e6": 7}
+
+
+def test_a_variant_is_an_object_that_names_itself() -> None:
+    issue = Issue(Discount(500_000, 1, 85, 7))
+    assert to_object(issue) == {"terms": BILL}
+    assert from_params({"terms": BILL}, Issue) == from_object({"terms": BILL}, Issue) == issue
+    assert from_params({"terms": {"variant": "cash"}}, Issue) == Issue(Cash())
+
+
+@pytest.mark.parametrize(
+    ("terms", "field", "rule"),
+    [
+        ({**BILL, "variant": "perpetual"}, "terms.variant", "must be one of cash, discount"),
+        ({name: BILL[name] for name in BILL if name != "variant"}, "terms.variant", "must be one of"),
+        ({**BILL, "variant": ["discount"]}, "terms.variant", "must be one of"),
+        ({**BILL, "coupon": 1}, "terms.coupon", "unknown field"),
+        ({**BILL, "face_minor": 0}, "terms.face_minor", "must be 1 to"),
+        ({"variant": "cash", "face_minor": 1}, "terms.face_minor", "unknown field"),
+        ([2, 500_000, 1, 85, 7], "terms", "must be an object"),
+    ],
+)
+def test_a_variant_that_is_none_is_refused_by_its_field(terms: Any, field: str, rule: str) -> None:
+    with pytest.raises(FieldFault) as found:
+        from_params({"terms": terms}, Issue)
+    assert found.value.field == field
+    assert rule in found.value.rule
+
+
+def test_the_schema_of_variants_says_which_is_which() -> None:
+    described = schema(Issue)["properties"]["terms"]["anyOf"]
+    assert [each["properties"]["variant"] for each in described] == [{"const": "cash"}, {"const": "discount"}]
+    assert all(each["required"][0] == "variant" for each in described)

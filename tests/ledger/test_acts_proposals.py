@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ledger import transactions, versions
+from ledger import agenda, transactions, versions
 from ledger.codes import Code, Refused
 from ledger.documents import ProposalStatus, Target
 from ledger.kind import Context
@@ -89,6 +89,16 @@ def test_a_proposal_expires_in_ledger_time(net: Network) -> None:
     record = net.proposal(proposal)
     assert (record.status, record.decided_height) == (ProposalStatus.EXPIRED, net.height)
     net.refused(Code.WRONG_STATUS, "approve", "sbp1", proposal=proposal, reason=0)
+
+
+def test_an_expired_proposal_is_over_even_before_its_row_of_the_agenda_is_reached(net: Network) -> None:
+    (proposal,) = net.ok("programme_create", "mof1", **PROGRAMME)
+    agenda.cancel(net.state, net.proposal(proposal).due, net.height)
+    net.advance(7 * DAY_MS)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    for kind, signer in (("approve", "sbp1"), ("reject", "sbp1"), ("withdraw", "mof1")):
+        refused = net.refused(Code.WRONG_STATUS, kind, signer, proposal=proposal, reason=0)
+        assert refused.field == "proposal"
 
 
 def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net: Network) -> None:

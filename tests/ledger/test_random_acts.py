@@ -24,9 +24,11 @@ from ledger.kind import Kind, Signers
 from ledger.kinds import BY_NAME
 from ledger.rows import NO_ROW, Role
 from ledger.state import State
+from ledger.tables import DocumentTable
 from ledger.transactions import assemble, decode_transaction, encode_body
 from testing.in_order import settle_batch_in_order
 from testing.ledger_network import DAY_MS, Network, client, public
+from testing.stores import KeptState
 
 BLOCKS = 250
 OFTEN = ("transfer", "transfer_batch", "offer_take", "approve", "redemption_fund")
@@ -212,6 +214,17 @@ def settled_both_ways(state: State, signer: int, time_ms: int, data: bytes) -> N
     assert outcomes[0] == outcomes[1]
 
 
+def indexes_are_those_rebuilt(state: State, kept: KeptState) -> None:
+    """Whatever is derived from the tables is what a node finds that loads them."""
+    loaded = State.load(kept)
+    assert loaded.root() == state.root()
+    assert loaded.due.pending() == state.due.pending()
+    for ours, theirs in zip(state.tables, loaded.tables, strict=True):
+        assert ours.by_key == theirs.by_key
+        if isinstance(ours, DocumentTable) and isinstance(theirs, DocumentTable):
+            assert (ours.grouped, ours._groups) == (theirs.grouped, theirs._groups)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_execution_never_raises_and_conserves(seed: int) -> None:
     random = Random(seed)
@@ -220,6 +233,7 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
     kinds = list(BY_NAME.values())
     weights = [4.0 if kind.name in OFTEN else 0.1 if kind.name in SELDOM else 1.0 for kind in kinds]
     header_ms, codes = net.header_ms, set()
+    kept = KeptState()
     for height in range(net.height + 1, net.height + BLOCKS):
         header_ms += random.choice([1, 1_000, 1_000, 3_600_000])
         draw.now_ms = header_ms + state.chain_record.clock_offset_ms
@@ -239,5 +253,8 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
         conservation.check_all(state)
         restrictions.check_all(state)
         state.rehash()
+        kept.save(state.drain_changes())
+        if height % 50 == 0:
+            indexes_are_those_rebuilt(state, kept)
     assert len(codes) > 12
     assert Code.OK in codes
