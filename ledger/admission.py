@@ -33,7 +33,8 @@ def check_envelope(
 
 
 def check_version(rules: Rules, tx: Transaction) -> None:
-    """Refuse what is of a version to come, or of a kind that the version in force does not have as such."""
+    """Refuse what is of a version to come, of a kind that the version in force does not have as such, or
+    above its limits."""
     if tx.version > rules.version:
         raise Refused(
             Code.UNKNOWN_VERSION, "version", tx.version, f"at most {rules.version}, which is in force"
@@ -42,6 +43,16 @@ def check_version(rules: Rules, tx: Transaction) -> None:
         raise Refused(
             Code.UNKNOWN_VERSION, "version", tx.version, f"version {rules.version} has no such kind {tx.kind}"
         )
+    limits = rules.limits
+    if len(tx.raw) > limits.transaction_bytes:
+        raise Refused(
+            Code.LIMIT_EXCEEDED,
+            "transaction",
+            len(tx.raw),
+            f"at most {limits.transaction_bytes} bytes",
+        )
+    if len(tx.signers) > limits.signers:
+        raise Refused(Code.LIMIT_EXCEEDED, "signers", len(tx.signers), f"at most {limits.signers}")
 
 
 def check_signers(state: State, tx: Transaction) -> None:

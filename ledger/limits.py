@@ -1,5 +1,7 @@
 """Every limit of `ledger/` in one table: sizes in bytes, times in the unit of the name, else counts."""
 
+from dataclasses import dataclass
+
 # agenda
 DUE_STALE_MAX = 1_024  # keys of rows no longer pending that the index keeps, whatever its size
 
@@ -61,7 +63,7 @@ DOCUMENT_BYTES_MAX = 1024 * 1024
 TABLES_ROWS_MAX = 2**32 - 1
 
 # transactions
-TRANSACTION_BYTES_MAX = 256 * 1024
+TRANSACTION_BYTES_MAX = 256 * 1024  # whatever the version of the protocol says; so is the next
 SIGNERS_MAX = 16
 
 # transfers
@@ -71,3 +73,21 @@ BATCH_ROWS_MAX = 8_192
 # window
 WINDOW = 64
 SEQUENCE_MAX = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLimits:
+    """What a block, and a transaction in it, may hold under one version of the protocol."""
+
+    transaction_bytes: int
+    signers: int
+    evidence: int  # pieces in a block; all stay in the checkpoint for as long as evidence may be old
+
+
+# By the first version of the protocol that has them.
+BLOCK_LIMITS: dict[int, BlockLimits] = {1: BlockLimits(TRANSACTION_BYTES_MAX, SIGNERS_MAX, evidence=4)}
+
+
+def block_limits_at(version: int) -> BlockLimits:
+    """The limits that blocks of this version keep."""
+    return BLOCK_LIMITS[max(first for first in BLOCK_LIMITS if first <= version)]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from ledger import kinds, parameters, proposals, schedule
 from ledger.documents import Parameter, Policy, Rule
 from ledger.kind import Kind
+from ledger.limits import BlockLimits, block_limits_at
 from ledger.parameters import Bounds
 from ledger.policies import DEFAULT_POLICIES
 from ledger.release import FIRST, UnknownVersion, holds, newest
@@ -28,6 +29,7 @@ class Rules:
     kinds: Mapping[int, Kind]  # by number
     by_name: Mapping[str, Kind]
     bounds: Mapping[str, Bounds]  # of parameters, in the order in which a genesis writes them
+    limits: BlockLimits
 
     @property
     def governed(self) -> tuple[str, ...]:
@@ -50,6 +52,7 @@ def rules(version: int) -> Rules:
             MappingProxyType({kind.number: kind for kind in here}),
             MappingProxyType({kind.name: kind for kind in here}),
             MappingProxyType(parameters.bounds_at(version)),
+            block_limits_at(version),
         )
     return found
 

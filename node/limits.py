@@ -37,7 +37,6 @@ DECODED_BLOCKS_MAX = 8
 PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows
 
 # replica
-EVIDENCE_MAX = 4  # in one block; all of them stay in the checkpoint for as long as evidence may be old
 OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
 CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -29,11 +30,11 @@ from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
 from ledger.transactions import Transaction, decode_transaction
 from ledger.validators import validator_set
-from node.limits import CHECKED_MAX, EVIDENCE_MAX, OUTSTANDING_MAX
+from node.limits import CHECKED_MAX, OUTSTANDING_MAX
 from primitives.codec import CodecError, builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root
-from wire.blocks import Block, Header, roots_fault
+from wire.blocks import Block, Header, layout_of, roots_fault
 from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
@@ -184,7 +185,7 @@ class Replica:
     def outstanding_evidence(self) -> tuple[Evidence, ...]:
         """Evidence that the next block may hold and none holds yet, at most as much as one block takes."""
         ready = (evidence for key, evidence in self._outstanding.items() if key[0] <= self.height)
-        return tuple(islice(ready, EVIDENCE_MAX))
+        return tuple(islice(ready, self.rules.limits.evidence))
 
     def _evidence_fault(self, evidence: Evidence, height: int) -> str | None:
         """Why a block of `height` may not hold `evidence`, or None."""
@@ -216,7 +217,7 @@ class Replica:
                 continue
             if self._evidence_fault(item, self.height + 1) is not None:
                 continue
-            if len(proofs) == EVIDENCE_MAX or len(encoded) + ITEM_BYTES > room:
+            if len(proofs) == self.rules.limits.evidence or len(encoded) + ITEM_BYTES > room:
                 break
             proofs[key] = encoded
             room -= len(encoded) + ITEM_BYTES
@@ -238,29 +239,31 @@ class Replica:
 
     def _header(self, time_ms: int, proposer_position: int) -> Header:
         """The header that our own state asks for, without the roots of the body."""
-        return Header(
-            version=self.rules.version,
-            genesis_hash=self.genesis_hash,
-            height=self.height + 1,
-            time_ms=time_ms,
-            parent=self.last_hash,
-            proposer=proposer_position,
-            txs_root=ZERO_HASH,
-            evidence_root=ZERO_HASH,
-            executed_height=self.height,
-            state_root=self.state_root,
-            results_root=self.results_root,
-            validators_hash=validators_hash(self.validators_at(self.height + 1)),
-            next_validators_hash=validators_hash(self.validators_at(self.height + 2)),
-            params_hash=self._params_hash,
-        )
+        facts: dict[str, Any] = {
+            "version": self.rules.version,
+            "genesis_hash": self.genesis_hash,
+            "height": self.height + 1,
+            "time_ms": time_ms,
+            "parent": self.last_hash,
+            "proposer": proposer_position,
+            "txs_root": ZERO_HASH,
+            "evidence_root": ZERO_HASH,
+            "executed_height": self.height,
+            "state_root": self.state_root,
+            "results_root": self.results_root,
+            "validators_hash": validators_hash(self.validators_at(self.height + 1)),
+            "next_validators_hash": validators_hash(self.validators_at(self.height + 2)),
+            "params_hash": self._params_hash,
+        }
+        layout = layout_of(self.rules.version)
+        return layout(**{name: facts[name] for name in layout.__struct_fields__})
 
     # --- checking -----------------------------------------------------------------------------------------
 
     def header_fault(self, header: Header) -> str | None:
         """The first field of `header` that contradicts our chain and state, or None."""
         ours = self._header(header.time_ms, header.proposer)
-        for name in Header.__struct_fields__:
+        for name in header.__struct_fields__:
             if name not in ("txs_root", "evidence_root") and getattr(ours, name) != getattr(header, name):
                 return f"{name} is {_shown(getattr(header, name))}, ours is {_shown(getattr(ours, name))}"
         if not self.last_time_ms < header.time_ms <= TIME_MS_MAX:
@@ -295,8 +298,9 @@ class Replica:
         )
 
     def _evidence_list_fault(self, encodings: Sequence[bytes]) -> str | None:
-        if len(encodings) > EVIDENCE_MAX:
-            return f"{len(encodings)} pieces of evidence, at most {EVIDENCE_MAX}"
+        most = self.rules.limits.evidence
+        if len(encodings) > most:
+            return f"{len(encodings)} pieces of evidence, at most {most}"
         seen = set()
         for encoding in encodings:
             try:
@@ -398,8 +402,8 @@ class Replica:
         """What an engineer needs to find out why a decided header contradicts us."""
         ours = self._header(header.time_ms, header.proposer)
         return {
-            "decided_header": {name: _shown(getattr(header, name)) for name in Header.__struct_fields__},
-            "our_header": {name: _shown(getattr(ours, name)) for name in Header.__struct_fields__},
+            "decided_header": {name: _shown(getattr(header, name)) for name in header.__struct_fields__},
+            "our_header": {name: _shown(getattr(ours, name)) for name in ours.__struct_fields__},
             "executed_height": self.height,
             "table_roots": {TABLES[number].name: root.hex() for number, root in self.state.table_roots()},
             "genesis_hash": self.genesis_hash.hex(),

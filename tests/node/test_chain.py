@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from ledger.codes import Code
 from ledger.documents import ALL
 from ledger.genesis import genesis_hash
+from ledger.limits import block_limits_at
 from ledger.transactions import assemble, decode_transaction
 from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
-from node.limits import EVIDENCE_MAX, OUTSTANDING_MAX
+from node.limits import OUTSTANDING_MAX
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
@@ -66,6 +67,8 @@ def test_a_header_carries_the_state_and_results_after_the_block_before(little: L
     assert header.results_root == little.replica.results_root
     assert header.parent == little.replica.last_hash
 
+
+EVIDENCE = block_limits_at(1).evidence
 
 CHANGED: list[tuple[str, object]] = [
     ("version", 2),
@@ -269,9 +272,9 @@ def test_false_evidence_makes_the_block_invalid(little: LittleChain) -> None:
     fault = fault_of(little, Block(replace(block.header, evidence_root=list_root(twice)), (), twice))
     assert fault is not None
     assert "is repeated" in fault
-    many = block.evidence * (EVIDENCE_MAX + 1)
+    many = block.evidence * (EVIDENCE + 1)
     fault = fault_of(little, Block(replace(block.header, evidence_root=list_root(many)), (), many))
-    assert fault == f"{EVIDENCE_MAX + 1} pieces of evidence, at most {EVIDENCE_MAX}"
+    assert fault == f"{EVIDENCE + 1} pieces of evidence, at most {EVIDENCE}"
 
 
 def test_evidence_of_this_height_waits_for_the_next(little: LittleChain) -> None:
@@ -299,7 +302,7 @@ def test_evidence_too_old_to_be_committed_makes_room(tmp_path: Path) -> None:
     old = [little.equivocation("secp", 1, number) for number in range(2 * OUTSTANDING_MAX)]
     assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * len(old)
     assert len(little.replica._outstanding) == OUTSTANDING_MAX
-    assert len(little.replica.outstanding_evidence()) == EVIDENCE_MAX
+    assert len(little.replica.outstanding_evidence()) == EVIDENCE
     for _ in range(16):
         little.commit()
     fresh = little.equivocation("secp", 17)

@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from client.verification import verify_proof
 from ledger.codes import Code
+from ledger.limits import BLOCK_LIMITS, BlockLimits
 from ledger.release import UnknownVersion
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
 from testing import version2
 from testing.little_chain import LittleChain, Market, live, make_genesis, officers, open_market
+from wire import blocks
+from wire.blocks import Count, Hash, Header, decode_block
 
 VOTERS = ("mof", "sbp", "pvara")
 GENESIS = make_genesis(parameters=(("upgrade_notice_blocks", 4),))
@@ -159,3 +163,57 @@ def still() -> set[str]:
     from node.summation import STILL
 
     return set(STILL)
+
+
+class OtherHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A layout of headers for version 2 of these tests: the same facts, the height second."""
+
+    version: Count
+    height: Count
+    genesis_hash: Hash
+    time_ms: Count
+    parent: Hash
+    proposer: Count
+    txs_root: Hash
+    evidence_root: Hash
+    executed_height: Count
+    state_root: Hash
+    results_root: Hash
+    validators_hash: Hash
+    next_validators_hash: Hash
+    params_hash: Hash
+
+    encoded = Header.encoded
+    hash = Header.hash
+
+
+def test_a_version_may_lay_headers_out_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(blocks.LAYOUTS, 2, OtherHeader)
+    with version2.known():
+        little = LittleChain(tmp_path, GENESIS)
+        market = open_market(little)
+        old = proof_of(little, market)
+        height = scheduled(little)
+        go_to(little, height + 1)
+        new = proof_of(little, market)
+        little.reopen()
+        stored = [little.blocks.block(at) for at in (height - 1, height)]
+        layouts = [type(decode_block(block).header) for block in stored if block is not None]
+        assert layouts == [Header, OtherHeader]
+        assert verify_proof(old, GENESIS).height < height <= verify_proof(new, GENESIS).height
+        little.close()
+
+
+def test_a_version_may_narrow_the_limits_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BLOCK_LIMITS, 2, BlockLimits(transaction_bytes=400, signers=2, evidence=0))
+    with version2.known():
+        little = LittleChain(tmp_path, GENESIS)
+        height = scheduled(little)
+        go_to(little, height - 2)
+        three = little.transaction("parameter_set", officers("mof", count=3), "idle_ms", 600)
+        long = little.transaction("greet", officers("mof"), 0, "x" * 64)
+        assert little.build(three).transactions == (three.raw,)
+        little.commit()
+        assert little.build(three, long).transactions == (long.raw,)  # the block of the height
+        assert little.build(evidence=(little.equivocation("mof", 3),)).evidence == ()
+        little.close()
