@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, InvariantError, Refused
-from ledger.documents import NONE as NO_RECORD
-from ledger.documents import Instrument, InstrumentStatus, Vasp
+from ledger.documents import NONE, Instrument, InstrumentStatus, Vasp
 from ledger.kind import Context, RowCodes
 from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX, HOLDING_REST_MS
 from ledger.rows import (
@@ -229,7 +228,7 @@ def open_holding(state: State, account: int, instrument: int, time_ms: int) -> i
         if is_finished(state, old, time_ms):
             ended = int(state.holdings.field(old, "instrument"))
             if state.instruments[ended].treasury_holding == old:
-                released = replace(state.instruments[ended], treasury_holding=NO_RECORD)
+                released = replace(state.instruments[ended], treasury_holding=NONE)
                 state.instruments.replace(ended, released)
             state.holdings.set_field(old, "instrument", instrument)
             return old
