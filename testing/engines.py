@@ -37,15 +37,13 @@ from consensus.events import (
     WorkAvailable,
 )
 from consensus.messages import Certificate, Evidence, Proposal, Validator, Vote, VoteType
-from consensus.proposer import proposer
 from consensus.quorum import is_quorum, power_of, total_power
 from consensus.verification import evidence_key
-from testing.limits import LIES_MAX, ROUNDS_AFTER_FAULTS_MAX
+from testing.liars import LIES, Liar, Message, fake_signature
+from testing.limits import ROUNDS_AFTER_FAULTS_MAX
 
 TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 END_MS = 200_000
-
-Message = Proposal | Vote | Certificate
 
 
 class RuleBroken(AssertionError):
@@ -77,6 +75,7 @@ class Schedule:
     untimely_percent: int = 0
     crashes: tuple[Crash, ...] = ()
     liar: int | None = None
+    lie: str = "mixed"  # one of testing.liars.LIES
     observer: bool = False
 
 
@@ -118,6 +117,7 @@ def schedule_of(seed: int) -> Schedule:
         crashes=crashes,
         liar=random.choice(liars) if random.random() < 0.6 else None,
         observer=random.random() < 0.1,
+        lie=random.choice(["mixed", *LIES]),
     )
 
 
@@ -146,7 +146,9 @@ class Cluster:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
         self.nodes: list[Node | Liar] = [
-            Liar(self, position) if position == schedule.liar else Node(self, position, position)
+            Liar(self, position, schedule.lie)
+            if position == schedule.liar
+            else Node(self, position, position)
             for position in range(len(self.validators))
         ]
         if schedule.observer:
@@ -182,6 +184,10 @@ class Cluster:
             tuple(self.evidence[key] for key in sorted(self.evidence)),
             self.now_ms,
         )
+
+    @property
+    def everyone(self) -> range:
+        return range(len(self.nodes))
 
     def at(self, delay_ms: int, action: Callable[[], None]) -> None:
         self._number += 1
@@ -461,65 +467,3 @@ class Node:
         self._blocks_durable = set(self._blocks)
         self.cluster.note(self.position, crash)
         self.cluster.at(crash.down_ms, self.start)
-
-
-class Liar:
-    """A validator that says different things to different people, and now and then the truth."""
-
-    def __init__(self, cluster: Cluster, position: int) -> None:
-        self.cluster = cluster
-        self.position = position
-        self._values: dict[int, list[bytes]] = {}
-        self._seen: set[tuple[int, int]] = set()
-        self._acts = 0
-
-    def receive(self, sender: int, message: Message, with_block: bool) -> None:
-        cluster, random = self.cluster, self.cluster.random
-        self._acts += 1
-        if not cluster.faulty or self._acts > LIES_MAX:
-            return
-        if isinstance(message, Proposal):
-            values = self._values.setdefault(message.height, [])
-            if message.value not in values:
-                values.append(message.value)
-        place = (message.height, message.round)
-        if place not in self._seen:
-            self._seen.add(place)
-            self._propose(message.height, message.round)
-            self._propose(message.height, message.round + 1)
-        if random.random() < 0.4:
-            self._vote(message.height, message.round + random.choice((0, 0, 0, 0, 1, 2, 100)))
-        if isinstance(message, Certificate) and random.random() < 0.5:
-            cluster.send(self.position, random.randrange(len(cluster.nodes)), message)
-
-    def _propose(self, height: int, round: int) -> None:
-        cluster, random = self.cluster, self.cluster.random
-        if proposer(cluster.validators, height, round) != self.position:
-            return
-        known = self._values.setdefault(height, [])
-        known += [cluster.new_block(height, self.position, valid) for valid in (True, True, False)]
-        for receiver in range(len(cluster.nodes)):
-            for _ in range(random.choice((0, 1, 1, 2))):
-                said = Proposal(
-                    height,
-                    round,
-                    random.choice(known),
-                    random.randrange(-1, round) if round else -1,
-                    self.position,
-                )
-                if receiver != self.position:
-                    cluster.send(self.position, receiver, replace(said, signature=fake_signature(said)))
-
-    def _vote(self, height: int, round: int) -> None:
-        cluster, random = self.cluster, self.cluster.random
-        for receiver in range(len(cluster.nodes)):
-            if receiver == self.position or random.random() < 0.3:
-                continue
-            value = random.choice([None, *self._values.get(height, [])])
-            vote = Vote(random.choice(list(VoteType)), height, round, value, self.position)
-            cluster.send(self.position, receiver, replace(vote, signature=fake_signature(vote)))
-
-
-def fake_signature(message: Proposal | Vote) -> bytes:
-    """64 bytes that only the sender's own words give; the cost of real signatures buys nothing here."""
-    return sha256(repr(replace(message, signature=b"")).encode()).digest() * 2

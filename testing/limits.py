@@ -2,4 +2,6 @@
 
 # engines
 ROUNDS_AFTER_FAULTS_MAX = 4  # a height is decided within so many rounds once faults cease
+
+# liars
 LIES_MAX = 300  # messages that a liar reacts to: the honest answer each of its lies, which would never end
