@@ -67,10 +67,14 @@ def send(
     (from, to, amount), (securities, cash, units) or (account, instrument). Sending an act that a policy
     governs proposes it; the result's `created` names the proposal.
     """
-    from client.transactions import payload_from_object
+    from client.transactions import kind_named, payload_from_object
+    from ledger.release import FIRST
 
-    with calling(rpc, as_json=as_json):
-        checked = payload_from_object(kind, _payload(payload, as_json))
+    with calling(rpc, as_json=as_json) as client:
+        definition = kind_named(kind)
+        if definition.since > FIRST:  # the chain may not follow that version yet, and have an older one
+            definition = kind_named(kind, client.chain_status().version)
+        checked = payload_from_object(definition, _payload(payload, as_json))
     _send(rpc, kind, checked, [keystore, *(with_keystore or [])], passphrase_file, no_wait, as_json)
 
 

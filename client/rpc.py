@@ -89,8 +89,10 @@ class AsyncClient(Reads):
         return self._genesis_hash
 
     async def align(self, wallet: Wallet) -> Wallet:
-        """Give the wallet its signer index and its counter from the ledger."""
+        """Give the wallet its signer index and its counter from the ledger, and the version by which it
+        builds; after `unknown_version`, which an upgrade may bring, align again."""
         wallet.align(await self.signer_get(wallet.public_key))
+        wallet.version = (await self.chain_status()).version
         return wallet
 
     async def submit(self, raw: bytes, chain: bytes | None = None) -> TxSubmitReply:

@@ -16,10 +16,12 @@ from stdnum import isin
 from api.objects import FieldFault, from_params, to_object
 from ledger.codes import Refused
 from ledger.kind import Kind
-from ledger.kinds import BY_NAME
+from ledger.kinds import BY_NAME, DECLARED
+from ledger.release import newest
 from ledger.schema import Payload
 from ledger.terms.family import Variant
 from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
+from ledger.versions import rules
 from primitives.codec import builtins
 from primitives.signatures import sign
 
@@ -70,23 +72,25 @@ class Signed:
     raw: bytes
 
 
-def kind_named(name: str) -> Kind:
-    """The kind of that name. Raises BadPayload with the known names."""
-    kind = BY_NAME.get(name)
+def kind_named(name: str, version: int | None = None) -> Kind:
+    """The kind of that name, as a version of the protocol has it; the newest that this software knows unless
+    a version is given. Raises BadPayload with the known names."""
+    known = BY_NAME if version is None or version > newest() else rules(version).by_name
+    kind = known.get(name)
     if kind is None:
-        raise BadPayload(f"kind: {name}: must be one of {', '.join(sorted(BY_NAME))}")
+        raise BadPayload(f"kind: {name}: must be one of {', '.join(sorted(known))}")
     return kind
 
 
-def payload(kind_name: str, /, **fields: Any) -> Payload:
-    """The payload of a kind from Python values. Raises BadPayload."""
-    kind = kind_named(kind_name)
-    return _checked(kind, {name: as_object(value) for name, value in fields.items()})
+def payload(kind: str | Kind, /, **fields: Any) -> Payload:
+    """The payload of a kind, or of the newest of that name, from Python values. Raises BadPayload."""
+    definition = kind_named(kind) if isinstance(kind, str) else kind
+    return _checked(definition, {name: as_object(value) for name, value in fields.items()})
 
 
-def payload_from_object(kind_name: str, value: object) -> Payload:
-    """The payload of a kind from a JSON object. Raises BadPayload."""
-    return _checked(kind_named(kind_name), value)
+def payload_from_object(kind: str | Kind, value: object) -> Payload:
+    """The payload of a kind, or of the newest of that name, from a JSON object. Raises BadPayload."""
+    return _checked(kind_named(kind) if isinstance(kind, str) else kind, value)
 
 
 def build(
@@ -95,7 +99,10 @@ def build(
     """The body of a transaction; `signers` are indices, the least of which gives its sequence."""
     kind = kind_named(kind_name)
     if type(payload) is not kind.payload:
-        raise BadPayload(f"payload: {type(payload).__name__}: {kind_name} takes {kind.payload.__name__}")
+        named = [known for known in DECLARED if known.name == kind_name and known.payload is type(payload)]
+        if not named:
+            raise BadPayload(f"payload: {type(payload).__name__}: {kind_name} takes {kind.payload.__name__}")
+        kind = named[-1]
     ascending = tuple(sorted(set(signers)))
     body = encode_body(kind, ascending, sequence, valid_until, payload)
     return Unsigned(kind_name, ascending, sequence, valid_until, body)

@@ -49,6 +49,9 @@ class Wallet:
         self._under_way: set[int] = set()
         self._valid_s = valid_s
         self._clock = clock
+        self.version: int | None = (
+            None  # of the protocol, which the chain followed when the wallet was aligned
+        )
 
     @classmethod
     def from_keystore(cls, path: Path, passphrase: bytes, genesis_hash: bytes, **options: Any) -> "Wallet":
@@ -116,7 +119,7 @@ class Wallet:
 
     def build(self, kind: str, /, **fields: Any) -> Signed:
         """As `sign`, from the payload's fields. Raises BadPayload."""
-        return self.sign(kind, transactions.payload(kind, **fields))
+        return self.sign(kind, transactions.payload(transactions.kind_named(kind, self.version), **fields))
 
     def expiry(self) -> int:
         """A `valid_until` for a transaction signed now, in seconds."""

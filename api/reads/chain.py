@@ -16,6 +16,7 @@ from api.fields import (
 from api.showing import shown
 from api.sources import Log, View
 from ledger.codes import Code, Refused
+from ledger.schedule import version_at
 from ledger.transactions import id_and_kind
 from primitives.hashing import ZERO_HASH
 from wire.blocks import decode_block
@@ -33,7 +34,8 @@ class ValidatorView(Shown, frozen=True):
 
 class ChainStatusReply(Shown, frozen=True):
     """`state_root` is the root of the state after block `height`; `ledger_time_ms` is the header's time plus
-    the chain's clock offset, and the time by which everything on the ledger is judged."""
+    the chain's clock offset, and the time by which everything on the ledger is judged; `version` is that of
+    the protocol which the next block follows."""
 
     height: Height
     chain: str
@@ -47,6 +49,7 @@ class ChainStatusReply(Shown, frozen=True):
     validators: tuple[ValidatorView, ...]
     node: str
     node_version: str
+    version: int
 
 
 class BlockTransaction(Shown, frozen=True):
@@ -128,6 +131,7 @@ class ChainReads:
             ),
             node=view.node,
             node_version=view.version,
+            version=version_at(state, view.height + 1),
         )
 
     @read_log

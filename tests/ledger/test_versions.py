@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ledger import parameters, release, schedule, versions
+from client import transactions
+from ledger import kinds, parameters, release, schedule, versions
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ProposalStatus, Rule, Version, VersionStatus
 from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import create_state, default_policies, genesis_hash, problems
 from ledger.kinds import BY_NAME
+from ledger.kinds.dev_advance_clock import DevAdvanceClock
 from ledger.proofs import prove_holding, proven_holding
 from ledger.release import UnknownVersion
+from ledger.schema import U16, Payload
 from ledger.state import TABLES, Changes, State
 from ledger.tables import DocumentTable
+from ledger.transactions import Transaction, id_and_kind
 from testing import version2
 from testing.ledger_network import Network, make_genesis
 from testing.stores import KeptState
@@ -249,6 +253,51 @@ def test_a_proposal_of_a_kind_that_ends_with_the_version_expires(monkeypatch: py
         go_to(net, height)
     assert net.proposal(proposal).status is ProposalStatus.EXPIRED
     assert net.proposal(proposal).decided_height == height
+
+
+class LongerAdvance(DevAdvanceClock, frozen=True):
+    """The clock's payload as version 2 of this test has it."""
+
+    reason: U16
+
+
+def test_a_kind_with_another_payload_is_another_declaration() -> None:
+    """Each block takes the one of its version; a client builds by the version that the chain follows."""
+    with version2.known():
+        first = BY_NAME["dev_advance_clock"]
+        kinds.DECLARED[kinds.DECLARED.index(first)] = dataclasses.replace(first, until=1)
+        kinds.declare(dataclasses.replace(first, payload=LongerAdvance, since=2))
+        versions._rules.clear()
+        net = network()
+        height = scheduled(net)
+        fields: list[dict[str, int]] = [{"advance_ms": 1}, {"advance_ms": 1, "reason": 7}]
+        short, long = (
+            transactions.payload(transactions.kind_named("dev_advance_clock", version), **fields[version - 1])
+            for version in (1, 2)
+        )
+        assert (type(short), type(long)) == (DevAdvanceClock, LongerAdvance)
+
+        def signed(payload: Payload) -> Transaction:
+            signer = net.signers["mof1"]
+            sequence = net.sequences[signer] = net.sequences.get(signer, 0) + 1
+            unsigned = transactions.build(
+                "dev_advance_clock",
+                signers=[signer],
+                sequence=sequence,
+                valid_until=net.header_ms // 1_000 + 600,
+                payload=payload,
+            )
+            return net.signed(unsigned.body, ["mof1"])
+
+        go_to(net, height - 2)
+        early, late, after = signed(short), signed(short), signed(long)
+        assert (early.version, after.version) == (1, 2)
+        assert net.block(early)[0].code == Code.OK
+        with pytest.raises(Refused) as refused:
+            net.block(late)
+        assert refused.value.code is Code.UNKNOWN_VERSION
+        assert net.block(after)[0].code == Code.OK
+        assert id_and_kind(early.raw)[1] == id_and_kind(after.raw)[1] == "dev_advance_clock"
 
 
 def test_software_without_the_version_executes_no_block_of_it() -> None:
