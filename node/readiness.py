@@ -1,8 +1,13 @@
 """Who is ready for the version of the protocol that is scheduled: what each node last said it knows."""
 
+import structlog
+
 from api.reads.running import UpgradeView
 from ledger.release import newest
+from node.ports import Committed
 from node.published import Published
+
+log = structlog.get_logger("upgrade")
 
 
 class Readiness:
@@ -10,6 +15,25 @@ class Readiness:
 
     def __init__(self, name: str) -> None:
         self._known = {name: newest()}
+        self._told: tuple[int, int] | None = None
+
+    def committed(self, commit: Committed) -> None:
+        """Say once what is scheduled, and louder if this very node will stop there (node.ports.Commits)."""
+        scheduled = commit.published.scheduled
+        if scheduled is None or scheduled == self._told:
+            self._told = scheduled
+            return
+        self._told = scheduled
+        version, height = scheduled
+        if version > newest():
+            log.error(
+                "this node stops before a version that it does not know: install the release that does",
+                version=version,
+                from_height=height,
+                knows=newest(),
+            )
+        else:
+            log.info("a version of the protocol is scheduled", version=version, from_height=height)
 
     def said(self, name: str, knows: int) -> None:
         """A node said hello; it may have been replaced by newer software, or older, since the last time."""

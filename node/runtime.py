@@ -132,7 +132,7 @@ class Node:
             run_sync=run_sync,
         )
         # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
-        self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments]
+        self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments, self.readiness]
 
     @property
     def published(self) -> Published:

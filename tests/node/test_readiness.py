@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import structlog.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.reads.running import UpgradeView
@@ -55,3 +56,17 @@ def test_metrics_name_who_is_late_and_forget_them_when_they_are_ready() -> None:
     assert found["mohur_upgrade_not_readysecp"] == 1
     assert b"secp" not in metrics.exposition(HEALTHY)
     assert b"mohur_gateway_node_connected 0.0" in metrics.exposition(None)
+
+
+def test_a_node_that_will_stop_says_so_once_when_it_is_scheduled() -> None:
+    readiness = Readiness("mof")
+    commit = replace(commit_of(), published=SCHEDULED)
+    with structlog.testing.capture_logs() as lines:
+        for each in (commit_of(), commit, commit):
+            readiness.committed(each)
+    assert [(line["log_level"], line["version"], line["from_height"]) for line in lines] == [
+        ("error", 2, 900)
+    ]
+    with structlog.testing.capture_logs() as lines, version2.known():
+        Readiness("mof").committed(commit)
+    assert [line["log_level"] for line in lines] == ["info"]
