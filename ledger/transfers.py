@@ -226,12 +226,21 @@ def open_holding(state: State, account: int, instrument: int, time_ms: int) -> i
     """
     for old in state.holdings_of(account):
         if is_finished(state, old, time_ms):
-            ended = int(state.holdings.field(old, "instrument"))
-            if state.instruments[ended].treasury_holding == old:
-                released = replace(state.instruments[ended], treasury_holding=NONE)
-                state.instruments.replace(ended, released)
-            state.holdings.set_field(old, "instrument", instrument)
-            return old
+            return take_over(state, old, instrument)
+    return add_holding(state, account, instrument)
+
+
+def take_over(state: State, old: int, instrument: int) -> int:
+    """Make a finished holding one of `instrument`, where it stands in its list; its index."""
+    ended = int(state.holdings.field(old, "instrument"))
+    if state.instruments[ended].treasury_holding == old:
+        state.instruments.replace(ended, replace(state.instruments[ended], treasury_holding=NONE))
+    state.holdings.set_field(old, "instrument", instrument)
+    return old
+
+
+def add_holding(state: State, account: int, instrument: int) -> int:
+    """A new empty holding at the head of the account's list; its index."""
     first = int(state.accounts.field(account, "first_holding"))
     index = state.holdings.append(Holding(account, instrument, 0, 0, first, 0))
     state.accounts.set_field(account, "first_holding", index)
@@ -239,15 +248,17 @@ def open_holding(state: State, account: int, instrument: int, time_ms: int) -> i
 
 
 def is_finished(state: State, holding: int, time_ms: int) -> bool:
-    """Whether a holding is empty and free, and its instrument was redeemed so long ago that no transaction
-    that names the holding can still be under way."""
+    """Whether a holding is empty and free, and its instrument has ended."""
     row = state.holdings[holding]
     if row.balance or row.locked or row.flags:
         return False
-    instrument = state.instruments[row.instrument]
-    return (
-        instrument.status is InstrumentStatus.REDEEMED and instrument.redeemed_ms + HOLDING_REST_MS <= time_ms
-    )
+    return is_ended(state.instruments[row.instrument], time_ms)
+
+
+def is_ended(instrument: Instrument, time_ms: int) -> bool:
+    """Whether it was redeemed so long ago that no transaction signed before can still be under way."""
+    rested = instrument.redeemed_ms + HOLDING_REST_MS <= time_ms
+    return instrument.status is InstrumentStatus.REDEEMED and rested
 
 
 def open_holdings(state: State, accounts: Indices, instrument: int) -> Indices:

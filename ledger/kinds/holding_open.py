@@ -18,9 +18,9 @@ from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
+from ledger.lists import held_twice, open_all, walk
 from ledger.rows import CLOSED, NO_ROW, AccountType
 from ledger.schema import Payload
-from ledger.transfers import is_finished, open_holding
 
 ROW = np.dtype([("account", "<u4"), ("instrument", "<u4")])
 
@@ -38,38 +38,60 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
         if record.frozen:
             raise Refused(Code.FROZEN, "vasp", record.name, "the VASP is frozen")
         rights.require(record, rights.HOLDING_OPEN, parameters.names(state, "aml_registered_services"))
-    held: dict[int, set[int]] = {}
-    for number, (account, instrument) in enumerate(_pairs(payload)):
-        field = f"rows[{number}]"
-        row = state.accounts.require(account, f"{field}.account")
-        paper = state.instruments.require(instrument, f"{field}.instrument")
-        if not (row.vasp == vasp if vasp != NO_ROW else row.owner == ctx.signer + 1):
-            raise Refused(
-                Code.NOT_AUTHORISED, f"{field}.account", account, "is opened by its own VASP or by its owner"
-            )
-        if row.flags & CLOSED:
-            raise Refused(Code.WRONG_STATUS, f"{field}.account", account, "the account is closed")
-        if row.type == AccountType.CLIENT_MONEY and not terms.may(paper.terms, terms.Act.PAY):
-            raise Refused(
-                Code.INSTRUMENT_MISMATCH, f"{field}.instrument", instrument, "client money is cash alone"
-            )
-        if paper.status is InstrumentStatus.REDEEMED:
-            raise Refused(Code.WRONG_STATUS, f"{field}.instrument", paper.code, "has been redeemed")
-        if account not in held:
-            held[account] = {
-                int(state.holdings.field(holding, "instrument"))
-                for holding in state.holdings_of(account)
-                if not is_finished(state, holding, ctx.time_ms)
-            }
-        if instrument in held[account]:
+    pairs = _pairs(payload)
+    wrong: Refused | None = None
+    for number, (account, instrument) in enumerate(pairs):
+        try:
+            _check_row(ctx, f"rows[{number}]", account, instrument)
+        except Refused as refused:
+            wrong, pairs = refused, pairs[:number]
+            break
+    _check_lists(ctx, pairs)  # what is wrong with an earlier row comes first
+    if wrong is not None:
+        raise wrong
+
+
+def _check_row(ctx: Context, field: str, account: int, instrument: int) -> None:
+    """All that is asked of one row but what its account holds already."""
+    state, vasp = ctx.state, ctx.signing_vasp()
+    row = state.accounts.require(account, f"{field}.account")
+    paper = state.instruments.require(instrument, f"{field}.instrument")
+    if not (row.vasp == vasp if vasp != NO_ROW else row.owner == ctx.signer + 1):
+        raise Refused(
+            Code.NOT_AUTHORISED, f"{field}.account", account, "is opened by its own VASP or by its owner"
+        )
+    if row.flags & CLOSED:
+        raise Refused(Code.WRONG_STATUS, f"{field}.account", account, "the account is closed")
+    if row.type == AccountType.CLIENT_MONEY and not terms.may(paper.terms, terms.Act.PAY):
+        raise Refused(
+            Code.INSTRUMENT_MISMATCH, f"{field}.instrument", instrument, "client money is cash alone"
+        )
+    if paper.status is InstrumentStatus.REDEEMED:
+        raise Refused(Code.WRONG_STATUS, f"{field}.instrument", paper.code, "has been redeemed")
+
+
+def _check_lists(ctx: Context, pairs: list[tuple[int, int]]) -> None:
+    """Refuse a second holding of one instrument, and more holdings than an account may have."""
+    if not pairs:
+        return
+    accounts = {account: number for number, account in enumerate(sorted({account for account, _ in pairs}))}
+    lists = walk(ctx.state, np.array(list(accounts), np.int64), ctx.time_ms)
+    owners = np.array([accounts[account] for account, _ in pairs], np.int64)
+    instruments = np.array([instrument for _, instrument in pairs], np.int64)
+    held = held_twice(ctx.state, lists, owners, instruments)
+    counts = np.bincount(lists.owners[~lists.finished], minlength=len(accounts)).tolist()
+    for number, (account, instrument) in enumerate(pairs):
+        field, owner = f"rows[{number}]", accounts[account]
+        if (owner, instrument) in held:
             raise Refused(
                 Code.ALREADY_EXISTS,
                 f"{field}.instrument",
                 instrument,
                 f"account {account} has a holding of it",
             )
-        held[account].add(instrument)
-        if len(held[account]) > HOLDINGS_PER_ACCOUNT_MAX:
+        held.add((owner, instrument))
+        counts[owner] += 1
+        if counts[owner] > HOLDINGS_PER_ACCOUNT_MAX:
             raise Refused(
                 Code.LIMIT_EXCEEDED,
                 f"{field}.account",
@@ -79,9 +101,7 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
 
 
 def apply(ctx: Context, payload: HoldingOpen) -> tuple[int, ...]:
-    return tuple(
-        open_holding(ctx.state, account, instrument, ctx.time_ms) for account, instrument in _pairs(payload)
-    )
+    return open_all(ctx.state, _pairs(payload), ctx.time_ms)
 
 
 def _pairs(payload: HoldingOpen) -> list[tuple[int, int]]:

@@ -1,13 +1,18 @@
 """An account's list of holdings: never longer than what was held at one time, whatever was held before."""
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledger import terms
+from ledger import lists, terms, transfers
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, Target
 from ledger.limits import HOLDING_REST_MS
 from ledger.parameters import BOUNDS
-from ledger.rows import Holding
+from ledger.rows import FROZEN, Holding
+from ledger.state import State
+from testing import world
 from testing.ledger_network import DAY_MS, Network, client, packed
 
 WEEK = 7 * DAY_MS
@@ -154,3 +159,72 @@ def test_two_finished_holdings_are_taken_over_by_two_bills_of_one_transaction(we
     assert set(opened[:2]) == set(places)
     assert len(set(opened)) == 3
     assert len(set(weekly.list())) == len(weekly.list()) == 4
+
+
+# --- many at once
+
+
+@st.composite
+def listed(draw: st.DrawFn) -> tuple[list[bool], list[tuple[int, int, int]], list[tuple[int, int]]]:
+    """Which instruments have ended; holdings as (account, instrument, what keeps it from being finished);
+    and what is opened, each account and instrument once."""
+    ended = draw(st.lists(st.booleans(), min_size=2, max_size=5))
+    pair = st.tuples(st.integers(0, 3), st.integers(0, len(ended) - 1))
+    holdings = draw(st.lists(pair, max_size=14, unique=True))
+    opened = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(10, 13)), max_size=10, unique=True))
+    return ended, [(*each, draw(st.sampled_from([0, 0, 0, 1, 2]))) for each in holdings], opened
+
+
+def built(ended: list[bool], holdings: list[tuple[int, int, int]]) -> State:
+    state = world.new_state()
+    for number in range(14):
+        index = world.add_instrument(state, isin(number))
+        if number < len(ended) and ended[number]:
+            world.change(state.instruments, index, status=InstrumentStatus.REDEEMED, redeemed_ms=1)
+    for _ in range(4):
+        world.add_account(state, 0)
+    for account, instrument, kept in holdings:
+        index = transfers.add_holding(state, account, instrument)
+        if kept == 1:
+            transfers.mint(state, index, 7)
+        if kept == 2:
+            state.holdings.set_field(index, "flags", FROZEN)
+    state.rehash()
+    return state
+
+
+@given(listed())
+def test_holdings_opened_together_are_those_opened_one_by_one(
+    drawn: tuple[list[bool], list[tuple[int, int, int]], list[tuple[int, int]]],
+) -> None:
+    ended, holdings, opened = drawn
+    together, singly = built(ended, holdings), built(ended, holdings)
+    indices = lists.open_all(together, opened, world.START_MS)
+    assert indices == tuple(
+        transfers.open_holding(singly, account, instrument, world.START_MS) for account, instrument in opened
+    )
+    for state in (together, singly):
+        state.rehash()
+    assert together.root() == singly.root()
+
+
+@given(listed())
+def test_lists_walked_together_are_those_walked_one_by_one(
+    drawn: tuple[list[bool], list[tuple[int, int, int]], list[tuple[int, int]]],
+) -> None:
+    ended, holdings, _ = drawn
+    state = built(ended, holdings)
+    walked = lists.walk(state, np.arange(4), world.START_MS)
+    held = set()
+    for account in range(4):
+        mine = walked.owners == account
+        assert walked.holdings[mine].tolist() == list(state.holdings_of(account))
+        for holding, finished in zip(
+            walked.holdings[mine].tolist(), walked.finished[mine].tolist(), strict=True
+        ):
+            assert finished == transfers.is_finished(state, holding, world.START_MS)
+            if not finished:
+                held.add((account, int(state.holdings.field(holding, "instrument"))))
+    wanted = [(account, instrument) for account in range(4) for instrument in range(14)]
+    owners, instruments = np.array(wanted, np.int64).T
+    assert lists.held_twice(state, walked, owners, instruments) == held
