@@ -47,7 +47,7 @@ def mohur(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What stands before every command: only --version."""
+    """Take what stands before every command: only --version."""
 
 
 def main() -> None:

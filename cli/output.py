@@ -49,7 +49,7 @@ def show(values: Mapping[str, Any], *, as_json: bool, text: Callable[[], None] |
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", header: bool = True
 ) -> None:
-    """A table on standard output; nothing is cut off when it is not a terminal."""
+    """Print a table on standard output; nothing is cut off when it is not a terminal."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -66,7 +66,7 @@ def table(
 
 
 def note(message: str) -> None:
-    """A line for a person, on standard error."""
+    """Print a line for a person, on standard error."""
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
 

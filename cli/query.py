@@ -27,7 +27,7 @@ class _Group(TyperGroup):
 
     @commands.setter
     def commands(self, given: Any) -> None:
-        """What typer would put here is empty: nothing is declared on `app`."""
+        """Take nothing from typer: no command is declared on `app`."""
 
 
 @cache

@@ -101,12 +101,13 @@ class Wallet:
         return sequence
 
     def settled(self, sequence: int) -> None:
-        """A transaction with this sequence is in a block."""
+        """Hear that a transaction with this sequence is in a block."""
         self._under_way.discard(sequence)
         self._highest = max(self._highest, sequence)
 
     def dropped(self, sequence: int) -> None:
-        """A transaction with this sequence never got to a block; the last one handed out is given again."""
+        """Hear that a transaction with this sequence never got to a block; the last one handed out is given
+        again."""
         self._under_way.discard(sequence)
         if sequence == self._next - 1:
             self._next = sequence

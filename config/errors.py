@@ -75,7 +75,7 @@ def rule_of(kind: str, message: str) -> str:
 
 
 def key_name(location: Iterable[str | int]) -> str:
-    """`("peers", 1, "address")` as `peers[1].address`; positions count from 0."""
+    """Returns the name of a key: `("peers", 1, "address")` is `peers[1].address`; positions count from 0."""
     text = ""
     for part in location:
         if isinstance(part, int):
@@ -92,7 +92,8 @@ def shown(value: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'listen'?`, or the known names if none is near, or nothing if there are none."""
+    """Returns a hint, `; did you mean 'listen'?`, or the known names if none is near, or nothing without
+    any."""
     names = sorted(known)
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if matches:

@@ -253,7 +253,7 @@ def _genesis(file: _GenesisFile) -> tuple[Genesis, list[str]]:
 
 
 def _ordered(names: Iterable[str], order: Iterable[str]) -> list[str]:
-    """`names` in the ledger's own order, so that the hash does not depend on the file's."""
+    """Returns `names` in the ledger's own order, so that the hash does not depend on the file's."""
     places = {name: place for place, name in enumerate(order)}
     return sorted(names, key=lambda name: (places.get(name, len(places)), name))
 
@@ -279,7 +279,8 @@ def _described(tables: Mapping[str, Any], fault: Any) -> tuple[str, str]:
 
 
 def _by_name(tables: Mapping[str, Any], location: Sequence[str | int]) -> list[str | int]:
-    """`("nodes", 0, "power")` as `("nodes", "mof-1", "power")` where the row has a name."""
+    """Returns a key by name: `("nodes", 0, "power")` as `("nodes", "mof-1", "power")` where the row has a
+    name."""
     if len(location) > 1 and location[0] in ("institutions", "nodes") and isinstance(location[1], int):
         row = tables[str(location[0])][location[1]]
         if isinstance(row, dict) and isinstance(row.get("name"), str):

@@ -94,7 +94,7 @@ def load_public_key(path: Path) -> bytes:
 
 
 def parse_public_key(text: str, place: str) -> bytes:
-    """64 hex digits as a key that may be enrolled; `place` names it in the error."""
+    """The key that 64 hex digits write, if it may be enrolled; `place` names it in the error."""
     try:
         key = bytes.fromhex(text)
     except ValueError as error:
@@ -129,7 +129,7 @@ def read_passphrase(file: Path | None, environment: Mapping[str, str]) -> bytes:
 
 
 def checked_passphrase(passphrase: bytes, place: str = "passphrase") -> bytes:
-    """`passphrase` if its length is within the limits; raises KeyFileError otherwise."""
+    """Returns `passphrase` if its length is within the limits; raises KeyFileError otherwise."""
     if not PASSPHRASE_BYTES_MIN <= len(passphrase) <= PASSPHRASE_BYTES_MAX:
         raise KeyFileError(
             f"{place}: passphrase of {len(passphrase)} bytes, must be "

@@ -225,7 +225,7 @@ def peer_identity(der: bytes, roots: Mapping[str, bytes]) -> Identity:
 
 
 def parse_identity(uri: str) -> Identity:
-    """`mohur://<chain>/<institution>/<node>` taken apart. Raises CertificateError."""
+    """Returns the parts of the name `mohur://<chain>/<institution>/<node>`. Raises CertificateError."""
     parts = uri.removeprefix(_SCHEME).split("/")
     if not uri.startswith(_SCHEME) or len(parts) != 3 or any(name_fault(part) for part in parts):
         raise CertificateError(f"certificate names {uri!r}: must be mohur://<chain>/<institution>/<node>")

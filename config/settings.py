@@ -45,7 +45,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """`host:port` (IPv6 hosts in brackets) as host and port. Raises ValueError that says the rule."""
+    """Returns host and port of `host:port` (IPv6 hosts in brackets). Raises ValueError that says the rule."""
     host, separator, port_text = text.rpartition(":")
     if (
         not separator

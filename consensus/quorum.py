@@ -23,12 +23,12 @@ def power_of(validators: Sequence[Validator], members: Iterable[int]) -> int:
 
 
 def is_quorum(power: int, total: int) -> bool:
-    """More than two thirds: the paper's 2f+1."""
+    """Returns True if `power` is more than two thirds of `total`: the paper's 2f+1."""
     return 3 * power > 2 * total
 
 
 def has_honest(power: int, total: int) -> bool:
-    """More than one third: the paper's f+1."""
+    """Returns True if `power` is more than one third of `total`: the paper's f+1."""
     return 3 * power > total
 
 

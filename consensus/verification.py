@@ -139,7 +139,8 @@ def verify_evidence(
 
 
 def evidence_key(evidence: Evidence) -> tuple[int, int, int, int]:
-    """(height, round, type, validator), with 0 as the type of a proposal: one record of each is enough."""
+    """What evidence is known by, as one record of each is enough: (height, round, type, validator), with 0 as
+    the type of a proposal."""
     match evidence:
         case VoteEquivocation(first=vote):
             return (vote.height, vote.round, int(vote.type), vote.validator)

@@ -29,7 +29,7 @@ class VoteKeeper:
         self._commit: Certificate | None = None
 
     def move_to(self, round: int) -> None:
-        """The current round is now `round`: forget the votes of earlier ones, not their certificates."""
+        """Take `round` as the current one: forget the votes of earlier rounds, not their certificates."""
         self._round = round
         for key in [key for key in self._votes if key[0] < round]:
             del self._votes[key]
@@ -72,15 +72,16 @@ class VoteKeeper:
         return evidence
 
     def quorum_any(self, type: VoteType, round: int) -> bool:
-        """A quorum has voted in `round`, whatever for (L34, L47)."""
+        """Returns True if a quorum has voted in `round`, for any value or nil (L34, L47)."""
         return is_quorum(sum(self._power.get((round, type), {}).values()), self._total)
 
     def quorum_nil(self, type: VoteType, round: int) -> bool:
-        """A quorum has voted nil in `round` (L44)."""
+        """Returns True if a quorum has voted nil in `round` (L44)."""
         return is_quorum(self._power.get((round, type), {}).get(None, 0), self._total)
 
     def polka(self, round: int) -> Certificate | None:
-        """A quorum's prevotes for one value in `round`, also of an earlier round (L28, L36)."""
+        """Returns the polka of `round`, a quorum's prevotes for one value, or None; also of an earlier round
+        (L28, L36)."""
         return self._polkas.get(round)
 
     def polkas(self) -> tuple[Certificate, ...]:
@@ -88,7 +89,8 @@ class VoteKeeper:
         return tuple(self._polkas[round] for round in sorted(self._polkas))
 
     def commit(self) -> Certificate | None:
-        """A quorum's precommits for one value in one round, the first seen (L49)."""
+        """Returns the commit certificate, a quorum's precommits for one value in one round, the first seen,
+        or None (L49)."""
         return self._commit
 
     def skip_round(self) -> int | None:

@@ -145,7 +145,7 @@ class Demo:
         progress.console.print(f"[green]✓[/green] {name}: {step['detail']}")
 
     async def _proof(self, running: RunningNetwork, story: Story, proof: Path) -> str:
-        """9a. The proof of one client's holding, verified offline; one flipped byte is refused."""
+        """Chapter 9: the proof of one client's holding, verified offline; one flipped byte is refused."""
         holding = story.binance.self_custody[0].cash_holding
         genesis = running.network.genesis
         fetched = await trio.to_thread.run_sync(
@@ -161,7 +161,8 @@ class Demo:
         return f"holding {holding} proven against the genesis alone; a flipped byte is refused"
 
     async def _audit(self, directory: Path) -> str:
-        """9b. One validator's chain replayed from genesis; a copy with one flipped byte is found out."""
+        """Chapter 9, too: one validator's chain replayed from genesis; a copy with one flipped byte is found
+        out."""
         node, genesis = directory / "secp", str(directory / "genesis.toml")
         audited = await trio.to_thread.run_sync(command, "audit", str(node), "--genesis", genesis)
         require(audited.returncode == 0, f"mohur audit: {audited.stderr or audited.stdout}")

@@ -209,7 +209,7 @@ def remove_network(directory: Path) -> None:
 def with_pids(
     network: Network, pid: int | None, pids: Mapping[str, tuple[int | None, int | None]]
 ) -> Network:
-    """`network` as it runs: the process that supervises it, and (node, gateway) processes by node."""
+    """Returns `network` as it runs: the process that supervises it, and (node, gateway) processes by node."""
     return replace(
         network,
         pid=pid,

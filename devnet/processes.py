@@ -68,7 +68,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number if one ended it."""
+        """The exit code, None while the process runs; minus the signal's number if one ended it."""
         return self._process.poll()
 
     def send(self, number: signal.Signals) -> None:
@@ -99,7 +99,7 @@ class Child:
             self._pidfd = -1
 
     def last_lines(self) -> str:
-        """The end of its log, for a message to a person."""
+        """The end of the process's log, for a message to a person."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES_SHOWN:])
 
@@ -137,7 +137,7 @@ class RunningNetwork:
         self._start(self._gateways, node, "gateway", node.gateway_toml, PROGRAM)
 
     async def stop_node(self, name: str) -> int:
-        """SIGTERM and wait; the exit code."""
+        """Send SIGTERM and wait; returns the exit code."""
         return await self._end(self._nodes, name, Child.stop)
 
     async def stop_gateway(self, name: str) -> int:
@@ -334,7 +334,7 @@ def supervisor_of(directory: Path) -> int | None:
 
 
 def stop_supervisor(directory: Path, seconds: float) -> bool:
-    """Ask the process that runs the network to stop, and wait; False if none runs.
+    """Returns True once the process that runs the network has stopped as asked, False if none runs.
 
     Raises DevnetError if it still runs after `seconds`.
     """

@@ -72,7 +72,8 @@ def cancel(state: "State", row: int, height: int) -> None:
 
 
 def wake(state: "State", row: int) -> None:
-    """What this row waited for may have come: it is looked at again at the beginning of the next block."""
+    """Hear that what this row waited for may have come: it is looked at again at the beginning of the next
+    block."""
     if state.agenda.field(row, "progress") == Progress.WAITING:
         state.agenda.set_field(row, "progress", Progress.PENDING)
         state.due.add(row)
@@ -123,11 +124,11 @@ class DueIndex:
         return [_row(key) for key in sorted(set(self._heap)) if self._stands(key)]
 
     def add(self, row: int) -> None:
-        """The row has become pending."""
+        """Put a row that has become pending in its place."""
         heappush(self._heap, self._key(row))
 
     def stale(self) -> None:
-        """One more key is stale."""
+        """Count one more stale key."""
         self._stale += 1
 
     def take(self, until_ms: int, mark: int) -> int | None:

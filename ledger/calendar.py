@@ -15,7 +15,7 @@ def start_of(day: int) -> int:
 
 
 def text_of(day: int) -> str:
-    """`day` as YYYY-MM-DD, proleptic Gregorian, for error texts and readers.
+    """Returns `day` as YYYY-MM-DD, proleptic Gregorian, for error texts and readers.
 
     The algorithm is Hinnant's `civil_from_days` (chrono-compatible date algorithms): integers only.
     """

@@ -144,7 +144,8 @@ class Context:
         return signer.owner if signer.role == Role.SETTLEMENT else NO_ROW
 
     def officers(self) -> tuple[tuple[int, int], ...]:
-        """(signer, institution) of every signer. Raises Refused(not_authorised) if one is no officer."""
+        """Every signer with its institution, as (signer, institution). Raises Refused(not_authorised) if one
+        is no officer."""
         for index, signer in zip(self.tx.signers, self.signers, strict=True):
             if signer.role != Role.OFFICER:
                 raise Refused(Code.NOT_AUTHORISED, "signers", index, "must be an officer's key")

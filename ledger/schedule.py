@@ -30,7 +30,7 @@ def schedule(state: State, version: int, from_height: int, height: int) -> int:
 
 
 def cancel(state: State, index: int) -> None:
-    """The version does not come into force."""
+    """Take a scheduled version off the schedule: it does not come into force."""
     state.versions.replace(index, replace(state.versions[index], status=VersionStatus.CANCELLED))
 
 
@@ -41,7 +41,7 @@ def due(state: State, height: int) -> int | None:
 
 
 def replace_in_force(state: State, index: int) -> None:
-    """The record at `index` is in force from now on, the one before it no longer."""
+    """Put the version recorded at `index` into force, in place of the one before it."""
     for place, record in enumerate(state.versions):
         if record.status is VersionStatus.IN_FORCE:
             state.versions.replace(place, replace(record, status=VersionStatus.REPLACED))

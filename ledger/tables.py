@@ -192,8 +192,8 @@ class DocumentTable(Sequence[D]):
         self._dirty.add(index)
 
     def revise(self, schema: type[Any], lift: Callable[[Any], Any]) -> None:
-        """From now on all documents are of `schema`; those that are here, and whatever is still written in
-        the schema before it, are turned by `lift`."""
+        """Change the schema: from now on all documents are of `schema`; those that are here, and whatever is
+        still written in the schema before it, are turned by `lift`."""
         self._lifts[self.schema] = lift
         self.schema = schema
         for index, document in enumerate(self._documents):
@@ -210,7 +210,7 @@ class DocumentTable(Sequence[D]):
         return document
 
     def restore(self, index: int, old: D | None) -> None:
-        """For the journal alone: put `old` back, or take the last document away."""
+        """Put `old` back, or take the last document away; for the journal alone."""
         self._leave(index, self._documents[index])
         if old is None:
             if index != len(self._documents) - 1:
@@ -271,7 +271,7 @@ class DocumentTable(Sequence[D]):
         return self._tree.depth
 
     def drain(self) -> list[tuple[int, bytes]]:
-        """(index, encoding) of every document changed since the last drain, ascending."""
+        """Every changed document as (index, encoding), of those changed since the last drain, ascending."""
         self._must_be_hashed()
         changed = [(index, self._encodings[index]) for index in sorted(self._undrained)]
         self._undrained = set()
@@ -420,15 +420,15 @@ class ColumnarTable(Generic[R]):
         self._dirty[indices // LEAF_ROWS] = True
 
     def restore_field(self, index: int, name: str, old: Any) -> None:
-        """For the journal alone."""
+        """Put back one field of a row; for the journal alone."""
         self._fields[name][index] = np.void(old) if isinstance(old, bytes) else old
 
     def restore_column(self, indices: Indices, name: str, old: Column) -> None:
-        """For the journal alone."""
+        """Put back one field of several rows; for the journal alone."""
         self._fields[name][indices] = old
 
     def restore_count(self, count: int) -> None:
-        """For the journal alone: take the rows from `count` on away and leave zeros."""
+        """Take the rows from `count` on away and leave zeros."""
         if self._key is not None:
             keys = self._fields[self._key]
             for index in range(count, self._count):
@@ -505,7 +505,8 @@ class ColumnarTable(Generic[R]):
         return self._tree.depth
 
     def drain(self) -> list[tuple[int, bytes]]:
-        """(page, bytes of its rows) of every page changed since the last drain, ascending."""
+        """Every changed page as (page, bytes of its rows), of those changed since the last drain,
+        ascending."""
         self._must_be_hashed()
         pages = np.flatnonzero(self._undrained).tolist()
         self._undrained[:] = False

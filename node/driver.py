@@ -91,15 +91,16 @@ class Surroundings(Protocol):
         ...
 
     def misbehaved(self, peer: str, reason: str) -> None:
-        """A peer said what no honest node says."""
+        """Hear that a peer said what no honest node says."""
         ...
 
     def lags(self, peer: str) -> None:
-        """A peer speaks of a height that we have decided."""
+        """Hear that a peer speaks of a height that we have decided."""
         ...
 
     def committed(self, commit: Committed) -> None:
-        """A block was executed, its results are stored, and what the node shows is that of this block."""
+        """Hear that a block was executed, its results are stored, and what the node shows is that of this
+        block."""
         ...
 
 

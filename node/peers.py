@@ -87,7 +87,7 @@ class Peer:
         self.gone = trio.Event()
 
     def send(self, channel: Channel, data: bytes) -> bool:
-        """Queue one encoded message. False when it was dropped for want of room."""
+        """Returns True if the encoded message was queued, False if it was dropped for want of room."""
         if self.sender.push(channel, data):
             self.wake.set()
             return True

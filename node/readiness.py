@@ -36,7 +36,8 @@ class Readiness:
             log.info("a version of the protocol is scheduled", version=version, from_height=height)
 
     def said(self, name: str, knows: int) -> None:
-        """A node said hello; it may have been replaced by newer software, or older, since the last time."""
+        """Hear that a node said hello; it may have been replaced by newer software, or older, since the last
+        time."""
         self._known[name] = knows
 
     def upgrade(self, published: Published) -> UpgradeView | None:

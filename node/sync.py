@@ -53,7 +53,7 @@ class Sync:
         self._behind_since_ms: int | None = None
 
     def claimed(self, peer: str, height: int) -> None:
-        """`peer` says that it has committed `height`."""
+        """Hear that `peer` has committed `height`."""
         self._claims[peer] = height
 
     def claim_of(self, peer: str) -> int:
@@ -66,7 +66,8 @@ class Sync:
         self._late.pop(peer, None)
 
     def distrust(self, peer: str, now_ms: int) -> None:
-        """`peer` did not deliver, or delivered what does not verify: drop what it sent, ask others."""
+        """Hear that `peer` did not deliver, or delivered what does not verify: drop what it sent, ask
+        others."""
         offences = self._offences.get(peer, 0)
         self._offences[peer] = offences + 1
         self._distrusted_until[peer] = now_ms + min(DISTRUST_MS << min(offences, 16), DISTRUST_MS_MAX)

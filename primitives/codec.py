@@ -54,8 +54,9 @@ def decode(data: bytes, size_max: int) -> Any:
 
 
 def convert(value: Any, schema: type[T]) -> T:
-    """`value`, as `decode` returned it, checked against and turned into `schema` (a msgspec.Struct declared
-    with array_like=True, or any type msgspec knows). Raises CodecError that names the field and the rule."""
+    """Returns `value`, which came from `decode`, checked against `schema` and turned into it (a
+    msgspec.Struct declared with array_like=True, or any type msgspec knows). Raises CodecError that names the
+    field and the rule."""
     try:
         # Without builtin_types, text where bytes belong would be taken as base64: a second encoding.
         return msgspec.convert(value, schema, strict=True, builtin_types=(bytes,))
@@ -74,7 +75,7 @@ def pack(record: msgspec.Struct) -> bytes:
 
 
 def unpack(data: bytes, schema: type[T], size_max: int) -> T:
-    """`decode`, then `convert`."""
+    """Returns the Struct that `data` encodes: `decode` and `convert` in one."""
     return convert(decode(data, size_max), schema)
 
 
@@ -96,7 +97,8 @@ def _refuse_extension(code: int, data: bytes) -> Any:
 
 
 def _name_fields(message: str, schema: Any) -> str:
-    """msgspec says `$[2][0]`: say the fields' names instead, where the schema has them."""
+    """Returns a fault with fields by name: msgspec says `$[2][0]`; say the fields' names instead, where the
+    schema has them."""
     text, marker, path = message.partition(" - at `$")
     if not marker:
         return message
@@ -117,7 +119,7 @@ def _name_fields(message: str, schema: Any) -> str:
 
 
 def _plain_type(declared: Any) -> Any:
-    """`declared` without the constraints of Annotated."""
+    """The type `declared`, without the constraints of Annotated."""
     while get_origin(declared) is Annotated:
         declared = get_args(declared)[0]
     return declared

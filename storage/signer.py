@@ -41,7 +41,7 @@ class SignerStore:
         self._environment = Environment(path, "signer", (SIGNER,), map_bytes=map_bytes, faults=faults)
 
     def initialise(self, floor_height: int) -> None:
-        """The operator's word that this key has signed nothing at or above `floor_height`.
+        """Take the operator's word that this key has signed nothing at or above `floor_height`.
 
         Raises StorageError for a floor below 1 or below the one that is set: a floor only rises.
         """

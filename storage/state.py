@@ -19,11 +19,11 @@ class Changes(Protocol):
 
     @property
     def documents(self) -> Sequence[tuple[int, int, bytes]]:
-        """(table id, index, encoded document)"""
+        """Every changed document, as (table id, index, encoded document)."""
 
     @property
     def pages(self) -> Sequence[tuple[int, int, bytes]]:
-        """(table id, page number, rows); the last page of a table may be shorter"""
+        """Every changed page, as (table id, page number, rows); the last page of a table may be shorter"""
 
     @property
     def counts(self) -> Mapping[int, int]:

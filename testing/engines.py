@@ -335,7 +335,8 @@ class Node:
                 self.feed(CertificateReceived(message, with_block))
 
     def answer_past(self, height: int, receiver: int) -> None:
-        """What a node tells whoever is behind: the certificate and the block of a height it has decided."""
+        """Tell whoever is behind what a node tells him: the certificate and the block of a height it has
+        decided."""
         if height <= len(self._chain):
             self.cluster.send(self.position, receiver, self._chain[height - 1][1], with_block=True)
 

@@ -71,7 +71,8 @@ def public(name: str) -> bytes:
 
 
 def make_genesis(chain_class: str = DEVELOPMENT, parameters: tuple[tuple[str, Value], ...] = ()) -> Genesis:
-    """mof, sbp, pvara and secp vote and validate, fmu does neither; three officers, a threshold of two."""
+    """A genesis in which mof, sbp, pvara and secp vote and validate, fmu does neither; three officers, a
+    threshold of two."""
     return Genesis(
         version=1,
         chain="mohur-test",
@@ -147,13 +148,14 @@ class Network:
         return self.block(self.tx(kind, signers, **fields))[0]
 
     def ok(self, kind: str, signers: str, **fields: Any) -> tuple[int, ...]:
-        """It must succeed; what it created."""
+        """Do an act that must succeed; returns what it created."""
         result = self.do(kind, signers, **fields)
         assert result.code == Code.OK, f"{kind}: {result}"
         return result.created
 
     def refused(self, code: Code, kind: str, signers: str, **fields: Any) -> Result:
-        """It must be refused with `code`, and change nothing but its signer's window and the block's due."""
+        """Do an act that must be refused with `code`, and change nothing but its signer's window and the
+        block's due."""
         result = self.do(kind, signers, **fields)
         assert result.code == code, f"{kind}: expected {code.word}, got {Code(result.code).word}: {result}"
         return result
@@ -225,7 +227,7 @@ class Network:
         return restriction
 
     def lift(self, restriction: int) -> None:
-        """The lift of a freeze by two authorities."""
+        """Lift a freeze by two authorities."""
         self.enact("lift", "sbp1 sbp2 fmu1 fmu2", restriction=restriction)
 
     def offer(self, instrument: int, units: int, vasps: tuple[int, ...] = ()) -> int:

@@ -211,5 +211,6 @@ LIES: dict[str, Callable[[Liar, Message], None]] = {
 
 
 def fake_signature(message: Proposal | Vote) -> bytes:
-    """64 bytes that only the sender's own words give; the cost of real signatures buys nothing here."""
+    """Returns 64 bytes that only the sender's own words give; the cost of real signatures buys nothing
+    here."""
     return sha256(repr(replace(message, signature=b"")).encode()).digest() * 2

@@ -252,7 +252,7 @@ def open_market(little: LittleChain, clients: int = 4) -> Market:
 
 
 def live(little: LittleChain, market: Market) -> None:
-    """A bill's life from here on: cash, an offer, trades, refusals, a freeze, maturity, redemption."""
+    """Play a bill's life from here on: cash, an offer, trades, refusals, a freeze, maturity, redemption."""
     state = little.replica.state
     bill = state.instruments[market.bill]
     little.act("cash_issue", ("sbp",), market.money, 2_000_000_000, b"d" * 32)

@@ -37,7 +37,7 @@ class OneNode:
         self.paused = False  # no blocks while it is set
 
     def lose_pool(self) -> None:
-        """What waits is forgotten, as when a node restarts."""
+        """Forget what waits, as a node that restarts does."""
         self.mempool = Mempool(
             check=self._check,
             is_committed=lambda identity: self._archive.find(identity) is not None,

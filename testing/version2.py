@@ -79,7 +79,7 @@ REVISION = Revision(VERSION, Institution2, lift)
 
 
 def declare() -> None:
-    """From now on this process is software that knows version 2."""
+    """Make this process, from now on, software that knows version 2."""
     kinds.declare(GREET)
     policies.DEFAULT_POLICIES["greet"] = (Rule.ANY_ONE_OF, ("mof", "sbp"))
     parameters.declare(LIMIT, Bounds(32, 1, 64, (), "characters, at most, of a greeting", since=VERSION))
@@ -112,7 +112,7 @@ def known() -> Iterator[None]:
 
 
 def main() -> None:
-    """The `mohur` command of software that knows version 2."""
+    """Run the `mohur` command of software that knows version 2."""
     declare()
     from cli.main import main as command
     from node.summation import STILL

@@ -11,7 +11,7 @@ from ledger.rows import AccountType
 
 
 async def play(story: Story) -> str:
-    """2. From application to licence, each stage with what it may not do yet."""
+    """Chapter 2: From application to licence, each stage with what it may not do yet."""
     for vasp in story.vasps:
         created = await story.actors.enact(
             ["pvara"],

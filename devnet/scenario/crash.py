@@ -10,7 +10,7 @@ from devnet.watching import equal_roots, require
 
 
 async def play(story: Story) -> str:
-    """7. One validator dies by SIGKILL under load, comes back, and catches up."""
+    """Chapter 7: One validator dies by SIGKILL under load, comes back, and catches up."""
     first = (await story.client.chain_status()).height
     async with load(story) as counter:
         await commit_more(counter, 5)

@@ -10,7 +10,7 @@ from ledger.documents import OfferStatus
 
 
 async def play(story: Story) -> str:
-    """5. The offer is taken delivery versus payment; what is not sold is cancelled."""
+    """Chapter 5: The offer is taken delivery versus payment; what is not sold is cancelled."""
     await _open_bill_holdings(story)
     status = await story.client.chain_status()
     opens = status.ledger_time_ms

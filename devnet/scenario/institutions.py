@@ -5,7 +5,7 @@ from devnet.watching import require
 
 
 async def play(story: Story) -> str:
-    """1. Who is there: institutions, officers, policies, validators."""
+    """Chapter 1: Who is there: institutions, officers, policies, validators."""
     status = await story.client.chain_status()
     require(status.genesis_hash == story.actors.genesis_hash, "the chain is not that of our genesis")
     institutions = (await story.client.institution_list()).items

@@ -23,7 +23,7 @@ from ledger.codes import Code
 
 
 async def play(story: Story) -> str:
-    """4. The bill is issued in the block that completes its policy; the cap is exact to the rupee."""
+    """Chapter 4: The bill is issued in the block that completes its policy; the cap is exact to the rupee."""
     proposal = await story.actors.propose("mof", "instrument_issue", **await _bill(story, ISIN, UNITS))
     twice = await _approval_refused(story, proposal, "mof", 0)
     story.note_refusal("duplicate_officer", twice)

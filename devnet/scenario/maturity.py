@@ -14,7 +14,7 @@ from ledger.documents import InstrumentStatus
 
 
 async def play(story: Story) -> str:
-    """8. Maturity, the wait for the funding, redemption to all in one block."""
+    """Chapter 8: Maturity, the wait for the funding, redemption to all in one block."""
     bill = await story.client.instrument_get(story.bill)
     status = await story.client.chain_status()
     await story.advance(bill.maturity_ms - status.ledger_time_ms + 1_000)

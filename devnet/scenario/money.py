@@ -17,7 +17,7 @@ from ledger.rows import AccountType
 
 
 async def play(story: Story) -> str:
-    """3. The programme and its fixing, the currency, the clients' accounts and their cash."""
+    """Chapter 3: The programme and its fixing, the currency, the clients' accounts and their cash."""
     (story.programme,) = await story.actors.enact(
         ["mof", "sbp", "pvara"], "programme_create", name="MTB-2026", cap_cents=CAP_CENTS
     )

@@ -134,7 +134,7 @@ class Story:
         self.balances.append((chapter, "the frozen client", *await self.balances_of(self.frozen)))
 
     async def check_some(self) -> None:
-        """A sample of balances against our own sums."""
+        """Compare a sample of balances with our own sums."""
         for vasp in self.vasps:
             for holder in (*self.random.sample(vasp.custodial, 10), *vasp.self_custody):
                 found = await self.balances_of(holder)

@@ -15,7 +15,8 @@ from ledger.rows import AccountType
 
 
 async def play(story: Story) -> str:
-    """6. Batches of the VASPs, single transfers of self-custody clients, every refusal by its code."""
+    """Chapter 6: Batches of the VASPs, single transfers of self-custody clients, every refusal by its
+    code."""
     for vasp in story.vasps:
         batches = _trades(story, vasp, story.trades // 2)
         for rows in batches:

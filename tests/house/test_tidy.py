@@ -365,3 +365,24 @@ def test_no_two_modules_that_mean_different_things_share_these_names() -> None:
     for name in ("genesis", "queries", "sync", "execution", "ports", "network"):
         found = [str(path.relative_to(HOUSE)) for path in modules(*LAYERS) if path.stem == name]
         assert len(found) <= 1, found
+
+
+def test_what_a_function_says_of_itself_names_its_subject() -> None:
+    """A newcomer reads the docstring alone: a question says what True means, a deed what it does."""
+    stumbling = []
+    for path in modules(*LAYERS):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name.startswith("_"):
+                continue
+            said = ast.get_docstring(node) or "Nothing"
+            returns = "" if node.returns is None else ast.unparse(node.returns)
+            first = re.match(r"[A-Za-z'-]*", said.lstrip("`"))
+            word = first[0] if first else ""
+            if (
+                not word[:1].isupper()
+                or word == "None"
+                or (returns == "None" and word in ("A", "An", "The", "One", "Every", "What", "Who", "It"))
+                or (returns == "bool" and not re.match(r"Whether|True|Returns|Nothing|Wait", said))
+            ):
+                stumbling.append(f"{path.relative_to(HOUSE)}:{node.lineno}: {node.name}: {said[:60]}")
+    assert stumbling == []
