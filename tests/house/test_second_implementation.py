@@ -18,7 +18,7 @@ from consensus import verification as consensus_verification
 from consensus.messages import Proposal, Validator, VoteType
 from ledger import genesis as our_genesis
 from ledger import parameters as our_parameters
-from ledger import proofs, terms, transactions, window
+from ledger import proofs, schedule, terms, transactions, versions, window
 from ledger.codes import Code
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
 from ledger.kinds.transfer import KIND as TRANSFER
@@ -26,6 +26,7 @@ from ledger.state import State
 from ledger.tables import DocumentTable
 from ledger.terms import discount
 from primitives import codec
+from testing import version2
 from wire.blocks import Header
 
 # --- sections 1 to 3, from the document -----------------------------------------------------------------
@@ -211,6 +212,35 @@ def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
     assert list(state.table_roots()) == sorted(roots.items())
     pairs = (struct.pack(">B", number) + root for number, root in sorted(roots.items()))
     assert state.root() == tagged("state", struct.pack(">I", 1), *pairs)
+
+
+def test_what_an_upgrade_writes(genesis: Genesis) -> None:
+    """Section 15 by hand: the records of a genesis, as they must be after the block that enters version 2."""
+    before = our_genesis.create_state(genesis)
+    records = {
+        table.number: [plain(record) for record in table]
+        for table in before.tables
+        if isinstance(table, DocumentTable)
+    }
+    roots = dict(before.table_roots())
+    records[2] = [[*record, f"{record[0]} serves"] for record in records[2]]  # one field more
+    records[1].append(["greeting_characters_max", 32])
+    records[4].append(["greet", 2, [0, 1]])  # any one of mof and sbp
+    records[16] = [[1, 1, 3, 0], [2, 9, 2, 3]]
+    records[200] = []
+    for number in (1, 2, 4, 16, 200):
+        leaves = [leaf(number, place, encode(record)) for place, record in enumerate(records[number])]
+        roots[number] = table_root(number, 0, len(leaves), leaves)
+    with version2.known():
+        state = our_genesis.create_state(genesis)
+        schedule.schedule(state, 2, 9, 3)
+        versions.begin_block(state, 9, 1_700_000_009_000)
+        state.rehash()
+        assert list(state.table_roots()) == sorted(roots.items())
+        pairs = (struct.pack(">B", number) + root for number, root in sorted(roots.items()))
+        assert state.root() == tagged("state", struct.pack(">I", 2), *pairs)
+        shown = [[name, plain(value)] for name, value in records[1]]
+        assert our_parameters.parameters_hash(state) == tagged("params", encode(shown))
 
 
 def test_the_hash_of_the_parameters(state: State) -> None:
