@@ -277,6 +277,7 @@ class Frozen(RuleBasedStateMachine):
         self.freezes: dict[int, tuple[Target, int]] = {}
         self.payments: list[tuple[int, int, set[int]]] = []  # cash holding, amount, freezes still open
         self.debits = 0
+        self.stood_for: dict[int, tuple[int, int]] = {}  # a frozen holding's account and instrument
 
     def teardown(self) -> None:
         if not hasattr(self, "mark"):
@@ -330,6 +331,10 @@ class Frozen(RuleBasedStateMachine):
                 assert self.is_frozen(holding)
             else:
                 assert not self.is_frozen(holding)
+        for freeze, (_, index) in self.freezes.items():
+            if freeze in self.stood_for:
+                row = self.state.holdings[index]
+                assert self.stood_for[freeze] == (row.account, row.instrument)
         restrictions.check_all(self.state)
         conservation.check_all(self.state)
 
@@ -354,6 +359,9 @@ class Frozen(RuleBasedStateMachine):
         result = self.act("freeze", f"{authority}1 {authority}2", target=what, index=index)
         assert result.code == Code.OK
         self.freezes[result.created[1]] = what, index
+        if what is Target.HOLDING:
+            row = state.holdings[index]
+            assert self.stood_for.setdefault(result.created[1], (row.account, row.instrument))
 
     @rule(index=indices)
     def freeze_a_clients_bill(self, index: int) -> None:
@@ -413,9 +421,26 @@ class Frozen(RuleBasedStateMachine):
         self.act("cash_issue", "sbp1 sbp2", holding=holding, amount=amount, debit=debit)
         self.act("cash_destroy", "sbp1 sbp2", debit=debit, holding=holding, amount=amount)
 
+    @rule(index=indices)
+    def open_a_holding(self, index: int) -> None:
+        """Of a new currency: a finished holding of the account is taken over for it, but never a frozen one."""
+        letters = len(self.state.instruments)
+        currency = f"X{chr(65 + letters // 26 % 26)}{chr(65 + letters % 26)}"
+        self.act("cash_define", "sbp1 sbp2", currency=currency)
+        account = self.market.accounts[index % len(self.market.accounts)]
+        vasp = ("binance", "htx")[self.state.accounts[account].vasp]
+        rows = packed([(account, self.state.instruments.by_key[currency])], 4, 4)
+        self.act("holding_open", vasp, rows=rows)
+
+    @rule(offer=st.integers(0, 1))
+    def withdraw_an_offer(self, offer: int) -> None:
+        self.act("offer_withdraw", "mof1 mof2", offer=self.market.offers[offer])
+
     @rule(bill=st.integers(0, 1))
     def fund(self, bill: int) -> None:
         record = self.state.instruments[self.market.bills[bill]]
+        if record.status is InstrumentStatus.REDEEMED:
+            return
         owed = max(1, maturity.redemption_due(self.state, record))
         self.debits += 1
         debit = self.debits.to_bytes(32, "big")

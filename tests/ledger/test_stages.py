@@ -386,6 +386,8 @@ class Walk(RuleBasedStateMachine):
 
     def pay_out(self) -> None:
         record = self.state.instruments[self.harbour.bill]
+        if record.status is InstrumentStatus.REDEEMED:
+            return
         owed = max(1, maturity.redemption_due(self.state, record))
         self.debits += 1
         debit = self.debits.to_bytes(32, "big")
