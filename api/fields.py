@@ -17,6 +17,7 @@ BYTES_PAGE_DEFAULT = 1024 * 1024
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Blob = Annotated[bytes, Meta(extra={"json": "base64"})]
 TransactionBytes = Annotated[
     bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX, extra={"json": "base64"})

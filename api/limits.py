@@ -13,6 +13,7 @@ COMMIT_CERTIFICATE_BYTES_MAX = 32 * 1024
 CHANGES_MAX = 1024  # changes of the validator set in one proof
 
 # reads
+ASKED_AGE_MS_MAX = 60_000  # how far the time under a signed question may be from the last block's
 PAGE_MAX = 1000
 PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
 BYTES_PAGE_MAX = 8 * 1024 * 1024  # of raw blocks and certificates in a page; a larger block goes alone

@@ -56,7 +56,7 @@ async def _batch(world: World, holdings: int, batches: int) -> Figures:
     await world.prepare(holdings, 0)
     draw = random.Random(SEED)
     rows = [_random_rows(draw, world.holdings, BATCH_ROWS) for _ in range(batches)]
-    first = (await world.client.signer_get(world.vasp.public_key)).highest + 1
+    first = ((await world.client.signer_get(world.vasp.public_key)).highest or 0) + 1
     expiry = int(time.time()) + 3_000
     signed = [
         world.vasp.sign(

@@ -91,8 +91,10 @@ class AsyncClient(Reads):
     async def align(self, wallet: Wallet) -> Wallet:
         """Give the wallet its signer index and its counter from the ledger, and the version by which it
         builds; after `unknown_version`, which an upgrade may bring, align again."""
-        wallet.align(await self.signer_get(wallet.public_key))
-        wallet.version = (await self.chain_status()).version
+        status = await self.chain_status()
+        asked = wallet.ask(status.time_ms)  # an officer's window is told to his own key alone
+        wallet.align(await self.signer_get(wallet.public_key, status.time_ms, asked))
+        wallet.version = status.version
         return wallet
 
     async def submit(self, raw: bytes, chain: bytes | None = None) -> TxSubmitReply:

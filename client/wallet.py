@@ -13,14 +13,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.reads.accounts import SignerReply
+from api.reads.accounts import SignerReply, window_sign_input
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed
 from config.keys import load_key
 from ledger.limits import WINDOW
 from ledger.schema import Payload
-from primitives.signatures import public_key_of
+from primitives.signatures import public_key_of, sign
 
 VALID_S = 600  # for how long a transaction may be included; far below the ledger's horizon
 
@@ -71,20 +71,25 @@ class Wallet:
     def aligned(self) -> bool:
         return self._signer is not None
 
+    def ask(self, asked_ms: int) -> bytes:
+        """The signature under the question for this key's own window."""
+        return sign(self.private_key, window_sign_input(self.genesis_hash, self.public_key, asked_ms))
+
     def align(self, reply: SignerReply) -> None:
         """Take index and window from the ledger; the counter never goes back."""
         if reply.public_key != self.public_key:
             raise ClientError(
                 f"signer {reply.signer} has the key {reply.public_key.hex()}, not this wallet's"
             )
+        if reply.highest is None or reply.bitmap is None:
+            raise ClientError(f"signer {reply.signer}: its window is told to its own key alone: ask signed")
         self._signer = reply.signer
         self._highest = max(self._highest, reply.highest)
         self._next = max(self._next, reply.highest + 1)
-        used = {reply.highest - back for back in range(WINDOW) if reply.bitmap >> back & 1}
+        highest, bitmap = reply.highest, reply.bitmap
+        used = {highest - back for back in range(WINDOW) if bitmap >> back & 1}
         self._under_way = {
-            sequence
-            for sequence in self._under_way
-            if sequence not in used and sequence > reply.highest - WINDOW
+            sequence for sequence in self._under_way if sequence not in used and sequence > highest - WINDOW
         }
 
     def take_sequence(self) -> int:

@@ -150,6 +150,7 @@ class GatewaySettings(BaseSettings):
 
     listen: Address
     socket: Path  # of its node
+    raw_blocks: bool = False  # serve them (chain_raw): whose signatures an act has can be read from them
     log: LogSettings = LogSettings()
     limits: GatewayLimits = GatewayLimits()
 

@@ -8,7 +8,7 @@ from openrpc import ContentDescriptor, Example, ExamplePairing, Info, RPCApp, Sc
 from api.declare import Question, Read
 from api.fields import Shown
 from api.objects import FieldFault, fields, from_params, schema, to_object
-from api.reads import READS
+from api.reads import READS, Reads
 from config.settings import GatewayLimits
 from gateway.jsonrpc import CallFailed, Method, RpcError, invalid_params
 
@@ -17,8 +17,11 @@ API_VERSION = "1.0.0"
 Ask = Callable[[Question], Awaitable[Shown]]
 
 
-def create_app(ask: Ask, limits: GatewayLimits, url: str) -> tuple[RPCApp, dict[str, Method]]:
-    """The methods of a gateway whose node answers `ask`, which raises RpcError when there is no answer."""
+def create_app(
+    ask: Ask, limits: GatewayLimits, url: str, *, raw_blocks: bool
+) -> tuple[RPCApp, dict[str, Method]]:
+    """The methods of a gateway whose node answers `ask`, which raises RpcError when there is no answer; with
+    raw blocks, in which one reads who signed an act, only where its operator says so."""
     app = RPCApp(
         Info(
             title="Mohur",
@@ -31,6 +34,8 @@ def create_app(ask: Ask, limits: GatewayLimits, url: str) -> tuple[RPCApp, dict[
     )
     methods: dict[str, Method] = {}
     for name, read in READS.items():
+        if name == Reads.chain_raw.name and not raw_blocks:
+            continue
         described = fields(read.query)
         app.method(
             name=name,

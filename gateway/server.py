@@ -47,7 +47,9 @@ class Gateway:
         self._limits = settings.limits
         self.link = NodeLink(settings.socket)
         self.metrics = Metrics()
-        app, methods = create_app(self.link.ask, settings.limits, f"http://{settings.listen}")
+        app, methods = create_app(
+            self.link.ask, settings.limits, f"http://{settings.listen}", raw_blocks=settings.raw_blocks
+        )
         self._dispatcher = Dispatcher(app, methods, settings.limits.batch, self.metrics.called)
         self._answering = 0
         self.asgi = Starlette(

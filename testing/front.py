@@ -107,10 +107,13 @@ class Front:
 
 
 @asynccontextmanager
-async def gateway(node_socket: Path, **limits: Any) -> AsyncIterator[Front]:
-    """A gateway of the node at `node_socket`, on a port of its own."""
+async def gateway(node_socket: Path, *, raw_blocks: bool = True, **limits: Any) -> AsyncIterator[Front]:
+    """A gateway of the node at `node_socket`, on a port of its own, as auditors have one."""
     settings = GatewaySettings(
-        listen=f"127.0.0.1:{free_port()}", socket=node_socket, limits=GatewayLimits(**limits)
+        listen=f"127.0.0.1:{free_port()}",
+        socket=node_socket,
+        raw_blocks=raw_blocks,
+        limits=GatewayLimits(**limits),
     )
     stop = trio.Event()
     async with trio.open_nursery() as nursery:

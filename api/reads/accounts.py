@@ -4,19 +4,36 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from api.declare import read
-from api.fields import PAGE_DEFAULT, Cursor, Decimal, Hash, Height, Index, Key, Limit, Shown
+from api.fields import (
+    PAGE_DEFAULT,
+    Cursor,
+    Decimal,
+    Hash,
+    Height,
+    Index,
+    Key,
+    Limit,
+    Milliseconds,
+    Shown,
+    Signature,
+)
+from api.limits import ASKED_AGE_MS_MAX
 from api.showing import page_of, shown
 from api.sources import View
 from ledger.codes import Code, Refused
 from ledger.rows import CLOSED, FROZEN, NO_ROW, AccountType, Role
 from ledger.state import State
+from primitives.codec import encode
+from primitives.hashing import WINDOW
+from primitives.signatures import verify
 
 _ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client"}
 
 
 class SignerReply(Shown, frozen=True):
-    """`bitmap` has bit k set when sequence `highest` - k is used. `owner` is the index of the institution
-    (role officer), VASP (role vasp) or account (role client) to which the key belongs."""
+    """`bitmap` has bit k set when sequence `highest` - k is used; both are None of an officer, unless his own
+    key signed the question. `owner` is the index of the institution (role officer), VASP (role vasp) or
+    account (role client) to which the key belongs."""
 
     height: Height
     signer: Index
@@ -24,8 +41,8 @@ class SignerReply(Shown, frozen=True):
     role: str
     owner: int
     officer_number: int
-    highest: int
-    bitmap: Decimal
+    highest: int | None
+    bitmap: Decimal | None
 
 
 class AccountReply(Shown, frozen=True):
@@ -76,12 +93,27 @@ class HoldingListReply(Shown, frozen=True):
 H = TypeVar("H", bound=HoldingView)
 
 
+def window_sign_input(genesis_hash: bytes, public_key: bytes, asked_ms: int) -> bytes:
+    """What a key signs to be told its own window; `asked_ms` is the time of the chain's last block."""
+    return WINDOW + genesis_hash + encode([public_key, asked_ms])
+
+
 class AccountReads:
     """Reads of signers, accounts and holdings."""
 
     @read
-    def signer_get(view: View, signer: Index | Key) -> SignerReply:
-        """An enrolled key, by its index or its public key: whose it is, and which sequences it has used."""
+    def signer_get(
+        view: View,
+        signer: Index | Key,
+        asked_ms: Milliseconds | None = None,
+        signature: Signature | None = None,
+    ) -> SignerReply:
+        """An enrolled key, by its index or its public key: whose it is, and which sequences it has used.
+
+        Whose sequence moves when an act is in a block would tell who signed it, so an officer's are told to
+        his own key alone: `signature` is over `mohur/1/window`, NUL, the genesis hash and the encoding of
+        [public key, `asked_ms`], the time of a block of the last minute.
+        """
         signers = view.state.signers
         if isinstance(signer, bytes):
             index = signers.find(signer)
@@ -90,6 +122,7 @@ class AccountReads:
         else:
             index = signer
         row = signers.require(index, "signer")
+        told = row.role != Role.OFFICER or _asks_for_itself(view, row.public_key, asked_ms, signature)
         return shown(
             SignerReply,
             row,
@@ -97,6 +130,7 @@ class AccountReads:
             signer=index,
             role=_ROLES[Role(row.role)],
             officer_number=row.number,
+            **({} if told else {"highest": None, "bitmap": None}),
         )
 
     @read
@@ -141,6 +175,18 @@ class AccountReads:
         indices, next_cursor = page_of(found, limit)
         items = tuple(_holding(HoldingView, state, index) for index in indices)
         return HoldingListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+
+def _asks_for_itself(view: View, public_key: bytes, asked_ms: int | None, signature: bytes | None) -> bool:
+    """Whether the key itself asks. Raises Refused if the question is signed, but wrongly or long ago."""
+    if asked_ms is None or signature is None:
+        return False
+    if abs(view.time_ms - asked_ms) > ASKED_AGE_MS_MAX:
+        rule = f"must be within {ASKED_AGE_MS_MAX} ms of the last block's time, {view.time_ms}"
+        raise Refused(Code.EXPIRED, "asked_ms", asked_ms, rule)
+    if not verify(public_key, window_sign_input(view.genesis_hash, public_key, asked_ms), signature):
+        raise Refused(Code.BAD_SIGNATURE, "signature", signature, "must be the signer's own")
+    return True
 
 
 def _holding(kind: type[H], state: State, index: int, **more: int) -> H:

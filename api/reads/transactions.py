@@ -82,13 +82,14 @@ class TxSubmitManyReply(Shown, frozen=True):
 
 
 class TxReply(Shown, frozen=True):
-    """A transaction; `signers` is None for acts of officers, whose signatures their proposal shows."""
+    """A transaction; `signers` and `sequence` are None for acts of officers, whose signatures their proposal
+    shows."""
 
     height: Height
     tx_id: Hash
     status: TransactionStatus
     kind: str
-    sequence: int
+    sequence: int | None
     valid_until: int
     signers: tuple[Index, ...] | None
     result: TransactionResult | None
@@ -201,7 +202,7 @@ def _result(height: int, position: int, result: Result) -> TransactionResult:
 def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | None) -> TxReply:
     kind = transaction.definition
     is_act = kind.lane is Lane.ACTS
-    if is_act and result is not None and result.field == "signers":
+    if is_act and result is not None and result.field in ("signers", "sequence"):
         # Which officer signed is not told of an act, nor by its refusal.
         result = shown(TransactionResult, result, value="")
     return shown(
@@ -211,6 +212,7 @@ def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | 
         tx_id=transaction.id,
         status=TransactionStatus.PENDING if result is None else TransactionStatus.COMMITTED,
         kind=kind.name,
+        sequence=None if is_act else transaction.sequence,
         signers=None if is_act else transaction.signers,
         result=result,
     )

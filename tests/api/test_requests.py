@@ -45,7 +45,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         for meta in metas:
             found = {"ge": meta.ge, "le": meta.le, "min": meta.min_length, "max": meta.max_length}
             bounds |= {name: bound for name, bound in found.items() if bound is not None}
-    sizes = {"min_size": bounds.get("min", 0), "max_size": min(bounds.get("max", 8), 40)}
+    least = bounds.get("min", 0)
+    sizes = {"min_size": least, "max_size": max(least, min(bounds.get("max", 8), 40))}
     if get_origin(hint) in (Union, UnionType):
         return st.one_of(*(st.none() if each is NoneType else values(each) for each in get_args(hint)))
     if get_origin(hint) is tuple:
@@ -106,7 +107,8 @@ def test_amounts_are_decimal_strings_and_bytes_lower_case_hex() -> None:
         "locked": "0",
         "frozen": False,
     }
-    assert to_object(Reads.signer_get.question(signer=b"\xab" * 32)) == {"signer": "ab" * 32}
+    asked = to_object(Reads.signer_get.question(signer=b"\xab" * 32))
+    assert asked == {"signer": "ab" * 32, "asked_ms": None, "signature": None}
 
 
 def test_parameters_with_an_unknown_field_are_refused_and_replies_with_one_are_read() -> None:

@@ -167,8 +167,48 @@ async def test_which_authority_froze_is_not_served() -> None:
     assert proposal.act == "freeze"
     assert proposal.institution is None
     assert [(one.officer, one.institution) for one in proposal.approvals] == [(None, None)] * 2
-    assert sent.signers is None
+    assert (sent.signers, sent.sequence) == (None, None)
     assert holding.frozen
+
+
+async def test_an_officers_sequences_are_told_to_his_own_key_alone() -> None:
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market_of(node)
+        officer, other = node.wallet("fmu officer 0"), node.wallet("fmu officer 1")
+        polled = await client.signer_get(officer.public_key)
+        now_ms = (await client.chain_status()).time_ms
+        told = await client.signer_get(officer.public_key, now_ms, officer.ask(now_ms))
+        errors = []
+        for asked_ms, signature in (
+            (now_ms, other.ask(now_ms)),  # another key's question
+            (now_ms - 1, officer.ask(now_ms)),  # another time's
+            (now_ms - 60_001, officer.ask(now_ms - 60_001)),  # one that somebody kept
+        ):
+            with pytest.raises(CallRefused) as refused:
+                await client.signer_get(officer.public_key, asked_ms, signature)
+            errors.append(refused.value.name)
+
+    assert (polled.highest, polled.bitmap) == (None, None)
+    assert told.highest is not None
+    assert told.highest > 0
+    assert errors == ["bad_signature", "bad_signature", "expired"]
+
+
+async def test_an_officers_sequences_are_not_told_by_refusals_either() -> None:
+    """A used sequence under a signature that is not his: the answer is the same as for an unused one."""
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market_of(node)
+        officer = await client.align(node.wallet("fmu officer 0"))
+        errors = []
+        for sequence in (1, 10_000, 5):
+            payload = transactions.payload("approve", proposal=0, reason=0)
+            signed = officer.sign("approve", payload, sequence=sequence)
+            spoiled = signed.raw[:-1] + bytes([signed.raw[-1] ^ 1])
+            with pytest.raises(CallRefused) as refused:
+                await client.submit(spoiled)
+            errors.append(refused.value.name)
+
+    assert errors == ["bad_signature"] * 3
 
 
 async def test_a_refused_signature_does_not_tell_whose_it_was() -> None:

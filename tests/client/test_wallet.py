@@ -28,7 +28,7 @@ def wallet(name: str = "htx", signer: int = 3, highest: int = 0) -> Wallet:
     return Wallet(key(name), GENESIS, signer=signer, highest=highest, clock=lambda: 1_000.0)
 
 
-def reply(highest: int, bitmap: int, signer: int = 3, name: str = "htx") -> SignerReply:
+def reply(highest: int | None, bitmap: int | None, signer: int = 3, name: str = "htx") -> SignerReply:
     return SignerReply(
         height=1, signer=signer, public_key=public(name), role="vasp", owner=0, officer_number=0,
         highest=highest, bitmap=bitmap,
@@ -93,6 +93,11 @@ def test_aligning_moves_the_counter_forward_and_forgets_what_the_ledger_has_used
 def test_a_wallet_takes_no_other_keys_window() -> None:
     with pytest.raises(ClientError):
         wallet().align(reply(highest=1, bitmap=1, name="binance"))
+
+
+def test_a_wallet_takes_no_window_that_was_not_told() -> None:
+    with pytest.raises(ClientError, match="ask signed"):
+        wallet().align(reply(highest=None, bitmap=None))
 
 
 def test_a_wallet_without_its_index_says_so() -> None:

@@ -236,11 +236,21 @@ async def test_a_fault_of_ours_is_an_internal_error_that_tells_nothing() -> None
     assert "ZeroDivision" not in reply.decode()
 
 
+def test_raw_blocks_are_a_method_only_where_the_operator_says_so() -> None:
+    async def ask(query: Any) -> Any:
+        raise AssertionError("nothing is asked")
+
+    methods = [
+        create_app(ask, GatewayLimits(), "http://g", raw_blocks=raw)[1].keys() for raw in (False, True)
+    ]
+    assert methods[1] - methods[0] == {"chain_raw"}
+
+
 def test_no_depth_of_nesting_raises() -> None:
     async def ask(name: str, query: Any) -> Any:
         raise AssertionError("no such call is valid")
 
-    app, methods = create_app(ask, GatewayLimits(), "http://127.0.0.1:1")
+    app, methods = create_app(ask, GatewayLimits(), "http://127.0.0.1:1", raw_blocks=True)
     dispatcher = Dispatcher(app, methods, batch_max=10)
 
     async def main() -> None:

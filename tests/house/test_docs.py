@@ -242,7 +242,8 @@ def test_settings(name: str, model: type[BaseModel]) -> None:
     keys = dict(settings_keys(model))
     assert list(rows) == list(keys)
     for key, default in keys.items():
-        assert rows[key][1] == ("none" if default in (None, ()) else str(default)), key
+        said = str(default).lower() if isinstance(default, bool) else str(default)
+        assert rows[key][1] == ("none" if default in (None, ()) else said), key
 
 
 @pytest.mark.parametrize(("name", "model"), [("node.toml", NodeSettings), ("gateway.toml", GatewaySettings)])

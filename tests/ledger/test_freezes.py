@@ -423,7 +423,7 @@ class Frozen(RuleBasedStateMachine):
 
     @rule(index=indices)
     def open_a_holding(self, index: int) -> None:
-        """Of a new currency: a finished holding of the account is taken over for it, but never a frozen one."""
+        """Of a new currency: a finished holding of the account is taken over for it, never a frozen one."""
         letters = len(self.state.instruments)
         currency = f"X{chr(65 + letters // 26 % 26)}{chr(65 + letters % 26)}"
         self.act("cash_define", "sbp1 sbp2", currency=currency)
