@@ -36,7 +36,7 @@ from consensus.messages import (
 from consensus.quorum import validators_fault
 from primitives.codec import CodecError, convert, decode, encode
 
-Message = Proposal | Vote | Certificate
+ConsensusMessage = Proposal | Vote | Certificate
 
 Height = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Round = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -57,12 +57,12 @@ CERTIFICATE_RECEIVED, TIMEOUT_FIRED, BLOCK_BUILT, BLOCK_CHECKED = 20, 21, 22, 23
 Plain = tuple[Any, ...]
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: ConsensusMessage) -> bytes:
     """The bytes of a proposal, vote or certificate."""
     return encode(_plain(message))
 
 
-def decode_message(data: bytes) -> Message:
+def decode_message(data: bytes) -> ConsensusMessage:
     """The message encoded by `data`. Raises CodecError."""
     message = _read(data, MESSAGE_BYTES_MAX)
     if not isinstance(message, Proposal | Vote | Certificate):
@@ -109,7 +109,7 @@ def decode_input(data: bytes) -> Input:
     return input
 
 
-def _plain(said: Message | Evidence | Input) -> Plain:
+def _plain(said: ConsensusMessage | Evidence | Input) -> Plain:
     match said:
         case Proposal():
             return (PROPOSAL, *_proposal_fields(said))
@@ -140,7 +140,7 @@ def _plain(said: Message | Evidence | Input) -> Plain:
             return (BLOCK_CHECKED, said.height, said.value, said.valid)
 
 
-def _read(data: bytes, size_max: int) -> Message | Evidence | Input:
+def _read(data: bytes, size_max: int) -> ConsensusMessage | Evidence | Input:
     plain = decode(data, size_max)
     if not isinstance(plain, tuple) or not plain or type(plain[0]) is not int:
         raise CodecError("must be an array that begins with the number of its kind")
@@ -218,7 +218,7 @@ def _read_certificate_received(fields: Plain) -> CertificateReceived:
     return CertificateReceived(Certificate(*certificate), with_block)
 
 
-_READERS: dict[int, Callable[[Plain], Message | Evidence | Input]] = {
+_READERS: dict[int, Callable[[Plain], ConsensusMessage | Evidence | Input]] = {
     PROPOSAL: lambda fields: Proposal(*_fields(fields, _ProposalFields)),
     VOTE: lambda fields: Vote(*_fields(fields, _VoteFields)),
     CERTIFICATE: lambda fields: Certificate(*_fields(fields, _CertificateFields)),

@@ -94,12 +94,12 @@ class Mempool:
             if waiting is not None:
                 return Submission.PENDING, waiting
             transaction = decode_transaction(raw)
-            return self._admit(transaction, ours), transaction
+            return self._pool(transaction, ours), transaction
         except Refused:
             self.refused += 1
             raise
 
-    def _admit(self, transaction: Transaction, ours: bool) -> Submission:
+    def _pool(self, transaction: Transaction, ours: bool) -> Submission:
         try:
             self._check(transaction, transaction.full_hash in self.verified)
         except Refused:

@@ -2,7 +2,7 @@
 
 Of each pair exactly one side dials, so there is one connection per pair; when a new one for the same node
 arrives, the old one was dead and is closed. A peer is who its certificate says and its hello repeats, and
-`admit` decides whether the ledger's registry knows it. Nothing here blocks consensus: sending only queues,
+`fault_of` says whether the ledger's registry knows it. Nothing here blocks consensus: sending only queues,
 transactions and blocks that find no room are dropped (they are said again), and a peer whose votes find no
 room is disconnected.
 """
@@ -125,19 +125,19 @@ class Peers:
         genesis_hash: bytes,
         transport: Transport,
         dials: Iterable[str],
-        admit: Callable[[PeerName], str | None],
+        fault_of: Callable[[PeerName], str | None],
         height: Callable[[], int],
         handler: PeerHandler,
         jitter: random.Random,
         connections_max: int = PEERS_CONNECTIONS_MAX,
     ) -> None:
-        """`dials` are the nodes that we connect to (the others connect to us); `admit` says why a peer may
+        """`dials` are the nodes that we connect to (the others connect to us); `fault_of` says why a peer may
         not join, or None; `height` is our committed height, for the hello."""
         self._name = name
         self._genesis_hash = genesis_hash
         self._transport = transport
         self._dials = tuple(dials)
-        self._admit = admit
+        self._fault_of = fault_of
         self._height = height
         self._handler = handler
         self._jitter = jitter
@@ -243,7 +243,7 @@ class Peers:
             raise PeerError(f"its genesis is {hello.genesis_hash.hex()}, ours {self._genesis_hash.hex()}")
         if hello.name != link.peer.node or hello.name == self._name:
             raise PeerError(f"its hello names {hello.name!r}, its certificate {link.peer.node!r}")
-        fault = self._admit(link.peer)
+        fault = self._fault_of(link.peer)
         if fault is not None:
             raise PeerError(fault)
         return hello, messages[1:]

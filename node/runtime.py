@@ -115,7 +115,7 @@ class Node:
             genesis_hash=chain.published.genesis_hash,
             transport=transport,
             dials=dials,
-            admit=self._admit,
+            fault_of=self._peer_fault,
             height=lambda: chain.published.height,
             handler=self,
             jitter=jitter,
@@ -190,7 +190,7 @@ class Node:
         self.sync.left(peer.name)
         self._hinted_ms.pop(peer.name, None)
 
-    def _admit(self, peer: PeerName) -> str | None:
+    def _peer_fault(self, peer: PeerName) -> str | None:
         """The ledger's registry knows the node; while we are behind, its institution's root was enough."""
         known = self.published.node(peer.node)
         if known is not None and known.institution != peer.institution:

@@ -1,5 +1,6 @@
 """`mohur tx`, `query`, `proof` and `verify` against a real gateway: what they print and how they end."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +23,7 @@ from testing.front import Front
 from testing.little_chain import key, make_genesis, officers
 from testing.one_node import OneNode, one_node
 from tests.client.test_thread import market_of
+from wire.blocks import decode_block
 
 PASSPHRASE = "a passphrase of a test"
 
@@ -185,3 +187,15 @@ async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_no
 
     assert written["bytes"] == len(content)
     assert (good.exit_code, bad.exit_code) == (Exit.OK, Exit.INVALID), good.output
+
+
+async def test_raw_blocks_are_fetched_page_by_page() -> None:
+    async with one_node() as (node, front):
+        market_of(node)
+        first = await said(front, "query", "chain_raw", "1", "--bytes-max", "2000")
+        more = await said(front, "query", "chain_raw", str(first["next_block"]), "--bytes-max", "2000")
+
+    encoded = [item["encoded"] for item in first["items"] + more["items"]]
+    blocks = [node_block.header.height for node_block in map(decode_block, map(base64.b64decode, encoded))]
+    assert blocks == list(range(1, len(blocks) + 1))
+    assert len(first["items"]) > 1

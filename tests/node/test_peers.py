@@ -68,7 +68,9 @@ def _peers(
         genesis_hash=genesis,
         transport=transport,
         dials=dials,
-        admit=lambda peer: None if peer.institution != "unknown" else f"{peer.node} is not in the registry",
+        fault_of=lambda peer: (
+            None if peer.institution != "unknown" else f"{peer.node} is not in the registry"
+        ),
         height=lambda: 7,
         handler=recorder,
         jitter=random.Random(1),
