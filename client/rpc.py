@@ -20,7 +20,7 @@ from api.reads import READS, Reads
 from api.reads.transactions import SubmittedView, TransactionResult, TxSubmitReply
 from client.errors import BadReply, CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.limits import BACKOFF_S_MAX, BACKOFF_S_MIN, CONNECTIONS_MAX
-from client.transactions import Signed
+from client.transactions import BadPayload, Signed
 from client.wallet import Wallet
 
 RETRY_S = 10.0
@@ -168,9 +168,19 @@ class AsyncClient(Reads):
     async def perform(
         self, wallet: Wallet, kind: str, /, *, timeout_s: float = COMMIT_S, **fields: Any
     ) -> TransactionResult:
-        """Build, sign and send a transaction of `kind` from its payload's fields."""
+        """Build, sign and send a transaction of `kind` from its payload's fields. If the chain has gone to
+        another version of the protocol since the wallet was aligned, it is built once more, by that one."""
         if not wallet.aligned:
             await self.align(wallet)
+        built = wallet.version
+        try:
+            return await self.send(wallet.build(kind, **fields), wallet, timeout_s=timeout_s)
+        except (CallRefused, BadPayload) as error:
+            if isinstance(error, CallRefused) and error.name != "unknown_version":
+                raise
+            refused = error
+        if (await self.align(wallet)).version == built:
+            raise refused
         return await self.send(wallet.build(kind, **fields), wallet, timeout_s=timeout_s)
 
     # --- calls ------------------------------------------------------------------------------------------

@@ -73,12 +73,13 @@ class Signed:
 
 
 def kind_named(name: str, version: int | None = None) -> Kind:
-    """The kind of that name, as a version of the protocol has it; the newest that this software knows unless
-    a version is given. Raises BadPayload with the known names."""
-    known = BY_NAME if version is None or version > newest() else rules(version).by_name
-    kind = known.get(name)
+    """The kind of that name as a version of the protocol has it, if it has; else the newest that this
+    software knows, and the chain says whether it takes it. Raises BadPayload with the known names."""
+    kind = None if version is None or version > newest() else rules(version).by_name.get(name)
     if kind is None:
-        raise BadPayload(f"kind: {name}: must be one of {', '.join(sorted(known))}")
+        kind = BY_NAME.get(name)
+    if kind is None:
+        raise BadPayload(f"kind: {name}: must be one of {', '.join(sorted(BY_NAME))}")
     return kind
 
 

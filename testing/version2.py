@@ -6,6 +6,7 @@ It has one kind, one parameter, one table and one document field more than versi
 imports this module, and nothing else can make software know a version that it does not declare.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -17,8 +18,9 @@ from ledger import state as tables
 from ledger.codes import Code, Refused
 from ledger.documents import Document, Institution, Rule
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kinds.dev_advance_clock import DevAdvanceClock
 from ledger.parameters import Bounds
-from ledger.schema import Index, Payload
+from ledger.schema import U16, Index, Payload
 from ledger.state import Revision, State, TableSpec
 from ledger.tables import DocumentTable
 
@@ -86,6 +88,20 @@ def declare() -> None:
     tables.declare(TABLE)
     tables.revise("institutions", REVISION)
     release.learn(VERSION)
+
+
+class LongerAdvance(DevAdvanceClock, frozen=True):
+    """A payload that an old kind gets in version 2, where a test asks for it."""
+
+    reason: U16
+
+
+def declare_longer_advance() -> None:
+    """End `dev_advance_clock` with version 1; from version 2 on it is another one, of one field more."""
+    first = kinds.BY_NAME["dev_advance_clock"]
+    kinds.DECLARED[kinds.DECLARED.index(first)] = dataclasses.replace(first, until=1)
+    kinds.declare(dataclasses.replace(first, payload=LongerAdvance, since=VERSION))
+    versions._rules.clear()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from client import rpc, transactions
 from client.blocking import Client
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.rpc import AsyncClient
+from client.transactions import BadPayload
 from client.verification import ProofRefused, verify_proof
 from client.wallet import sign_together
 from consensus.encoding import decode_certificate
@@ -20,7 +21,8 @@ from consensus.verification import verify_certificate
 from ledger.documents import ProposalStatus, Stage
 from ledger.genesis import genesis_hash
 from primitives.hashing import ZERO_HASH
-from testing.little_chain import Market, open_market, public, rows_of
+from testing import version2
+from testing.little_chain import Market, make_genesis, open_market, public, rows_of
 from testing.one_node import OneNode, one_node
 from wire.blocks import decode_block
 
@@ -435,3 +437,24 @@ async def test_a_gateway_that_is_not_there_is_unreachable_after_the_retries() ->
     async with AsyncClient("http://127.0.0.1:9", retry_s=0.1) as client:
         with pytest.raises(Unreachable):
             await client.chain_status()
+
+
+async def test_a_client_goes_on_across_an_upgrade_that_changes_a_kind() -> None:
+    """Its wallet was aligned under version 1; what version 2 refuses, or takes otherwise, it builds anew."""
+    genesis = make_genesis(parameters=(("upgrade_notice_blocks", 4),))
+    with version2.known():
+        version2.declare_longer_advance()
+        async with one_node(genesis) as (node, front), AsyncClient(front.url) as client:
+            names = ("mof officer 2", "fmu officer 2")
+            one, other = [await client.align(node.wallet(name)) for name in names]
+            await client.perform(one, "dev_advance_clock", advance_ms=1)
+            height = node.little.replica.height + 6
+            node.little.act("upgrade_schedule", ("mof", "sbp", "pvara"), 2, height)
+            while node.little.replica.height < height:
+                node.commit([])
+            assert (one.version, (await client.chain_status()).version) == (1, 2)
+            with pytest.raises(BadPayload, match="reason"):
+                await client.perform(one, "dev_advance_clock", advance_ms=1)
+            assert one.version == 2
+            await client.perform(other, "dev_advance_clock", advance_ms=1, reason=7)
+            assert other.version == 2

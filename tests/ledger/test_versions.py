@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from client import transactions
-from ledger import kinds, parameters, release, schedule, versions
+from ledger import parameters, release, schedule, versions
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ProposalStatus, Rule, Version, VersionStatus
 from ledger.execution import BlockFacts, apply_block
@@ -18,7 +18,7 @@ from ledger.kinds import BY_NAME
 from ledger.kinds.dev_advance_clock import DevAdvanceClock
 from ledger.proofs import prove_holding, proven_holding
 from ledger.release import UnknownVersion
-from ledger.schema import U16, Payload
+from ledger.schema import Payload
 from ledger.state import TABLES, Changes, State
 from ledger.tables import DocumentTable
 from ledger.transactions import Transaction, id_and_kind
@@ -255,19 +255,10 @@ def test_a_proposal_of_a_kind_that_ends_with_the_version_expires(monkeypatch: py
     assert net.proposal(proposal).decided_height == height
 
 
-class LongerAdvance(DevAdvanceClock, frozen=True):
-    """The clock's payload as version 2 of this test has it."""
-
-    reason: U16
-
-
 def test_a_kind_with_another_payload_is_another_declaration() -> None:
     """Each block takes the one of its version; a client builds by the version that the chain follows."""
     with version2.known():
-        first = BY_NAME["dev_advance_clock"]
-        kinds.DECLARED[kinds.DECLARED.index(first)] = dataclasses.replace(first, until=1)
-        kinds.declare(dataclasses.replace(first, payload=LongerAdvance, since=2))
-        versions._rules.clear()
+        version2.declare_longer_advance()
         net = network()
         height = scheduled(net)
         fields: list[dict[str, int]] = [{"advance_ms": 1}, {"advance_ms": 1, "reason": 7}]
@@ -275,7 +266,7 @@ def test_a_kind_with_another_payload_is_another_declaration() -> None:
             transactions.payload(transactions.kind_named("dev_advance_clock", version), **fields[version - 1])
             for version in (1, 2)
         )
-        assert (type(short), type(long)) == (DevAdvanceClock, LongerAdvance)
+        assert (type(short), type(long)) == (DevAdvanceClock, version2.LongerAdvance)
 
         def signed(payload: Payload) -> Transaction:
             signer = net.signers["mof1"]
