@@ -1,7 +1,8 @@
 """What every command prints and how it ends: tables for people, one JSON object for programs, exit codes.
 
 Results go to standard output, everything else to standard error. With `--json` a command prints exactly one
-JSON object, on one line; a failure is `{"ok": false, "error": {"name", "message", "problems"}}`.
+JSON object, on one line; a failure is `{"ok": false, "error": {"name", "message", "problems"}}`. What a
+terminal would not show as it is, is escaped, whatever the ledger let in.
 """
 
 import json
@@ -12,6 +13,8 @@ from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import typer
+
+from config.visible import visible
 
 
 class Exit(IntEnum):
@@ -56,10 +59,14 @@ def table(
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     drawn = Table(
-        title=escape(title) or None, title_justify="left", show_header=header, box=None, pad_edge=False
+        title=escape(visible(title)) or None,
+        title_justify="left",
+        show_header=header,
+        box=None,
+        pad_edge=False,
     )
     for column in columns:
-        drawn.add_column(escape(column), overflow="fold")
+        drawn.add_column(escape(visible(column)), overflow="fold")
     for row in rows:
         drawn.add_row(*(escape("" if cell is None else _text(cell)) for cell in row))
     console.print(drawn)
@@ -67,7 +74,7 @@ def table(
 
 def note(message: str) -> None:
     """Print a line for a person, on standard error."""
-    sys.stderr.write(message + "\n")
+    sys.stderr.write("\n".join(visible(line) for line in message.split("\n")) + "\n")
     sys.stderr.flush()
 
 
@@ -80,9 +87,9 @@ def fail(
         sys.stdout.write(json.dumps({"ok": False, "error": error}, default=_plain) + "\n")
         sys.stdout.flush()
     else:
-        note(f"mohur: {message}")
+        note(f"mohur: {visible(message)}")
         for problem in problems:
-            note(f"  {problem}")
+            note(f"  {visible(problem)}")
     raise typer.Exit(int(code))
 
 
@@ -106,7 +113,7 @@ def reported(*, as_json: bool) -> Iterator[None]:
 
 
 def _text(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+    return value.hex() if isinstance(value, bytes) else visible(str(value))
 
 
 def _plain(value: Any) -> Any:

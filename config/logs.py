@@ -9,6 +9,7 @@ import sys
 import structlog
 
 from config.settings import LogSettings
+from config.visible import visible
 
 
 def configure_logging(settings: LogSettings, **bound: str) -> None:
@@ -24,7 +25,7 @@ def configure_logging(settings: LogSettings, **bound: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if readable:
-        endings: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+        endings: list[structlog.typing.Processor] = [_visible, structlog.dev.ConsoleRenderer()]
     else:
         endings = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -44,3 +45,8 @@ def configure_logging(settings: LogSettings, **bound: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))  # a library's chatter below a warning is nobody's news
+
+
+def _visible(logger: object, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A processor that lets no text of a peer or a caller play with the terminal."""
+    return {visible(key): visible(value) if isinstance(value, str) else value for key, value in event.items()}

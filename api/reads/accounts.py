@@ -111,8 +111,8 @@ class AccountReads:
         """An enrolled key, by its index or its public key: whose it is, and which sequences it has used.
 
         Whose sequence moves when an act is in a block would tell who signed it, so an officer's are told to
-        his own key alone: `signature` is over `mohur/1/window`, NUL, the genesis hash and the encoding of
-        [public key, `asked_ms`], the time of a block of the last minute.
+        his own key alone: `signature` is over `mohur/1/window`, NUL, the genesis hash and the encoded list of
+        his public key and `asked_ms`, the time of a block of the last minute.
         """
         signers = view.state.signers
         if isinstance(signer, bytes):

@@ -1,7 +1,9 @@
 """What `mohur query` prints for people: nothing of a single answer is cut off, lists stay readable."""
 
 import pytest
+import typer
 
+from cli.output import Exit, fail
 from cli.query import _print
 
 REASON = "no block for 5.7 s after height 9: round 0, step prevote waits for pvara, secp"
@@ -26,3 +28,19 @@ def test_wide_items_of_a_list_are_printed_one_under_the_other(capsys: pytest.Cap
     assert lines[0] == "2 at height 9; more with --cursor 2"
     assert len([line for line in lines if line.startswith("field_19")]) == 2
     assert any(REASON in line for line in lines)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_no_text_of_the_ledger_plays_with_the_terminal(
+    as_list: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the ledger let in, and whatever a gateway makes of it."""
+    item = {"title": "HTX\x1b[2J", "a\u202ebn": "x\u200by\r"}
+    _print({"height": 9, "items": [item], "next_cursor": None} if as_list else item)
+    with pytest.raises(typer.Exit):
+        fail(Exit.REFUSED, "not_found", "name \x1b[2J\nmohur: all is well", as_json=False)
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert not set(text) & set("\x1b\u202e\u200b\r")
+    assert "HTX\\x1b[2J" in shown.out
+    assert shown.err.count("\n") == 1
