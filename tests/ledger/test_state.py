@@ -170,7 +170,7 @@ def test_every_table_counts_in_the_state_root() -> None:
     state = world.new_state()
     state.rehash()
     roots = list(state.table_roots())
-    assert len(roots) == len(TABLES) == len(dict(roots))
+    assert [number for number, _ in roots] == [table.number for table in state.tables]
     for position, (number, _) in enumerate(roots):
         other = [*roots]
         other[position] = (number, bytes(32))
@@ -211,4 +211,4 @@ def test_row_layouts_are_packed_and_of_protocol_width() -> None:
 
 def test_tables_stand_in_the_order_of_their_numbers() -> None:
     numbers = [table.number for table in State.empty().tables]
-    assert numbers == sorted(TABLES)
+    assert numbers == sorted(number for number, spec in TABLES.items() if spec.in_force(1))
