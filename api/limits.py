@@ -16,6 +16,6 @@ CHANGES_MAX = 1024  # changes of the validator set in one proof
 ASKED_AGE_MS_MAX = 60_000  # how far the time under a signed question may be from the last block's
 PAGE_MAX = 1000
 PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
-BYTES_PAGE_MAX = 8 * 1024 * 1024  # of raw blocks and certificates in a page; a larger block goes alone
+BYTES_PAGE_MAX = 4 * 1024 * 1024  # of raw blocks and certificates in a page; a larger block goes alone
 SUBMIT_MANY_MAX = 4096
 WAIT_MS_MAX = 60_000

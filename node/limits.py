@@ -17,6 +17,7 @@ STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interv
 LOCAL_CONNECTIONS_MAX = 16
 QUEUE_MAX = 64  # requests of one connection read but not yet begun
 LOCAL_WAITERS_MAX = 256  # tx_wait of one connection
+FRAMED_HERE_BYTES_MAX = 256 * 1024  # a larger answer is framed off the event loop
 SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
 
 # mempool

@@ -7,15 +7,15 @@ costs the node one bounded piece of work at a time. The worst it can do is to sl
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import trio
 
 from api.declare import Place, Question, Read
-from api.fields import Shown
 from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.requests import (
@@ -30,13 +30,15 @@ from api.requests import (
 )
 from api.sources import Services
 from ledger.codes import Code, Refused
-from node.limits import LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, QUEUE_MAX, SEND_S_MAX
+from node.limits import FRAMED_HERE_BYTES_MAX, LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, QUEUE_MAX, SEND_S_MAX
 from primitives.codec import CodecError, pack, unpack
 from storage.errors import StorageError
 
 WORKERS = 16  # requests of one connection being answered at once
 RECEIVE_BYTES = 64 * 1024
 SOCKET_MODE = 0o660
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("local")
 
@@ -179,7 +181,10 @@ class _Connection:
 
     async def _respond(self, response: Response) -> None:
         try:
-            frame = response_frame(response)
+            if len(response.body) <= FRAMED_HERE_BYTES_MAX:
+                frame = response_frame(response)
+            else:
+                frame = await _in_thread(response_frame, response)
         except FrameError as error:
             refusal = Refusal(int(Code.LIMIT_EXCEEDED), "limit_exceeded", "reply", "", str(error))
             frame = response_frame(Response(response.number, BodyKind.REFUSED, pack(refusal)))
@@ -196,8 +201,7 @@ async def answer(services: Services, request: Request) -> Response:
             question = unpack(request.body, read.query, REQUEST_BYTES_MAX)
         except CodecError as error:
             raise Refused(Code.MALFORMED, request.query, "", str(error)) from error
-        reply = await _reply(services, read, question)
-        return Response(request.number, BodyKind.ANSWER, pack(reply))
+        return Response(request.number, BodyKind.ANSWER, await _reply(services, read, question))
     except Refused as refused:
         refusal = Refusal(int(refused.code), refused.code.word, refused.field, refused.value, refused.rule)
     except StorageError as error:
@@ -209,13 +213,17 @@ async def answer(services: Services, request: Request) -> Response:
 _reading = trio.CapacityLimiter(2)
 
 
-async def _reply(services: Services, read: Read[Any, Any], question: Question) -> Shown:
+async def _reply(services: Services, read: Read[Any, Any], question: Question) -> bytes:
     match read.place:
         case Place.STATE:
             await services.quiet()
-            reply: Shown = read.answer(services.view(), question)
+            return pack(read.answer(services.view(), question))
         case Place.LOG:
-            reply = await trio.to_thread.run_sync(read.answer, services.view(), question, limiter=_reading)
+            return await _in_thread(lambda view: pack(read.answer(view, question)), services.view())
         case Place.NODE:
-            reply = await read.answer(services, question)
-    return reply
+            return pack(await read.answer(services, question))
+
+
+async def _in_thread(work: Callable[[T], bytes], about: T) -> bytes:
+    """What whole blocks take, milliseconds a megabyte, is kept off the event loop of consensus."""
+    return await trio.to_thread.run_sync(work, about, limiter=_reading)

@@ -28,9 +28,15 @@ class Reads(
     """Everything that a gateway may ask of its node. Both clients have these as methods."""
 
 
-READS: dict[str, Read[Any, Any]] = {
-    declared.name: declared
-    for topic in Reads.__bases__
-    for declared in vars(topic).values()
-    if isinstance(declared, Read)
-}
+def _by_name() -> dict[str, Read[Any, Any]]:
+    found: dict[str, Read[Any, Any]] = {}
+    for topic in Reads.__bases__:
+        for declared in vars(topic).values():
+            if isinstance(declared, Read):
+                if declared.name in found:
+                    raise TypeError(f"two reads are called {declared.name}")
+                found[declared.name] = declared
+    return found
+
+
+READS = _by_name()

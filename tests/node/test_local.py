@@ -269,3 +269,16 @@ async def test_a_socket_left_by_a_process_that_died_is_replaced_and_a_live_one_i
                 await gateway.send(1, Reads.node_health.question())
                 assert (await gateway.receive()).kind is BodyKind.ANSWER
             nursery.cancel_scope.cancel()
+
+
+async def test_a_large_answer_comes_whole_and_holds_up_no_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole blocks are packed and framed in a thread."""
+    monkeypatch.setattr(local, "FRAMED_HERE_BYTES_MAX", 100)
+    large, small = Reads.node_health.question(), Reads.tx_get.question(bytes(32))
+    async with served() as path, gateway_to(path) as gateway:
+        for number in range(20):
+            await gateway.send(number, large if number % 2 else small)
+        responses = [await gateway.receive() for _ in range(20)]
+
+    assert sorted(response.number for response in responses) == list(range(20))
+    assert {unpack(r.body, NodeHealthReply, 10_000) for r in responses if r.number % 2} == {HEALTHY}
