@@ -164,6 +164,14 @@ def expected(name: str) -> Table:
                 for _, spec in sorted(state.TABLES.items())
                 if spec.schema is not None
             ]
+        case "fields":
+            said = [row[0] for row in table("fields")]
+            schemas = {spec.name: spec.schema for spec in state.TABLES.values() if spec.schema is not None}
+            return [
+                [name, field, describe(hint)]
+                for name in dict.fromkeys(said)
+                for field, hint in get_type_hints(schemas[name], include_extras=True).items()
+            ]
         case "accounts" | "holdings" | "signers" | "agenda":
             return list(layout(getattr(state.State.empty(), name).dtype))
         case "parameters":
@@ -254,6 +262,11 @@ def test_every_kind_has_a_paragraph_of_rules() -> None:
 def test_the_tables_of_state_are_those_of_the_code() -> None:
     assert first_columns("tables") == expected("tables")
     assert first_columns("documents") == expected("documents")
+
+
+def test_the_fields_that_are_explained_are_all_of_their_tables() -> None:
+    assert first_columns("fields") == expected("fields")
+    assert [row[:2] for row in table("fields") if len(row) < 4 or len(row[3]) < 5] == []
 
 
 def test_the_row_layouts_are_those_of_the_code() -> None:
