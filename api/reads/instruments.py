@@ -1,10 +1,12 @@
 """Reads of instruments, offers, programmes and exchange rates."""
 
+from typing import Any
+
 from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
 from api.showing import documents_of, index_of, shown
 from api.sources import View
-from ledger import programmes, terms
+from ledger import maturity, programmes, terms
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, InstrumentStatus, Offer, OfferStatus, Register
 
@@ -14,7 +16,8 @@ class InstrumentView(Shown, frozen=True):
 
     `supply` and balances count minor units (cash) or units (securities); `face_minor` is one unit's face.
     `yield_e6` is the yearly yield times 10**6, `price_e4` the price per 100 times 10**4; days count from
-    1970-01-01 at UTC+05:00. `pool_cash` is the cash holding from which holders are redeemed.
+    1970-01-01 at UTC+05:00. `pool_cash` is the cash holding from which holders are redeemed, which takes at
+    least `redemption_due`: the face of all units but the treasury's own.
     """
 
     instrument: Index
@@ -40,6 +43,7 @@ class InstrumentView(Shown, frozen=True):
     treasury_cash: Index | None
     pool_cash: Index | None
     redeemed_ms: Milliseconds
+    redemption_due: Decimal
 
 
 class InstrumentReply(InstrumentView, frozen=True):
@@ -110,6 +114,13 @@ class ProgrammeReply(Shown, frozen=True):
     fixing: FixingView | None
 
 
+def _of_terms(view: View, instrument: Instrument) -> dict[str, Any]:
+    """What an instrument's terms say, and what its holders are owed by them."""
+    owed = instrument.supply and terms.may(instrument.terms, terms.Act.REDEEM)
+    due = maturity.redemption_due(view.state, instrument) if owed else 0
+    return {**terms.facts(instrument.terms)._asdict(), "redemption_due": due}
+
+
 class InstrumentReads:
     """Reads of instruments, offers, programmes and exchange rates."""
 
@@ -118,17 +129,15 @@ class InstrumentReads:
         """One instrument, by its index or its code (currency or ISIN)."""
         instruments = view.state.instruments
         index = index_of(instruments, instrument, "instrument")
-        facts = terms.facts(instruments[index].terms)._asdict()
-        return shown(InstrumentReply, instruments[index], height=view.height, instrument=index, **facts)
+        derived = _of_terms(view, instruments[index])
+        return shown(InstrumentReply, instruments[index], height=view.height, instrument=index, **derived)
 
     @read
     def instrument_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> InstrumentListReply:
         """Instruments by index."""
 
         def show(index: int, instrument: Instrument) -> InstrumentView:
-            return shown(
-                InstrumentView, instrument, instrument=index, **terms.facts(instrument.terms)._asdict()
-            )
+            return shown(InstrumentView, instrument, instrument=index, **_of_terms(view, instrument))
 
         items, next_cursor = documents_of(view.state.instruments, cursor, limit, show)
         return InstrumentListReply(height=view.height, items=items, next_cursor=next_cursor)

@@ -23,7 +23,7 @@ async def play(story: Story) -> str:
     one, other = story.binance.self_custody[0], story.htx.self_custody[0]
     closed = await story.transfer_refused(one, other.bill_holding, 1)
     require(closed.code == Code.TRANSFERS_CLOSED, f"a transfer after maturity met {closed.name}")
-    due = (bill.supply - await _balance(story, bill.treasury_holding)) * UNIT_FACE
+    due = bill.redemption_due
     treasury = await _balance(story, bill.treasury_cash)
     if treasury < due:
         await story.actors.enact(
