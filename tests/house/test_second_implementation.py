@@ -16,9 +16,9 @@ from consensus import proposer as our_proposer
 from consensus import quorum
 from consensus import verification as consensus_verification
 from consensus.messages import Proposal, Validator, VoteType
+from ledger import agenda, proofs, schedule, terms, transactions, versions, window
 from ledger import genesis as our_genesis
 from ledger import parameters as our_parameters
-from ledger import proofs, schedule, terms, transactions, versions, window
 from ledger.codes import Code
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
 from ledger.kinds.transfer import KIND as TRANSFER
@@ -345,6 +345,36 @@ def test_the_figures_of_the_auction_of_march_2013() -> None:
     bill = discount.Discount(500_000, 0, 84, 93_784)
     costs = [terms.cost_minor(bill, units, 978_873) for units in (1, 2)]
     assert costs == [units * 500_000 * 978_873 // 10**6 for units in (1, 2)] == [489_436, 978_873]
+
+
+@given(st.integers(1, 2**63 - 1), st.integers(0, 49_710), st.integers(0, 49_710), st.integers(0, 10_000_000))
+def test_the_bytes_of_terms(face: int, issued: int, matures: int, yield_e6: int) -> None:
+    bill = discount.Discount(face, issued, matures, yield_e6)
+    assert codec.pack(bill) == encode([2, face, issued, matures, yield_e6])
+    assert codec.pack(terms.Cash()) == encode([1])
+    assert terms.closes_ms(bill) == matures * 86_400_000 - 18_000_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 4), st.integers(0, 9)), max_size=20), st.data())
+def test_the_rows_of_the_agenda_and_their_order(
+    rows: list[tuple[int, int, int]], data: st.DataObject
+) -> None:
+    """Rows by hand, in the order of due time, number of what, index; those cancelled are left out."""
+    whole = State.empty()
+    for due_ms, what, subject in rows:
+        agenda.schedule(whole, due_ms, agenda.What(what), subject)
+    cancelled = data.draw(st.sets(st.integers(0, max(len(rows) - 1, 0)))) if rows else set()
+    for row in sorted(cancelled):
+        agenda.cancel(whole, row, 9)
+    written = [
+        struct.pack(
+            "<QHHIII", due_ms, what, 4 if row in cancelled else 1, subject, 0, 9 if row in cancelled else 0
+        )
+        for row, (due_ms, what, subject) in enumerate(rows)
+    ]
+    assert whole.agenda.rows().tobytes() == b"".join(written)
+    order = sorted((due_ms, what, row) for row, (due_ms, what, _) in enumerate(rows) if row not in cancelled)
+    assert whole.due.pending() == [row for _, _, row in order]
 
 
 def test_a_proof_of_a_record(state: State) -> None:
