@@ -12,6 +12,7 @@ from api.reads.chain import ChainReads
 from api.reads.institutions import InstitutionReads
 from api.reads.instruments import InstrumentReads
 from api.reads.proposals import ProposalReads
+from api.reads.restrictions import RestrictionReads
 from api.reads.running import RunningReads
 from api.reads.transactions import TransactionReads
 
@@ -23,6 +24,7 @@ class Reads(
     InstrumentReads,
     InstitutionReads,
     ProposalReads,
+    RestrictionReads,
     RunningReads,
 ):
     """Everything that a gateway may ask of its node. Both clients have these as methods."""

@@ -18,7 +18,7 @@ from client.wallet import sign_together
 from consensus.encoding import decode_certificate
 from consensus.messages import Validator
 from consensus.verification import verify_certificate
-from ledger.documents import ProposalStatus, Stage
+from ledger.documents import ProposalStatus, Stage, Target
 from ledger.genesis import genesis_hash
 from primitives.hashing import ZERO_HASH
 from testing import version2
@@ -165,12 +165,19 @@ async def test_which_authority_froze_is_not_served() -> None:
         proposal = await client.proposal_get(result.created[0])
         sent = await client.tx_get(signed.id)
         holding = await client.holding_get(market.clients[0])
+        listed = await client.restriction_list(Target.HOLDING, market.clients[0])
+        one = await client.restriction_get(result.created[1])
+        elsewhere = await client.restriction_list(Target.ACCOUNT, market.clients[0])
 
     assert proposal.act == "freeze"
     assert proposal.institution is None
-    assert [(one.officer, one.institution) for one in proposal.approvals] == [(None, None)] * 2
+    assert [(each.officer, each.institution) for each in proposal.approvals] == [(None, None)] * 2
     assert (sent.signers, sent.sequence) == (None, None)
     assert holding.frozen
+    assert [item.restriction for item in listed.items] == [one.restriction] == [result.created[1]]
+    assert (one.target, one.index, one.amount, one.ended_ms) == (Target.HOLDING, market.clients[0], 0, 0)
+    assert one.proposal == result.created[0]
+    assert elsewhere.items == ()
 
 
 async def test_an_officers_sequences_are_told_to_his_own_key_alone() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.fields import Shown
-from api.reads import READS, accounts, chain, institutions, instruments, proposals
+from api.reads import READS, accounts, chain, institutions, instruments, proposals, restrictions
 from api.showing import shown
 from ledger import documents, rows
 
@@ -24,6 +24,7 @@ SHOWN: dict[Any, type[Shown]] = {
     documents.Offer: instruments.OfferView,
     documents.Approval: proposals.SignatureView,
     documents.Proposal: proposals.ProposalView,
+    documents.Restriction: restrictions.RestrictionView,
     documents.Node: chain.ValidatorView,
     rows.Account: accounts.AccountReply,
     rows.Holding: accounts.HoldingView,
