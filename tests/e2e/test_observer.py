@@ -2,7 +2,6 @@
 
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,13 @@ from msgspec import structs
 from client.errors import CallRefused
 from client.rpc import AsyncClient
 from config.genesis_file import genesis_to_toml, load_genesis
-from config.pki import Identity, issue_node, load_authority, save_certificate
-from config.settings import (
-    GatewaySettings,
-    PeerSettings,
-    load_node_settings,
-    settings_to_toml,
-    split_address,
-)
 from devnet.actors import Actors
-from devnet.network import CHAIN, Network, NodeFiles, create_network, save_network
+from devnet.network import Network, create_network, save_network
 from devnet.processes import RunningNetwork, running_network
 from devnet.watching import equal_roots, until
 from ledger.genesis import OBSERVER, GenesisNode, genesis_hash
 from primitives.signatures import public_key_of
+from testing.joining import add_node
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
@@ -81,50 +73,10 @@ async def the_chain_goes_on_without_it_and_it_catches_up(
 
 def with_observer(network: Network) -> None:
     """Add an observer of mof to the files of a network that has never run; its validators need no change."""
-    directory = Path(network.directory)
-    template = load_node_settings(network.nodes[0].node_toml)
-    host, port = split_address(network.nodes[-1].address)
-    rpc_port = split_address(network.nodes[-1].rpc.removeprefix("http://"))[1]
-    node = NodeFiles(
-        name=WATCHER,
-        institution="mof",
-        directory=str(directory / WATCHER),
-        address=f"{host}:{port + 1}",
-        rpc=f"http://{host}:{rpc_port + 1}",
-        socket=str(directory / WATCHER / "node.sock"),
-    )
-    passphrase = network.passphrase()
-    authority = load_authority(
-        directory / "authorities" / "mof.crt", directory / "authorities" / "mof.pem", passphrase
-    )
-    certificate = issue_node(authority, Identity(CHAIN, "mof", WATCHER), datetime.now(UTC))
-    save_certificate(
-        certificate, directory / WATCHER / "tls.crt", directory / WATCHER / "tls.pem", passphrase
-    )
+    network, _ = add_node(network, WATCHER, "mof", validates=False)
     genesis = load_genesis(Path(network.genesis))
     unused = public_key_of(Ed25519PrivateKey.generate())  # the registry asks for a key; an observer has none
     registered = GenesisNode(WATCHER, "mof", unused, 0, OBSERVER)
     genesis = structs.replace(genesis, nodes=(*genesis.nodes, registered))
     Path(network.genesis).write_text(genesis_to_toml(genesis), encoding="utf-8")
-    peers = tuple(
-        PeerSettings(name=peer.name, institution=peer.institution, address=peer.address)
-        for peer in network.nodes
-    )
-    settings = template.model_copy(
-        update={
-            "name": WATCHER,
-            "data_dir": Path("."),
-            "listen": node.address,
-            "socket": Path("node.sock"),
-            "certificate": Path("tls.crt"),
-            "certificate_key": Path("tls.pem"),
-            "key": None,
-            "peers": peers,
-        }
-    )
-    node.node_toml.write_text(settings_to_toml(settings, "An observer."), encoding="utf-8")
-    gateway = GatewaySettings(
-        listen=node.rpc.removeprefix("http://"), socket=Path("node.sock"), log=template.log
-    )
-    node.gateway_toml.write_text(settings_to_toml(gateway, "Its gateway."), encoding="utf-8")
-    save_network(replace(network, genesis_hash=genesis_hash(genesis).hex(), nodes=(*network.nodes, node)))
+    save_network(replace(network, genesis_hash=genesis_hash(genesis).hex()))
