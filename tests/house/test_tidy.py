@@ -384,3 +384,16 @@ def test_what_a_function_says_of_itself_names_its_subject() -> None:
             ):
                 stumbling.append(f"{path.relative_to(HOUSE)}:{node.lineno}: {node.name}: {said[:60]}")
     assert stumbling == []
+
+
+def test_production_knows_the_versions_that_it_declares_and_no_switch_adds_one() -> None:
+    """`release.learn` is for the version of the tests: no module of production calls it."""
+    production = [layer for layer in LAYERS if layer not in ("testing", "bench")]
+    calling = [
+        str(path.relative_to(HOUSE))
+        for path in modules(*production)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr == "learn")
+        or (isinstance(node, ast.ImportFrom) and "learn" in [name.name for name in node.names])
+    ]
+    assert calling == []
