@@ -91,13 +91,21 @@ def _check_lists(ctx: Context, pairs: list[tuple[int, int]]) -> None:
             )
         held.add((owner, instrument))
         counts[owner] += 1
-        if counts[owner] > HOLDINGS_PER_ACCOUNT_MAX:
+        most = _most(ctx, account)
+        if counts[owner] > most:
             raise Refused(
                 Code.LIMIT_EXCEEDED,
                 f"{field}.account",
                 account,
-                f"at most {HOLDINGS_PER_ACCOUNT_MAX} holdings that are not finished",
+                f"at most {most} holdings that are not finished",
             )
+
+
+def _most(ctx: Context, account: int) -> int:
+    """How many holdings the signer may bring an account to: a VASP leaves room to an owner with a key."""
+    own = ctx.signing_vasp() == NO_ROW
+    kept = ctx.state.accounts.field(account, "type") != AccountType.SELF_CUSTODY
+    return HOLDINGS_PER_ACCOUNT_MAX if own or kept else HOLDINGS_PER_ACCOUNT_MAX // 2
 
 
 def apply(ctx: Context, payload: HoldingOpen) -> tuple[int, ...]:

@@ -147,6 +147,20 @@ def test_the_limit_counts_what_is_not_finished(weekly: Weekly, monkeypatch: pyte
     weekly.net.ok("holding_open", "binance", rows=rows)
 
 
+def test_a_vasp_leaves_room_to_an_owner_with_his_own_key(
+    weekly: Weekly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.kinds.holding_open.HOLDINGS_PER_ACCOUNT_MAX", 4)
+    net = weekly.net
+    account, net.signers["owner"] = net.accounts("binance", [client(9, 1, "owner")])
+    bills = [net.issue(isin=isin(number), units=1, tenor_days=60) for number in range(1, 5)]
+    net.holdings("binance", [(account, bill) for bill in bills[:2]])
+    third = packed([(account, bills[2])], 4, 4)
+    net.refused(Code.LIMIT_EXCEEDED, "holding_open", "binance", rows=third)
+    net.holdings("owner", [(account, bill) for bill in bills[2:]])
+    net.refused(Code.LIMIT_EXCEEDED, "holding_open", "owner", rows=packed([(account, 0)], 4, 4))
+
+
 def test_two_finished_holdings_are_taken_over_by_two_bills_of_one_transaction(weekly: Weekly) -> None:
     old = [weekly.bill(), weekly.bill()]
     places = [weekly.holding(bill) for bill in old]

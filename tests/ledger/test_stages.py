@@ -310,6 +310,28 @@ def test_only_clients_are_restored_each_once_and_until_later(harbour: Harbour) -
         net.refused(code, "kyc_restore", PVARA, accounts=accounts, kyc_until=until)
 
 
+# --- no act that takes effect at once binds another party for ever
+
+# Each direct kind: what it can do to somebody else, and who undoes it; a test elsewhere is named.
+UNDONE = {
+    "transfer": "a custodial client's assets are his VASP's to move: licence, freeze and records bind it",
+    "transfer_batch": "as transfer",
+    "account_open": "an account is nobody's until it holds something, and then its client can leave",
+    "holding_open": "a VASP leaves room to an owner (test_holdings.py), and finished holdings are taken over",
+    "account_update": "KYC that a VASP ended is restored by PVARA, and stays",
+    "offer_take": "pays for what it takes, at the ministry's price",
+    "licence_apply": "is filed again until it is decided (test_acts_vasps.py)",
+    "approve": "counts for the one proposal that it names",
+    "reject": "ends a proposal only with the policy's own majority, and another one may be made",
+    "withdraw": "ends its maker's own proposal",
+    "dev_advance_clock": "exists on chains of class development alone",
+}
+
+
+def test_what_every_direct_kind_does_to_others_has_been_thought_through() -> None:
+    assert UNDONE.keys() == {kind.name for kind in BY_NAME.values() if not kind.governed}
+
+
 # --- nobody is ever found who cannot leave
 
 indices = st.integers(0, 10**6)
