@@ -3,12 +3,10 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 import trio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.genesis import (
     DEVELOPMENT,
@@ -32,6 +30,7 @@ from storage.errors import StorageError
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
+from testing.keys import key
 from testing.memory_network import MemoryNetwork
 from wire.blocks import decode_block
 
@@ -42,10 +41,6 @@ GENESIS_MS = 1_700_000_000_000
 MAP_BYTES = 2**30
 
 T = TypeVar("T")
-
-
-def key(name: str) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
 
 
 def new_genesis(**parameters: int) -> Genesis:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from ledger import admission, conservation, restrictions
 from ledger.calendar import day_of
 from ledger.codes import Code
@@ -31,7 +29,8 @@ from ledger.parameters import Value
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from ledger.versions import rules_at
-from primitives.signatures import public_key_of, sign
+from primitives.signatures import sign
+from testing.keys import key, public
 
 START_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
@@ -59,15 +58,6 @@ BILL = {
     "reference": "",
     "terms": Discount(500_000, day_of(START_MS), day_of(START_MS) + 84, 93_784),
 }
-
-
-def key(name: str) -> Ed25519PrivateKey:
-    """The private key of this name."""
-    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
-
-
-def public(name: str) -> bytes:
-    return public_key_of(key(name))
 
 
 def make_genesis(chain_class: str = DEVELOPMENT, parameters: tuple[tuple[str, Value], ...] = ()) -> Genesis:

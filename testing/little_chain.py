@@ -1,10 +1,7 @@
 """A real chain in one process: genesis, keys, signed transactions, and blocks with commit certificates."""
 
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consensus.messages import Certificate, Vote, VoteEquivocation, VoteType
 from consensus.verification import vote_sign_bytes
@@ -18,10 +15,11 @@ from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from node.chain import AppliedBlock, Chain
 from node.replica import Replica
-from primitives.signatures import public_key_of, sign
+from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.state import StateStore
+from testing.keys import key, public
 from wire.blocks import Block
 
 START_MS = 1_700_000_000_000
@@ -31,15 +29,6 @@ OFFICERS = 3
 ISIN = "PK0012345671"
 UNITS = 1_000
 DAY_MS = 86_400_000
-
-
-def key(name: str) -> Ed25519PrivateKey:
-    """The private key of this name."""
-    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
-
-
-def public(name: str) -> bytes:
-    return public_key_of(key(name))
 
 
 def officers(*institutions: str, count: int = 2) -> dict[int, str]:

@@ -22,7 +22,8 @@ from node.proofs import prove
 from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
-from testing.little_chain import LittleChain, key, make_genesis
+from testing.keys import key
+from testing.little_chain import LittleChain, make_genesis
 
 
 class OneNode:

@@ -3,7 +3,6 @@
 from hashlib import sha256
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from ledger import documents, parameters, rows, terms, transfers
@@ -15,17 +14,13 @@ from ledger.terms import Act, Terms
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from primitives.signatures import public_key_of, sign
+from testing.keys import key
 
 GENESIS_HASH = sha256(b"a chain for tests").digest()
 START_MS = 1_700_000_000_000
 START_S = START_MS // 1_000
 PAKISTAN = 586
 BILL_TERMS = Discount(500_000, 19_000, 40_000, 0)  # matures long after any test
-
-
-def key(name: str) -> Ed25519PrivateKey:
-    """The private key of this name."""
-    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
 
 
 def new_state() -> State:

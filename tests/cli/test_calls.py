@@ -20,7 +20,8 @@ from config.keys import save_key
 from config.pki import create_authority
 from ledger.genesis import Genesis
 from testing.front import Front
-from testing.little_chain import key, make_genesis, officers
+from testing.keys import key
+from testing.little_chain import make_genesis, officers
 from testing.one_node import OneNode, one_node
 from tests.client.test_thread import market_of
 from wire.blocks import decode_block

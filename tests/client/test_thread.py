@@ -22,7 +22,8 @@ from ledger.documents import ProposalStatus, Stage, Target
 from ledger.genesis import genesis_hash
 from primitives.hashing import ZERO_HASH
 from testing import version2
-from testing.little_chain import Market, make_genesis, open_market, public, rows_of
+from testing.keys import public
+from testing.little_chain import Market, make_genesis, open_market, rows_of
 from testing.one_node import OneNode, one_node
 from wire.blocks import decode_block
 

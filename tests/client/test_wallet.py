@@ -19,7 +19,7 @@ from ledger.terms.discount import Discount
 from ledger.transactions import decode_transaction, sign_input
 from primitives.codec import pack
 from primitives.signatures import public_key_of, verify
-from testing.little_chain import key, public
+from testing.keys import key, public
 
 GENESIS = bytes(range(32))
 

@@ -12,7 +12,8 @@ from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import Genesis, GenesisPolicy, create_state, genesis_hash, problems
 from ledger.validators import validator_set
 from primitives.codec import pack, unpack
-from testing.ledger_network import Network, make_genesis, public
+from testing.keys import public
+from testing.ledger_network import Network, make_genesis
 
 VOTERS = "mof1 mof2 sbp1 sbp2 secp1 secp2"
 

@@ -5,7 +5,8 @@ import pytest
 from ledger import rights
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
-from testing.ledger_network import CATEGORIES, Network, client, public
+from testing.keys import public
+from testing.ledger_network import CATEGORIES, Network, client
 
 PVARA = "pvara1 pvara2"
 

@@ -9,7 +9,8 @@ from ledger.rows import AccountType
 from ledger.state import State
 from primitives.signatures import public_key_of
 from primitives.zip215 import P, small_order_encodings
-from testing.world import START_MS, START_S, add_vasp, key, new_state, transaction
+from testing.keys import key
+from testing.world import START_MS, START_S, add_vasp, new_state, transaction
 
 BINANCE = 0
 

@@ -14,8 +14,8 @@ from ledger.rows import AccountType, Role
 from ledger.state import State
 from ledger.transactions import Transaction
 from primitives.codec import pack, unpack
-from primitives.signatures import public_key_of
 from testing import world
+from testing.keys import public
 from testing.world import START_MS, START_S, transaction
 
 SBP, BINANCE, HTX, OWNER = 0, 1, 2, 3
@@ -147,7 +147,7 @@ def test_a_batch_that_is_not_whole_rows_is_malformed(data: bytes) -> None:
 
 def test_accounts_open_with_dense_indices_and_enrol_their_owners() -> None:
     state = market()
-    own = public_key_of(world.key("new owner"))
+    own = public("new owner")
     outcome = result(state, signed(state, "account_open", BINANCE, 1, (client(), client(1, own), client(2))))
     assert (outcome.code, outcome.created) == (Code.OK, (3, 4, 5, 4))
     assert state.vasps[0].accounts == 3
@@ -167,8 +167,8 @@ def test_accounts_open_with_dense_indices_and_enrol_their_owners() -> None:
         (client(3), Code.MALFORMED),
         (client(4), Code.MALFORMED),
         (client(1), Code.MALFORMED),
-        (client(0, public_key_of(world.key("new"))), Code.MALFORMED),
-        (client(1, public_key_of(world.key("htx"))), Code.KEY_ALREADY_ENROLLED),
+        (client(0, public("new")), Code.MALFORMED),
+        (client(1, public("htx")), Code.KEY_ALREADY_ENROLLED),
         (client(1, bytes(32)), Code.BAD_KEY),
         (client(1, b"k" * 31), Code.BAD_KEY),
         (client(0, b"", START_S), Code.OUT_OF_RANGE),
@@ -184,7 +184,7 @@ def test_a_bad_row_opens_no_account_at_all(row: AccountRow, code: Code) -> None:
 
 def test_a_key_is_not_enrolled_twice_in_one_batch() -> None:
     state = market()
-    row = client(1, public_key_of(world.key("new owner")))
+    row = client(1, public("new owner"))
     outcome = result(state, signed(state, "account_open", BINANCE, 1, (row, row)))
     assert outcome.code == Code.KEY_ALREADY_ENROLLED
 

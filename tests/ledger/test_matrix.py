@@ -9,7 +9,8 @@ from ledger.execution import execute
 from ledger.kinds import BY_NAME
 from ledger.policies import DEFAULT_POLICIES
 from ledger.state import TABLES
-from testing.ledger_network import BILL, CATEGORIES, Network, client, make_genesis, packed, public
+from testing.keys import public
+from testing.ledger_network import BILL, CATEGORIES, Network, client, make_genesis, packed
 
 OFFICERS = ("mof", "sbp", "pvara", "secp", "fmu")
 BINANCE, HTX, ALICE = "binance", "htx", "alice"

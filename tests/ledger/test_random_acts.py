@@ -28,7 +28,8 @@ from ledger.tables import DocumentTable
 from ledger.transactions import assemble, decode_transaction, encode_body
 from testing import world
 from testing.in_order import settle_batch_in_order
-from testing.ledger_network import DAY_MS, Network, client, public
+from testing.keys import public
+from testing.ledger_network import DAY_MS, Network, client
 from testing.stores import KeptState
 
 BLOCKS = 250

@@ -17,16 +17,8 @@ from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
 from storage.state import DOCUMENTS, META, PAGES
-from testing.little_chain import (
-    START_MS,
-    LittleChain,
-    live,
-    make_genesis,
-    officers,
-    open_market,
-    public,
-    rows_of,
-)
+from testing.keys import public
+from testing.little_chain import START_MS, LittleChain, live, make_genesis, officers, open_market, rows_of
 from wire.blocks import Block, Header
 
 

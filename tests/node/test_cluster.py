@@ -23,7 +23,8 @@ from node.runtime import Node
 from primitives.merkle import list_root
 from primitives.signatures import sign
 from storage.errors import StorageFull
-from testing.cluster import VALIDATORS, Cluster, key, new_genesis
+from testing.cluster import VALIDATORS, Cluster, new_genesis
+from testing.keys import key
 from testing.memory_network import say
 from wire.blocks import Block, decode_block
 from wire.frames import LIMITS, FrameReceiver, FrameSender

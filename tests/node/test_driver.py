@@ -19,7 +19,8 @@ from node.replica import Replica
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from storage.signer import SignerStore
-from testing.cluster import VALIDATORS, Cluster, Running, key, run_inline
+from testing.cluster import VALIDATORS, Cluster, Running, run_inline
+from testing.keys import key
 from testing.memory_network import say
 from wire.blocks import Block
 from wire.messages import (

@@ -10,7 +10,7 @@ from node.ports import SigningFailed
 from node.signer import KeyInMemory, Signer
 from storage.errors import DoubleSignRefused, SignerUninitialised
 from storage.signer import SignerStore
-from testing.cluster import key
+from testing.keys import key
 
 GENESIS_HASH = b"g" * 32
 ME = (Validator(Signer(KeyInMemory(key("a")), None, GENESIS_HASH).public_key, 1),)  # type: ignore[arg-type]
