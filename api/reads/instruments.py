@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import numpy as np
+
 from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
-from api.showing import documents_of, index_of, shown
+from api.showing import documents_of, index_of, page_of, shown
 from api.sources import View
 from ledger import maturity, programmes, terms
+from ledger.agenda import Progress, What
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, InstrumentStatus, Offer, OfferStatus, Register
+from ledger.rows import Due
 
 
 class InstrumentView(Shown, frozen=True):
@@ -84,6 +88,29 @@ class OfferListReply(Shown, frozen=True):
     next_cursor: Cursor | None
 
 
+class DueView(Shown, frozen=True):
+    """One row of the agenda: what time does, to which record, and from when it is due. `subject` is the index
+    of a proposal (proposal_expiry), an offer (offer_close) or an instrument (maturity, redemption). What is
+    `waiting` was due and lacks something other than time; `settled` is the height that did or cancelled
+    it."""
+
+    row: Index
+    due_ms: Milliseconds
+    what: What
+    progress: Progress
+    subject: Index
+    detail: int
+    settled: Height
+
+
+class AgendaListReply(Shown, frozen=True):
+    """A page of the agenda."""
+
+    height: Height
+    items: tuple[DueView, ...]
+    next_cursor: Cursor | None
+
+
 class FixingView(Shown, frozen=True):
     """An exchange rate attested by the central bank: PKR per USD times 10**4, as of a ledger time."""
 
@@ -121,6 +148,10 @@ def _of_terms(view: View, instrument: Instrument) -> dict[str, Any]:
     return {**terms.facts(instrument.terms)._asdict(), "redemption_due": due}
 
 
+def _due(index: int, row: Due) -> DueView:
+    return shown(DueView, row, row=index, what=What(row.what), progress=Progress(row.progress))
+
+
 class InstrumentReads:
     """Reads of instruments, offers, programmes and exchange rates."""
 
@@ -151,6 +182,19 @@ class InstrumentReads:
 
         items, next_cursor = documents_of(view.state.offers, cursor, limit, show)
         return OfferListReply(height=view.height, items=items, next_cursor=next_cursor)
+
+    @read
+    def agenda_list(
+        view: View, progress: Progress | None = None, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT
+    ) -> AgendaListReply:
+        """What time does, by index of its row: all of it, or what is pending, waiting, done or cancelled."""
+        agenda = view.state.agenda
+        rows = np.arange(min(cursor, len(agenda)), len(agenda))
+        if progress is not None:
+            rows = rows[agenda.column("progress")[rows] == progress]
+        indices, next_cursor = page_of(iter(rows[: limit + 1].tolist()), limit)
+        items = tuple(_due(index, agenda[index]) for index in indices)
+        return AgendaListReply(height=view.height, items=items, next_cursor=next_cursor)
 
     @read
     def programme_get(view: View, programme: Index | Name) -> ProgrammeReply:

@@ -18,6 +18,7 @@ from client.wallet import sign_together
 from consensus.encoding import decode_certificate
 from consensus.messages import Validator
 from consensus.verification import verify_certificate
+from ledger.agenda import Progress, What
 from ledger.documents import ProposalStatus, Stage, Target
 from ledger.genesis import genesis_hash
 from primitives.hashing import ZERO_HASH
@@ -237,6 +238,22 @@ async def test_a_refused_signature_does_not_tell_whose_it_was() -> None:
     assert reply.signers is None
 
 
+async def test_the_agenda_says_what_time_will_do_and_to_what() -> None:
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market = market_of(node)
+        bill = await client.instrument_get(market.bill)
+        pending = await client.agenda_list(progress=Progress.PENDING)
+        waiting = await client.agenda_list(progress=Progress.WAITING)
+        first = await client.agenda_list(progress=Progress.PENDING, limit=1)
+
+    due = [(row.what, row.subject, row.due_ms) for row in pending.items]
+    assert (What.REDEMPTION, market.bill, bill.maturity_ms) in due
+    assert (What.MATURITY, market.bill, bill.maturity_ms) in due
+    assert waiting.items == ()
+    assert first.items == pending.items[:1]
+    assert first.next_cursor == pending.items[1].row
+
+
 async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a_byte_changed() -> None:
     async with one_node() as (node, front), AsyncClient(front.url) as client:
         market = market_of(node)
@@ -299,6 +316,7 @@ async def test_every_read_is_answered_and_names_its_height() -> None:
             await client.holding_list(instrument=market.bill, limit=2),
             await client.instrument_list(),
             await client.offer_list(),
+            await client.agenda_list(),
             await client.fixing_get(),
             await client.vasp_list(),
             await client.institution_list(),

@@ -29,6 +29,7 @@ SHOWN: dict[Any, type[Shown]] = {
     rows.Account: accounts.AccountReply,
     rows.Holding: accounts.HoldingView,
     rows.Signer: accounts.SignerReply,
+    rows.Due: instruments.DueView,
 }
 RENAMED = {
     "Approval.height": "block",
