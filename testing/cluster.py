@@ -1,7 +1,7 @@
 """Whole nodes in one process: real engine, ledger and stores, memory streams, a mock clock, inline disk."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from ledger.genesis import (
     genesis_hash,
 )
 from ledger.kinds import BY_NAME
+from ledger.release import UnknownVersion
 from ledger.transactions import assemble, decode_transaction, encode_body, sign_input
 from node.chain import Chain, StateDivergence
 from node.peers import Transport
@@ -160,7 +161,7 @@ class Cluster:
                 with running.scope:
                     await node.run(task_status=task_status)
             except BaseExceptionGroup as group:
-                _, others = group.split((StateDivergence, StorageError))
+                _, others = group.split((StateDivergence, StorageError, UnknownVersion))
                 if others is not None:
                     raise
                 running.failure = _first(group)
@@ -186,13 +187,18 @@ class Cluster:
 
     def act(self, signer: int = 0, advance_ms: int = 1) -> bytes:
         """A signed act of one officer: the development clock goes ahead."""
-        sequence = self._sequences.get(signer, 0) + 1
-        self._sequences[signer] = sequence
-        kind = BY_NAME["dev_advance_clock"]
+        return self.act_of([signer], "dev_advance_clock", advance_ms)
+
+    def act_of(self, signers: Sequence[int], kind_name: str, *fields: object) -> bytes:
+        """An act signed by these officers, in ascending order."""
+        sequence = self._sequences.get(signers[0], 0) + 1
+        self._sequences[signers[0]] = sequence
+        kind = BY_NAME[kind_name]
         valid_until = self.now_ms() // 1000 + 600
-        body = encode_body(kind, [signer], sequence, valid_until, kind.payload(advance_ms))
-        name = f"{INSTITUTIONS[signer // OFFICERS]}-officer-{signer % OFFICERS}"
-        return assemble(body, [sign(key(name), sign_input(self.genesis_hash, body))])
+        body = encode_body(kind, signers, sequence, valid_until, kind.payload(*fields))
+        message = sign_input(self.genesis_hash, body)
+        names = [f"{INSTITUTIONS[one // OFFICERS]}-officer-{one % OFFICERS}" for one in signers]
+        return assemble(body, [sign(key(name), message) for name in names])
 
     async def commit(self, at: str, raw: bytes, seconds: float = 20) -> int:
         """Submit to one node and wait until that node has it in a block; its height."""

@@ -1,9 +1,12 @@
 """A node's chain around the height of an upgrade: restarts, checkpoints, replay, audit, and old software."""
 
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 from msgspec.structs import replace
 
 from client.verification import verify_proof
@@ -12,7 +15,9 @@ from ledger.limits import BLOCK_LIMITS, BlockLimits
 from ledger.release import UnknownVersion
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
+from storage.signer import SignerStore
 from testing import version2
+from testing.cluster import MAP_BYTES, OFFICERS, VALIDATORS, Cluster, new_genesis
 from testing.little_chain import LittleChain, Market, live, make_genesis, officers, open_market
 from wire import blocks
 from wire.blocks import Count, Hash, Header, decode_block
@@ -217,3 +222,32 @@ def test_a_version_may_narrow_the_limits_of_blocks(tmp_path: Path, monkeypatch: 
         assert little.build(three, long).transactions == (long.raw,)  # the block of the height
         assert little.build(evidence=(little.equivocation("mof", 3),)).evidence == ()
         little.close()
+
+
+async def test_nodes_with_old_software_stop_unsigned_before_the_height_and_go_on_with_new(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The whole network is late: it stands still before the height, and loses nothing by it."""
+    cluster = Cluster(ram_path, nursery, new_genesis(upgrade_notice_blocks=4))
+    await cluster.start(*VALIDATORS)
+    height = cluster.nodes["mof-1"].height + 12
+    voters = [institution * OFFICERS + officer for institution in (0, 1, 2) for officer in (0, 1)]
+    await cluster.commit("mof-1", cluster.act_of(voters, "upgrade_schedule", 2, height))
+    with trio.fail_after(60):
+        for name in VALIDATORS:
+            await cluster.nodes[name].stopped.wait()
+    for name in VALIDATORS:
+        stopped = cluster.nodes[name]
+        assert isinstance(stopped.failure, UnknownVersion)
+        assert (stopped.failure.version, stopped.failure.height) == (2, height)
+        assert stopped.height == height - 1
+        with closing(SignerStore(ram_path / name / "signer", map_bytes=MAP_BYTES)) as signer:
+            last = signer.last()
+        assert last is not None
+        assert last.height < height
+    with version2.known():
+        await cluster.start(*VALIDATORS)
+        await cluster.reached(height + 3)
+        cluster.assert_agreement()
+        assert {running.chain.replica.state.version for running in cluster.nodes.values()} == {2}
+    nursery.cancel_scope.cancel()
