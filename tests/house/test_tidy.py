@@ -397,3 +397,9 @@ def test_production_knows_the_versions_that_it_declares_and_no_switch_adds_one()
         or (isinstance(node, ast.ImportFrom) and "learn" in [name.name for name in node.names])
     ]
     assert calling == []
+
+
+def test_every_part_of_the_test_kit_is_named_in_its_readme() -> None:
+    said = (HOUSE / "testing" / "README.md").read_text()
+    parts = [path.stem for path in modules("testing") if path.stem not in ("__init__", "limits")]
+    assert [part for part in parts if f"testing.{part}`" not in said] == []
