@@ -4,6 +4,7 @@ Version 2 exists for tests alone (`testing.version2`). Nodes run as processes: t
 version 1, those with `testing.version2` both.
 """
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ import trio
 
 from client.rpc import AsyncClient
 from client.verification import ProofRefused, verify_proof
-from config.genesis_file import load_genesis
+from config.genesis_file import genesis_to_toml, load_genesis
+from devnet.network import POWER, Network, create_network, save_network
 from devnet.processes import RunningNetwork, running_network
 from devnet.scenario import CHAPTERS
 from devnet.scenario.figures import CLIENTS_MIN
@@ -23,14 +25,17 @@ from devnet.scenario.load import Counter, commit_more, load
 from devnet.scenario.story import Story
 from devnet.watching import equal_roots, until
 from ledger.documents import VersionStatus
+from ledger.genesis import OBSERVER, GenesisNode, genesis_hash
 from node.app import ExitCode
 from storage.blocks import BlockStore
 from testing import version2
+from testing.joining import add_node
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 OLD, NEW = "cli.main", "testing.version2"
 LATE = "secp"
+NEWCOMER = "fmu"
 AHEAD = 150  # blocks, from the act to the height: seconds under load
 PARAMETERS = {"idle_ms": 100, "upgrade_notice_blocks": 20}
 MARKET = CHAPTERS[:5]  # until clients hold cash and bills
@@ -38,14 +43,16 @@ MARKET = CHAPTERS[:5]  # until clients hold cash and bills
 
 async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
     directory = tmp_path / "net"
-    async with running_network(directory, parameters=PARAMETERS) as running:
+    with_newcomer(create_network(directory, parameters=PARAMETERS))
+    async with running_network(directory) as running:
         async with AsyncClient(running.rpc_urls[0]) as client:
             story = Story(running, client, clients=CLIENTS_MIN)
             for _, play in MARKET:
                 await play(story)
+            await a_fifth_validator_is_admitted(story)
             holding = story.binance.custodial[0].cash_holding
             before = (await client.proof_get(holding)).proof
-            await three_nodes_get_new_software(running)
+            await all_nodes_but_one_get_new_software(running)
             async with load(story) as counter:
                 height = await the_institutions_schedule_it(story)
                 await the_one_with_old_software_stops_before_the_height(running, height)
@@ -59,7 +66,26 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
     audit_replays_across_it(directory, height)
 
 
-async def three_nodes_get_new_software(running: RunningNetwork) -> None:
+def with_newcomer(network: Network) -> None:
+    """A node of fmu, known to the network from the start and without power."""
+    network, public_key = add_node(network, NEWCOMER, "fmu", validates=True)
+    genesis = load_genesis(Path(network.genesis))
+    registered = GenesisNode(NEWCOMER, "fmu", public_key, 0, OBSERVER)
+    genesis = msgspec.structs.replace(genesis, nodes=(*genesis.nodes, registered))
+    Path(network.genesis).write_text(genesis_to_toml(genesis), encoding="utf-8")
+    save_network(dataclasses.replace(network, genesis_hash=genesis_hash(genesis).hex()))
+
+
+async def a_fifth_validator_is_admitted(story: Story) -> None:
+    """It gets power by an act, votes two blocks later, and proofs lead over the change of the set."""
+    node = story.running.names.index(NEWCOMER)
+    await story.actors.enact(["mof", "sbp", "pvara"], "validator_update", node=node, power=POWER)
+    async with AsyncClient(story.running.network.node(NEWCOMER).rpc) as newcomer:
+        await until(newcomer.node_health, lambda health: health.voting, "the newcomer does not vote")
+    assert len((await story.client.chain_status()).validators) == 5
+
+
+async def all_nodes_but_one_get_new_software(running: RunningNetwork) -> None:
     """One at a time, as an operator would; the chain goes on."""
     for name in running.names:
         if name != LATE:
@@ -139,7 +165,7 @@ async def proofs_of_either_side_verify(directory: Path, before: bytes, after: by
 
 
 def audit_replays_across_it(directory: Path, height: int) -> None:
-    for name in ("mof", LATE):
+    for name in ("mof", NEWCOMER, LATE):
         data, genesis = directory / name, directory / "genesis.toml"
         audited = run(NEW, "audit", data, "--genesis", genesis, "--json")
         assert audited.returncode == 0, audited.stdout + audited.stderr
