@@ -12,9 +12,9 @@ from config.genesis_file import load_genesis
 from devnet.network import DevnetError
 from devnet.watching import require
 from node.replica import Replica
+from node.sealed import open_block
 from primitives.signatures import public_key_of, sign, verify
 from storage.blocks import BlockStore
-from wire.blocks import decode_block
 
 VERIFICATIONS = 5_000
 FSYNCS = 200
@@ -33,7 +33,7 @@ def replay_rate(node_directory: Path, genesis_file: Path, first: int, transfers:
                 raise DevnetError(f"block {height} is missing")
             if height == first:
                 started = time.perf_counter()
-            replica.execute(decode_block(stored))
+            replica.execute(open_block(stored))
     finally:
         blocks.close()
     return transfers / (time.perf_counter() - started)

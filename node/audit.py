@@ -18,15 +18,14 @@ from ledger.codes import InvariantError
 from ledger.genesis import Genesis
 from ledger.release import UnknownVersion
 from ledger.state import State
-from ledger.transactions import decode_transaction
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
+from node.sealed import SealedBlock, open_block
 from node.summation import Before, Summation, SummationFault
 from primitives.codec import CodecError, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageError
 from storage.limits import META_BYTES_MAX
 from storage.state import StateStore
-from wire.blocks import Block, decode_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ def _audit_height(
     if fault is not None:
         raise _Found(f"block: {fault}")
     report.signatures += _check_certificate(blocks, replica, block)
-    transactions = [decode_transaction(raw) for raw in block.transactions]
+    transactions = block.decoded()
     before = Before.of(replica.state)
     applied = _execute(replica, block)
     _check_results(blocks, applied)
@@ -140,17 +139,17 @@ def _audit_height(
     report.signatures += sum(len(transaction.signatures) for transaction in transactions)
 
 
-def _block(blocks: BlockStore, height: int) -> Block:
+def _block(blocks: BlockStore, height: int) -> SealedBlock:
     stored = blocks.block(height)
     if stored is None:
         raise _Found("block: it is missing")
     try:
-        return decode_block(stored)
-    except CodecError as error:
+        return open_block(stored)
+    except (CodecError, VerificationError) as error:
         raise _Found(f"block: {error}") from error
 
 
-def _check_certificate(blocks: BlockStore, replica: Replica, block: Block) -> int:
+def _check_certificate(blocks: BlockStore, replica: Replica, block: SealedBlock) -> int:
     """How many signatures the block's certificate holds, all of them valid."""
     height = block.header.height
     stored = blocks.certificate(height)
@@ -163,12 +162,12 @@ def _check_certificate(blocks: BlockStore, replica: Replica, block: Block) -> in
         raise _Found(f"certificate: {error}") from error
     if certificate.type is not VoteType.PRECOMMIT:
         raise _Found("certificate: of prevotes, a commit needs precommits")
-    if (certificate.height, certificate.value) != (height, block.header.hash()):
+    if (certificate.height, certificate.value) != (height, block.value):
         raise _Found("certificate: of another block")
     return len(certificate.signatures)
 
 
-def _execute(replica: Replica, block: Block) -> AppliedBlock:
+def _execute(replica: Replica, block: SealedBlock) -> AppliedBlock:
     try:
         return replica.execute(block)
     except StateDivergence as error:

@@ -1,4 +1,4 @@
-"""The blocks of undecided heights by value id: bytes at hand, decoded once, bounded.
+"""The blocks of undecided heights by value id, bounded.
 
 What is kept follows the engine, which bounds each proposer's share (`keep_only`). Should that still be too
 much, the oldest are forgotten, but never those that consensus has locked or holds valid.
@@ -6,27 +6,16 @@ much, the oldest are forgotten, but never those that consensus has locked or hol
 
 from collections import OrderedDict
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 
 from node.limits import BLOCKCACHE_BYTES_MAX, BLOCKS_MAX
-from wire.blocks import Block
-
-
-@dataclass(slots=True)
-class HeldBlock:
-    """A block whose header hashes to its value id and whose body is the header's."""
-
-    value: bytes
-    raw: bytes
-    block: Block
-    logged: bool = False  # its bytes are in the write-ahead log of its height
+from node.sealed import SealedBlock
 
 
 class BlockCache:
     """Blocks by value id."""
 
     def __init__(self, count_max: int = BLOCKS_MAX, bytes_max: int = BLOCKCACHE_BYTES_MAX) -> None:
-        self._held: OrderedDict[bytes, HeldBlock] = OrderedDict()
+        self._held: OrderedDict[bytes, SealedBlock] = OrderedDict()
         self._bytes = 0
         self._count_max = count_max
         self._bytes_max = bytes_max
@@ -34,10 +23,10 @@ class BlockCache:
     def __len__(self) -> int:
         return len(self._held)
 
-    def get(self, value: bytes) -> HeldBlock | None:
+    def get(self, value: bytes) -> SealedBlock | None:
         return self._held.get(value)
 
-    def put(self, held: HeldBlock, needed: Iterable[bytes | None] = ()) -> None:
+    def put(self, held: SealedBlock, needed: Iterable[bytes | None] = ()) -> None:
         """Keep a block; the oldest go if there is no room, except those in `needed`."""
         if held.value in self._held:
             return
@@ -49,8 +38,8 @@ class BlockCache:
                 break
             self._drop(value)
 
-    def of_height(self, height: int) -> list[HeldBlock]:
-        return [held for held in self._held.values() if held.block.header.height == height]
+    def of_height(self, height: int) -> list[SealedBlock]:
+        return [held for held in self._held.values() if held.height == height]
 
     def keep_only(self, values: Container[bytes]) -> None:
         """Forget every block but those of `values`."""
@@ -59,7 +48,7 @@ class BlockCache:
 
     def forget_to(self, height: int) -> None:
         """Forget the blocks of every height up to `height`."""
-        for value in [v for v, held in self._held.items() if held.block.header.height <= height]:
+        for value in [v for v, held in self._held.items() if held.height <= height]:
             self._drop(value)
 
     def _drop(self, value: bytes) -> None:

@@ -7,18 +7,20 @@ order is always: block and certificate durable, then executed, then (in the node
 from dataclasses import dataclass
 
 from consensus.encoding import encode_certificate
+from consensus.errors import VerificationError
 from consensus.messages import Certificate
 from ledger.codes import InvariantError
 from ledger.genesis import Genesis, genesis_hash
 from ledger.state import Changes, State
 from node.published import Published, publish
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
+from node.sealed import SealedBlock, open_block
 from primitives.codec import CodecError, pack, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt, StorageError
 from storage.limits import META_BYTES_MAX
 from storage.state import StateStore
-from wire.blocks import Block, Header, decode_block
+from wire.blocks import Header
 
 CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
 
@@ -75,7 +77,7 @@ class Chain:
         """The last height executed."""
         return self.replica.height
 
-    def apply(self, block: Block, certificate: Certificate) -> AppliedBlock:
+    def apply(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
         """Make a decided block durable, execute it, keep its results.
 
         Raises StateDivergence before anything is stored if the block contradicts our state; StorageError
@@ -83,7 +85,7 @@ class Chain:
         """
         fault = self.replica.header_fault(block.header)
         if fault is None:
-            self._blocks.append(block.header.height, block.encoded(), encode_certificate(certificate))
+            self._blocks.append(block.height, block.raw, encode_certificate(certificate))
         applied = self.replica.execute(block)
         self._blocks.put_results(applied.height, applied.results_bytes, list(applied.transaction_ids))
         self._header = block.header
@@ -121,13 +123,13 @@ class Chain:
         if self.height > self._saved_height:
             self.save_checkpoint(self.take_checkpoint())
 
-    def _stored(self, height: int) -> Block:
+    def _stored(self, height: int) -> SealedBlock:
         stored = self._blocks.block(height)
         if stored is None:
             raise StorageCorrupt("blocks", f"height {height}", "it is missing")
         try:
-            return decode_block(stored)
-        except CodecError as error:
+            return open_block(stored)
+        except (CodecError, VerificationError) as error:
             raise StorageCorrupt("blocks", f"height {height}", str(error)) from error
 
     def _replay(self, height: int) -> None:

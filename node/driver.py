@@ -45,18 +45,18 @@ from consensus.events import (
 from consensus.messages import Certificate, Proposal, Vote, VoteType
 from consensus.timing import is_timely
 from consensus.verification import verify_certificate, verify_proposal, verify_vote
-from node.blockcache import BlockCache, HeldBlock
+from node.blockcache import BlockCache
 from node.chain import AppliedBlock, Chain, StateDivergence
 from node.limits import BLOCKS_OF_PEER_MAX, INBOX_MAX, SEEN_MAX, VOTES_OF_PEER_MAX
 from node.mempool import Mempool
 from node.ports import Committed, SigningFailed
+from node.sealed import SealedBlock, open_block
 from node.signer import Signer
 from node.sync import Downloaded, Sync
 from node.translation import timing_of
 from primitives.codec import CodecError
 from storage.errors import DoubleSignRefused, StorageCorrupt
 from storage.wal import WriteAheadLog
-from wire.blocks import Block, decode_block, roots_fault
 from wire.messages import (
     CertificateMessage,
     Message,
@@ -144,6 +144,7 @@ class Driver:
         self._woken = False
         self._blocks = BlockCache()
         self._unlogged: list[bytes] = []
+        self._logged: set[bytes] = set()  # values whose blocks are in the log of this height
         self._timers: list[tuple[float, int, TimeoutFired]] = []
         self._timers_made = 0
         self._seen: set[tuple[Any, ...]] = set()
@@ -246,10 +247,10 @@ class Driver:
             if value not in self.engine.values:
                 continue
             try:
-                block = decode_block(raw)
-            except CodecError as error:
+                self._blocks.put(open_block(raw))
+            except (CodecError, VerificationError) as error:
                 raise StorageCorrupt("wal", f"height {height} value {value.hex()}", str(error)) from error
-            self._blocks.put(HeldBlock(value, raw, block, logged=True))
+            self._logged.add(value)
         await self._compare_with_signer()
         log.info("resumed from the log", height=height, round=self.engine.round, inputs=len(inputs))
         await self._carry_out(self.engine.resume())
@@ -288,16 +289,13 @@ class Driver:
                 return
             await self._commit(block, certificate)
 
-    def _proved(self, height: int, item: Downloaded) -> tuple[Block, Certificate]:
+    def _proved(self, height: int, item: Downloaded) -> tuple[SealedBlock, Certificate]:
         """The block of `height` and the certificate that proves it was decided."""
-        block = decode_block(item.block)
+        block = open_block(item.block)
         certificate = decode_certificate(item.certificate)
-        value = block.header.hash()
-        if (certificate.type, certificate.height, certificate.value) != (VoteType.PRECOMMIT, height, value):
+        decided = (VoteType.PRECOMMIT, height, block.value)
+        if (certificate.type, certificate.height, certificate.value) != decided:
             raise VerificationError("its certificate is not a commit of this block")
-        fault = roots_fault(block)
-        if fault is not None:
-            raise VerificationError(fault)
         verify_certificate(
             certificate, self._chain.replica.validators_at(height), self._chain.replica.genesis_hash
         )
@@ -349,38 +347,34 @@ class Driver:
     def _holds(self, value: bytes) -> bool:
         return self._blocks.get(value) is not None
 
-    def _hold(self, proposal: Proposal, raw: bytes) -> HeldBlock:
+    def _hold(self, proposal: Proposal, raw: bytes) -> SealedBlock:
         """The proposal's block, kept if it is new. Raises CodecError or VerificationError if these are not
         the bytes of the proposed value."""
         held = self._blocks.get(proposal.value)
         if held is None:
-            block = decode_block(raw)
-            if block.header.hash() != proposal.value:
+            held = open_block(raw)
+            if held.value != proposal.value:
                 raise VerificationError("the block is not the one that the proposal names")
-            if block.header.height != proposal.height:
+            if held.height != proposal.height:
                 raise VerificationError(
-                    f"the block is of height {block.header.height}, its proposal of {proposal.height}"
+                    f"the block is of height {held.height}, its proposal of {proposal.height}"
                 )
-            fault = roots_fault(block)
-            if fault is not None:
-                raise VerificationError(fault)
-            held = HeldBlock(proposal.value, raw, block)
             self._keep(held)
         return held
 
-    def _keep(self, held: HeldBlock) -> None:
+    def _keep(self, held: SealedBlock) -> None:
         state = self.engine.state
         self._blocks.put(held, (state.locked_value, state.valid_value))
 
-    def _timely(self, held: HeldBlock, proposal: Proposal, received_ms: int) -> bool:
+    def _timely(self, held: SealedBlock, proposal: Proposal, received_ms: int) -> bool:
         """Whether a fresh block came in time, and from the proposer that it names.
 
         The name is judged here, not with the block: it is a fact of the proposal, and a block that others
         decide on must be valid or not for everyone alike.
         """
         parameters = self._chain.replica.parameters
-        return held.block.header.proposer == proposal.proposer and is_timely(
-            held.block.header.time_ms,
+        return held.header.proposer == proposal.proposer and is_timely(
+            held.header.time_ms,
             received_ms,
             parameters.precision_ms,
             parameters.message_delay_ms,
@@ -442,13 +436,12 @@ class Driver:
     async def _persist(self) -> None:
         """Make the inputs so far, and every block of this height seen so far, durable in one write."""
         height = self.engine.height
-        fresh = [held for held in self._blocks.of_height(height) if not held.logged]
+        fresh = [held for held in self._blocks.of_height(height) if held.value not in self._logged]
         if not self._unlogged and not fresh:
             return
         entries, self._unlogged = self._unlogged, []
         await self._run_sync(self._wal.append, height, entries, {held.value: held.raw for held in fresh})
-        for held in fresh:
-            held.logged = True
+        self._logged.update(held.value for held in fresh)
 
     async def _sign_vote(self, vote: Vote) -> list[Input]:
         if self._signer is None or vote.height <= self._silent_to:
@@ -496,9 +489,8 @@ class Driver:
             position,
             self._mempool.verified.__contains__,
         )
-        value = block.header.hash()
-        self._keep(HeldBlock(value, block.encoded(), block))
-        return [BlockBuilt(effect.height, effect.round, value)]
+        self._keep(block)
+        return [BlockBuilt(effect.height, effect.round, block.value)]
 
     def _still_true(self, inputs: Sequence[Input]) -> list[Input]:
         """Early inputs as they hold now: their blocks came with them, but a restart loses those of a height
@@ -518,7 +510,7 @@ class Driver:
             log.error("a block to be checked is not at hand", height=self.engine.height, value=value.hex())
             return None
         fault = self._chain.replica.check_block(
-            held.block, None, self._mempool.verified.__contains__, self._mempool.decoded
+            held, None, self._mempool.verified.__contains__, self._mempool.decoded
         )
         if fault is not None:
             log.warning("block is not valid", height=self.engine.height, value=value.hex(), fault=fault)
@@ -529,12 +521,10 @@ class Driver:
         replica = self._chain.replica
         if held is None:
             return StateDivergence(height, "the decided block is not at hand", {"value": value.hex()})
-        fault = replica.header_fault(held.block.header)
+        fault = replica.header_fault(held.header)
         if fault is None:
-            fault = replica.check_block(held.block, None, self._mempool.verified.__contains__)
-        return StateDivergence(
-            height, fault or "our check refused the block", replica.dump(held.block.header)
-        )
+            fault = replica.check_block(held, None, self._mempool.verified.__contains__)
+        return StateDivergence(height, fault or "our check refused the block", replica.dump(held.header))
 
     # --- heights ------------------------------------------------------------------------------------------
 
@@ -546,13 +536,14 @@ class Driver:
         if held is None:
             log.warning("decided block is not at hand: it comes by sync", height=decided.height)
             return
-        await self._commit(held.block, decided.certificate)
+        await self._commit(held, decided.certificate)
 
-    async def _commit(self, block: Block, certificate: Certificate) -> None:
+    async def _commit(self, block: SealedBlock, certificate: Certificate) -> None:
         """Block and certificate durable, then executed, then the log advances."""
-        height = block.header.height
+        height = block.height
         applied = await self._execute(block, certificate)
         self._unlogged.clear()
+        self._logged.clear()
         self._timers.clear()
         self._seen.clear()
         self._decided = None
@@ -562,7 +553,7 @@ class Driver:
             await self._run_sync(self._wal.forget_below, height + 1)
         log.debug("committed", height=height, transactions=len(block.transactions), round=certificate.round)
 
-    async def _execute(self, block: Block, certificate: Certificate) -> AppliedBlock:
+    async def _execute(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
         """Off the event loop, while everyone who reads the state waits in `quiet`."""
         self._executed = trio.Event()
         try:

@@ -39,7 +39,6 @@ PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof
 
 # replica
 OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
-CHECKED_MAX = 8  # blocks whose decoded transactions are kept between check and execution
 
 # runtime
 INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped

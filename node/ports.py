@@ -10,14 +10,14 @@ from typing import Protocol
 from consensus.messages import Certificate
 from node.published import Published
 from node.replica import AppliedBlock
-from wire.blocks import Block
+from node.sealed import SealedBlock
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
     """One block that was decided, executed and stored with its results."""
 
-    block: Block
+    block: SealedBlock
     certificate: Certificate
     applied: AppliedBlock
     published: Published  # what the node shows from now on

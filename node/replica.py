@@ -6,7 +6,6 @@ answers becomes validator sets and headers. No I/O and no clock; `node.chain` ad
 Header H carries the state after H-1. A change of validators decided at H is in force at H+2.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from consensus.encoding import decode_evidence, encode_evidence
+from consensus.encoding import encode_evidence
 from consensus.errors import VerificationError
 from consensus.messages import Evidence, Validator
 from consensus.quorum import validators_hash
@@ -28,13 +27,14 @@ from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
 from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
-from ledger.transactions import Transaction, decode_transaction
+from ledger.transactions import Transaction
 from ledger.validators import validator_set
-from node.limits import CHECKED_MAX, OUTSTANDING_MAX
-from primitives.codec import CodecError, builtins, encode
+from node.limits import OUTSTANDING_MAX
+from node.sealed import Known, SealedBlock, seal
+from primitives.codec import builtins, encode
 from primitives.hashing import ZERO_HASH
 from primitives.merkle import list_root
-from wire.blocks import Block, Header, layout_of, roots_fault
+from wire.blocks import Block, Header, layout_of
 from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
@@ -98,7 +98,6 @@ class Replica:
         ]
         self._committed_evidence: dict[EvidenceKey, None] = dict.fromkeys(memory.evidence)
         self._outstanding: dict[EvidenceKey, Evidence] = {}
-        self._checked: OrderedDict[bytes, tuple[Transaction, ...]] = OrderedDict()
 
     @classmethod
     def at_genesis(cls, genesis: Genesis) -> "Replica":
@@ -205,7 +204,7 @@ class Replica:
         evidence: Iterable[Evidence],
         proposer_position: int,
         is_verified: Callable[[bytes], bool] = lambda full_hash: False,
-    ) -> Block:
+    ) -> SealedBlock:
         """The block of the next height. Transactions are taken in the order given, while they fit; one that
         would make the block invalid is left out."""
         time_ms = max(now_ms, self.last_time_ms + 1)
@@ -234,8 +233,7 @@ class Replica:
             taken.append(transaction)
         raws, encodings = tuple(transaction.raw for transaction in taken), tuple(proofs.values())
         header = _committed_to(self._header(time_ms, proposer_position), raws, encodings)
-        self._remember_checked(header.hash(), tuple(taken))
-        return Block(header, raws, encodings)
+        return seal(Block(header, raws, encodings), tuple(taken))
 
     def _header(self, time_ms: int, proposer_position: int) -> Header:
         """The header that our own state asks for, without the roots of the body."""
@@ -274,39 +272,35 @@ class Replica:
 
     def check_block(
         self,
-        block: Block,
+        block: SealedBlock,
         proposer_position: int | None,
         is_verified: Callable[[bytes], bool],
-        decoded: Callable[[bytes], Transaction | None] = lambda raw: None,
+        known: Known = lambda raw: None,
     ) -> str | None:
         """Why `block` is not valid as the next one, or None (DESIGN 4, "Block validity").
 
         `proposer_position` is the round's proposer, None when the block rests on an earlier round's polka and
         may be another's. `is_verified` says of a transaction's full hash that its signatures are known good;
-        `decoded` gives a transaction whose bytes were decoded before.
+        `known` gives a transaction whose bytes were decoded before.
         """
-        fault = self.header_fault(block.header) or roots_fault(block)
+        fault = self.header_fault(block.header)
         if fault is not None:
             return fault
         if proposer_position is not None and block.header.proposer != proposer_position:
             return f"proposer is {block.header.proposer}, the round's is {proposer_position}"
-        size = len(block.encoded())
-        if size > self.parameters.block_bytes:
-            return f"block is {size} bytes, at most {self.parameters.block_bytes}"
-        return self._evidence_list_fault(block.evidence) or self._transactions_fault(
-            block, is_verified, decoded
-        )
+        if len(block.raw) > self.parameters.block_bytes:
+            return f"block is {len(block.raw)} bytes, at most {self.parameters.block_bytes}"
+        try:
+            return self._evidence_list_fault(block) or self._transactions_fault(block, is_verified, known)
+        except VerificationError as error:
+            return str(error)
 
-    def _evidence_list_fault(self, encodings: Sequence[bytes]) -> str | None:
+    def _evidence_list_fault(self, block: SealedBlock) -> str | None:
         most = self.rules.limits.evidence
-        if len(encodings) > most:
-            return f"{len(encodings)} pieces of evidence, at most {most}"
+        if len(block.evidence) > most:
+            return f"{len(block.evidence)} pieces of evidence, at most {most}"
         seen = set()
-        for encoding in encodings:
-            try:
-                evidence = decode_evidence(encoding)
-            except CodecError as error:
-                return f"evidence: {error}"
+        for evidence in block.decoded_evidence():
             fault = self._evidence_fault(evidence, self.height + 1)
             if fault is not None:
                 return fault
@@ -317,21 +311,14 @@ class Replica:
         return None
 
     def _transactions_fault(
-        self,
-        block: Block,
-        is_verified: Callable[[bytes], bool],
-        decoded: Callable[[bytes], Transaction | None],
+        self, block: SealedBlock, is_verified: Callable[[bytes], bool], known: Known
     ) -> str | None:
-        transactions = []
         admission = BlockAdmission(self.state, block.header.time_ms, self.rules)
-        for position, raw in enumerate(block.transactions):
+        for position, transaction in enumerate(block.decoded(known)):
             try:
-                transaction = decoded(raw) or decode_transaction(raw)
                 self._admit(admission, transaction, is_verified)
             except Refused as refusal:
                 return f"transaction {position}: {refusal}"
-            transactions.append(transaction)
-        self._remember_checked(block.header.hash(), tuple(transactions))
         return None
 
     def _admit(
@@ -342,31 +329,24 @@ class Replica:
             check_signatures(self.state, transaction, self.genesis_hash)
         admission.admit(transaction)
 
-    def _remember_checked(self, value: bytes, transactions: tuple[Transaction, ...]) -> None:
-        self._checked[value] = transactions
-        if len(self._checked) > CHECKED_MAX:
-            self._checked.popitem(last=False)
-
     # --- executing ----------------------------------------------------------------------------------------
 
-    def execute(self, block: Block) -> AppliedBlock:
+    def execute(self, block: SealedBlock) -> AppliedBlock:
         """Execute a decided block. Raises StateDivergence, with nothing changed, if it contradicts us, and
         UnknownVersion as `require_known` does."""
         self.require_known()
         header = block.header
-        value = header.hash()
-        fault = self.header_fault(header) or roots_fault(block)
+        fault = self.header_fault(header)
         if fault is not None:
             raise StateDivergence(header.height, fault, self.dump(header))
         try:
-            transactions = self._checked.get(value) or tuple(map(decode_transaction, block.transactions))
-            committed = [decode_evidence(encoding) for encoding in block.evidence]
-        except (Refused, CodecError) as error:
+            transactions, committed = block.decoded(), block.decoded_evidence()
+        except VerificationError as error:
             raise StateDivergence(header.height, str(error), self.dump(header)) from error
         offences = tuple(map(self._offence, committed))
         outcome = apply_block(self.state, BlockFacts(header.height, header.time_ms, offences), transactions)
         self.height = header.height
-        self.last_hash = value
+        self.last_hash = block.value
         self.last_time_ms = header.time_ms
         self.last_work = bool(block.transactions or block.evidence)
         self.state_root = self.state.root()
@@ -381,7 +361,6 @@ class Replica:
         oldest = self.height + 1 - self.parameters.evidence_age_blocks
         for key in [key for key in self._outstanding if key[0] < oldest]:
             del self._outstanding[key]
-        self._checked.clear()
         return AppliedBlock(
             self.height,
             outcome.results,

@@ -8,6 +8,7 @@ from ledger.parameters import read
 from node.ports import Committed
 from node.published import Published, RegisteredNode
 from node.replica import AppliedBlock
+from node.sealed import seal
 from primitives.hashing import ZERO_HASH
 from testing.little_chain import make_genesis
 from wire.blocks import Block, Header
@@ -42,7 +43,7 @@ def commit_of(
     )
     nodes = tuple(RegisteredNode(name, "mof", ZERO_HASH, power) for name, power in (powers or {}).items())
     return Committed(
-        Block(header, (), ()),
+        seal(Block(header, (), ())),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),
         AppliedBlock(height, (), b"", tuple(ids), tuple(signers), bool(ids)),
         Published(height, header, ZERO_HASH, time_ms, ZERO_HASH, 1, None, PARAMETERS, (), nodes, {}),

@@ -15,12 +15,12 @@ from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from node.chain import AppliedBlock, Chain
 from node.replica import Replica
+from node.sealed import SealedBlock
 from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.state import StateStore
 from testing.keys import key, public
-from wire.blocks import Block
 
 START_MS = 1_700_000_000_000
 INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")
@@ -133,14 +133,14 @@ class LittleChain:
             assemble(body, [sign(key(signers[index]), message) for index in sorted(signers)])
         )
 
-    def build(self, *transactions: Transaction, evidence: tuple[VoteEquivocation, ...] = ()) -> Block:
+    def build(self, *transactions: Transaction, evidence: tuple[VoteEquivocation, ...] = ()) -> SealedBlock:
         return self.replica.build_block(self.now_ms, transactions, evidence, 0)
 
     def certify(
-        self, block: Block, names: tuple[str, ...] | None = None, type: VoteType = VoteType.PRECOMMIT
+        self, block: SealedBlock, names: tuple[str, ...] | None = None, type: VoteType = VoteType.PRECOMMIT
     ) -> Certificate:
         """The commit certificate of `block` by these nodes' keys, all validators' if none are named."""
-        value, height = block.header.hash(), block.header.height
+        value, height = block.value, block.height
         message = vote_sign_bytes(type, height, 0, value, genesis_hash(self.genesis))
         members = [member.public_key for member in self.replica.validators_at(height)]
         chosen = VOTING if names is None else names
@@ -152,7 +152,7 @@ class LittleChain:
         }
         return Certificate(type, height, 0, value, tuple(sorted(signatures.items())))
 
-    def decide(self, block: Block, names: tuple[str, ...] | None = None) -> AppliedBlock:
+    def decide(self, block: SealedBlock, names: tuple[str, ...] | None = None) -> AppliedBlock:
         return self.chain.apply(block, self.certify(block, names))
 
     def commit(self, *transactions: Transaction, names: tuple[str, ...] | None = None) -> AppliedBlock:

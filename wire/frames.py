@@ -1,10 +1,12 @@
 """Frames on a socket, sans-IO: messages go in and bytes come out, bytes go in and messages come out.
 
-A frame is its length (u32, big endian) and the strict encoding of [channel, message number, last, chunk],
-at most FRAME_BYTES_MAX in all. A message longer than a frame is sent in chunks; between any two frames the
-sender starts again at the channel of the highest priority, so a vote never waits for a block. Messages of one
-channel arrive in order and whole. Every channel bounds the size of a message, the number of messages that
-wait, and their bytes, so neither a slow nor a hostile peer grows memory.
+A frame is ten bytes and a chunk of a message, at most FRAME_BYTES_MAX in all: the length of what follows
+(u32), the channel (u8), 1 if the chunk is its message's last and else 0 (u8), the message's number (u32), big
+endian. Nothing in it is encoded: what a message says is checked once, where it is read. A message longer than
+a frame is sent in chunks; between any two frames the sender starts again at the channel of the highest
+priority, so a vote never waits for a block. Messages of one channel arrive in order and whole. Every channel
+bounds the size of a message, the number of messages that wait, and their bytes, so neither a slow nor a
+hostile peer grows memory.
 
 What a peer does wrong raises PeerError; what we do wrong raises LocalError.
 """
@@ -12,12 +14,13 @@ What a peer does wrong raises PeerError; what we do wrong raises LocalError.
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 
-from primitives.codec import CodecError, decode, encode
 from wire.limits import BLOCK_BYTES_CAP, FRAME_BYTES_MAX
 
+HEAD = Struct(">IBBI")  # length of the rest, channel, last, message number
 LENGTH_BYTES = 4
-CHUNK_BYTES = FRAME_BYTES_MAX - 32  # room for the length, the array, the channel, the number, the flag
+CHUNK_BYTES = FRAME_BYTES_MAX - HEAD.size
 MESSAGE_NUMBERS = 2**32
 TAKE_BYTES = 2 * FRAME_BYTES_MAX  # what is handed to the socket at once: a vote waits for no more
 
@@ -107,7 +110,8 @@ class FrameSender:
         offset = self._offsets[channel]
         chunk = message[offset : offset + CHUNK_BYTES]
         last = offset + len(chunk) == len(message)
-        body = encode((int(channel), self._numbers[channel], last, chunk))
+        length = HEAD.size - LENGTH_BYTES + len(chunk)
+        head = HEAD.pack(length, channel, last, self._numbers[channel])
         if last:
             self._queues[channel].popleft()
             self._bytes[channel] -= len(message)
@@ -115,7 +119,7 @@ class FrameSender:
             self._numbers[channel] = (self._numbers[channel] + 1) % MESSAGE_NUMBERS
         else:
             self._offsets[channel] = offset + len(chunk)
-        return len(body).to_bytes(LENGTH_BYTES, "big") + body
+        return head + chunk
 
 
 class FrameReceiver:
@@ -137,12 +141,13 @@ class FrameReceiver:
         start = 0
         while len(buffer) - start >= LENGTH_BYTES:
             length = int.from_bytes(buffer[start : start + LENGTH_BYTES], "big")
-            if length > FRAME_BYTES_MAX - LENGTH_BYTES:
+            if not HEAD.size - LENGTH_BYTES <= length <= FRAME_BYTES_MAX - LENGTH_BYTES:
                 raise PeerError(f"frame of {length} bytes, the limit is {FRAME_BYTES_MAX - LENGTH_BYTES}")
             end = start + LENGTH_BYTES + length
             if len(buffer) < end:
                 break
-            message = self._take(bytes(buffer[start + LENGTH_BYTES : end]))
+            _, channel, last, number = HEAD.unpack_from(buffer, start)
+            message = self._take(channel, last, number, bytes(buffer[start + HEAD.size : end]))
             if message is not None:
                 messages.append(message)
             start = end
@@ -153,8 +158,10 @@ class FrameReceiver:
         """The bytes of frames and messages not yet whole."""
         return len(self._buffer) + sum(len(partial) for partial in self._partial.values())
 
-    def _take(self, body: bytes) -> tuple[Channel, bytes] | None:
-        channel, last, chunk = self._checked(body)
+    def _take(
+        self, number_of_channel: int, last: int, number: int, chunk: bytes
+    ) -> tuple[Channel, bytes] | None:
+        channel = self._checked(number_of_channel, last, number, chunk)
         partial = self._partial.get(channel)
         size = len(chunk) + (0 if partial is None else len(partial))
         limit = LIMITS[channel].message_bytes_max
@@ -172,23 +179,14 @@ class FrameReceiver:
         del self._partial[channel]
         return channel, bytes(partial)
 
-    def _checked(self, body: bytes) -> tuple[Channel, bool, bytes]:
-        try:
-            fields = decode(body, FRAME_BYTES_MAX)
-        except CodecError as error:
-            raise PeerError(f"not a frame: {error}") from error
-        if type(fields) is not tuple or len(fields) != 4:
-            raise PeerError("not a frame: must be an array of channel, number, last and chunk")
-        number, last, chunk = fields[1:]
-        if type(fields[0]) is not int or not 0 <= fields[0] < len(Channel):
-            raise PeerError(f"frame on channel {fields[0]!r}: there is none")
-        channel = Channel(fields[0])
-        if type(number) is not int or number != self._numbers[channel]:
-            raise PeerError(
-                f"frame of message {number!r} on {channel.name}, expected {self._numbers[channel]}"
-            )
-        if type(last) is not bool or type(chunk) is not bytes:
-            raise PeerError("not a frame: last must be a boolean and chunk bytes")
+    def _checked(self, place: int, last: int, number: int, chunk: bytes) -> Channel:
+        if place >= len(Channel):
+            raise PeerError(f"frame on channel {place}: there is none")
+        channel = Channel(place)
+        if number != self._numbers[channel]:
+            raise PeerError(f"frame of message {number} on {channel.name}, expected {self._numbers[channel]}")
+        if last > 1:
+            raise PeerError(f"frame whose last is {last}, must be 0 or 1")
         if not chunk and not last:
             raise PeerError("empty chunk that is not the last")
-        return channel, last, chunk
+        return channel

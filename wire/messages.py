@@ -1,11 +1,15 @@
-"""What nodes say to each other. One message is encode([number, *fields]); each kind has its channel.
+"""What nodes say to each other. Each kind of message has its number and its channel.
+
+A message is a head, `u32be(length)` and encode([number, *fields]), and after it what is attached: the bytes
+of blocks, certificates and transactions, one after the other, for which the head has only their sizes. So
+they are looked at where they are opened, not on the way.
 
 A message that is not exactly of its schema, or that comes on another channel than its own, is the peer's
 fault (PeerError) and ends the connection. Consensus messages become the plain values of consensus.messages;
 their signatures are not yet verified.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +21,7 @@ from wire.frames import LIMITS, Channel, PeerError
 from wire.limits import MESSAGE_TRANSACTIONS_MAX, SYNC_BLOCKS_MAX
 
 PROTOCOL_VERSION = 1
+HEAD_BYTES = 4
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
@@ -119,16 +124,36 @@ _BY_NUMBER = {number: (schema, channel) for number, schema, channel in KINDS}
 _BY_SCHEMA = {schema: (number, channel) for number, schema, channel in KINDS}
 
 
+# The one field of a kind whose bytes are attached.
+_ATTACHED: dict[type[Message], int] = {
+    schema: schema.__struct_fields__.index(field)
+    for schema, field in (
+        (ProposalMessage, "block"),
+        (Transactions, "transactions"),
+        (SyncResponse, "blocks"),
+    )
+}
+
+
 def encode_message(message: Message) -> tuple[Channel, bytes]:
     """The channel of `message` and its bytes."""
     number, channel = _BY_SCHEMA[type(message)]
-    return channel, encode((number, *builtins(message)))
+    fields = list(builtins(message))
+    attached: list[bytes] = []
+    position = _ATTACHED.get(type(message))
+    if position is not None:
+        fields[position] = _detach(fields[position], attached)
+    head = encode((number, *fields))
+    return channel, b"".join((len(head).to_bytes(HEAD_BYTES, "big"), head, *attached))
 
 
 def decode_message(channel: Channel, data: bytes) -> Message:
     """The message of `data`, which came on `channel`. Raises PeerError."""
+    end = HEAD_BYTES + int.from_bytes(data[:HEAD_BYTES], "big")
+    if len(data) < end:
+        raise PeerError("not a message: its head is cut short")
     try:
-        fields = decode(data, LIMITS[channel].message_bytes_max)
+        fields = decode(data[HEAD_BYTES:end], LIMITS[channel].message_bytes_max)
         if type(fields) is not tuple or not fields or type(fields[0]) is not int:
             raise PeerError("not a message: must be an array that begins with its number")
         if fields[0] not in _BY_NUMBER:
@@ -136,9 +161,36 @@ def decode_message(channel: Channel, data: bytes) -> Message:
         schema, own_channel = _BY_NUMBER[fields[0]]
         if own_channel is not channel:
             raise PeerError(f"{schema.__name__} on channel {channel.name}, belongs on {own_channel.name}")
-        return convert(fields[1:], schema)
+        said = list(fields[1:])
+        position = _ATTACHED.get(schema)
+        if position is not None and position < len(said):
+            said[position], end = _attach(said[position], data, end)
+        if end != len(data):
+            raise PeerError(f"{len(data) - end} bytes after the message")
+        return convert(tuple(said), schema)
     except CodecError as error:
         raise PeerError(f"not a message: {error}") from error
+
+
+def _detach(value: Any, attached: list[bytes]) -> Any:
+    """The sizes that stand in the head for `value`, whose bytes go to `attached`."""
+    if isinstance(value, bytes):
+        attached.append(value)
+        return len(value)
+    return tuple(_detach(item, attached) for item in value)
+
+
+def _attach(sizes: Any, data: bytes, at: int) -> tuple[Any, int]:
+    """What `sizes` stand for, and where it ends in `data`."""
+    if type(sizes) is tuple:
+        items = []
+        for size in sizes:
+            item, at = _attach(size, data, at)
+            items.append(item)
+        return tuple(items), at
+    if type(sizes) is not int or not 0 <= sizes <= len(data) - at:
+        raise PeerError(f"not a message: {sizes!r} is not the size of what is attached")
+    return data[at : at + sizes], at + sizes
 
 
 def vote_message(vote: Vote) -> VoteMessage:

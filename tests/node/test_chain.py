@@ -13,13 +13,14 @@ from ledger.limits import block_limits_at
 from ledger.transactions import assemble, decode_transaction
 from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.limits import OUTSTANDING_MAX
+from node.sealed import SealedBlock, seal
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
 from storage.state import DOCUMENTS, META, PAGES
 from testing.keys import public
 from testing.little_chain import START_MS, LittleChain, live, make_genesis, officers, open_market, rows_of
-from wire.blocks import Block, Header
+from wire.blocks import Block, Header, roots_fault
 
 
 def nothing_known(full_hash: bytes) -> bool:
@@ -33,11 +34,14 @@ def little(tmp_path: Path) -> Iterator[LittleChain]:
     chain.close()
 
 
-def fault_of(little: LittleChain, block: Block, proposer: int | None = 0) -> str | None:
-    return little.replica.check_block(block, proposer, nothing_known)
+def fault_of(little: LittleChain, block: SealedBlock | Block, proposer: int | None = 0) -> str | None:
+    """Why a peer's block would not be taken."""
+    if isinstance(block, Block):
+        block = seal(block)
+    return roots_fault(block.block) or little.replica.check_block(block, proposer, nothing_known)
 
 
-def with_transactions(block: Block, *raws: bytes) -> Block:
+def with_transactions(block: SealedBlock, *raws: bytes) -> Block:
     return Block(replace(block.header, txs_root=list_root(raws)), raws, block.evidence)
 
 
@@ -123,7 +127,7 @@ def test_signatures_known_to_be_good_are_not_verified_again(little: LittleChain)
     good = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
     bad = decode_transaction(assemble(good.body, (good.signatures[0], bytes(64))))
     block = with_transactions(little.build(), bad.raw)
-    assert little.replica.check_block(block, 0, lambda full_hash: full_hash == bad.full_hash) is None
+    assert little.replica.check_block(seal(block), 0, lambda full_hash: full_hash == bad.full_hash) is None
 
 
 def test_a_repeated_transaction_makes_the_block_invalid(little: LittleChain) -> None:
@@ -172,7 +176,7 @@ def test_a_block_above_its_limit_is_invalid_and_never_built(tmp_path: Path) -> N
     batches = [little.transaction("transfer_batch", market.vasp, rows) for _ in range(6)]
     block = little.build(*batches)
     assert len(block.transactions) == 4
-    assert len(block.encoded()) <= 512 * 1024
+    assert len(block.raw) <= 512 * 1024
     assert fault_of(little, block) is None
     fault = fault_of(little, with_transactions(block, *(batch.raw for batch in batches)))
     assert fault is not None
@@ -318,7 +322,7 @@ def test_an_equivocator_without_end_costs_bounded_memory(little: LittleChain) ->
 def test_a_decided_header_that_contradicts_us_stops_the_node_and_stores_nothing(little: LittleChain) -> None:
     little.commit()
     block = little.build()
-    wrong = Block(replace(block.header, state_root=b"\1" * 32), (), ())
+    wrong = seal(Block(replace(block.header, state_root=b"\1" * 32), (), ()))
     with pytest.raises(StateDivergence, match="state_root") as caught:
         little.decide(wrong)
     assert caught.value.height == 2
@@ -382,7 +386,7 @@ class FailAt:
 
 def test_whichever_write_fails_a_new_start_has_all_that_was_acknowledged(tmp_path: Path) -> None:
     reference = LittleChain(tmp_path / "reference")
-    blocks: list[Block] = []
+    blocks: list[SealedBlock] = []
     for number in range(3):
         act = reference.transaction("fixing_attest", officers("sbp"), 2_800_000 + number, START_MS)
         block = reference.build(act)

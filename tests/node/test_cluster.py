@@ -20,6 +20,7 @@ from ledger.transactions import decode_transaction
 from node.chain import Chain, StateDivergence
 from node.peers import PeerName
 from node.runtime import Node
+from node.sealed import SealedBlock, seal
 from primitives.merkle import list_root
 from primitives.signatures import sign
 from storage.errors import StorageFull
@@ -206,10 +207,10 @@ async def test_a_lying_proposer_is_out_voted(
     def corrupt(node: Node, chain: Chain) -> None:
         honest = chain.replica.build_block
 
-        def build_block(*args, **kwargs) -> Block:  # type: ignore[no-untyped-def]
+        def build_block(*args, **kwargs) -> SealedBlock:  # type: ignore[no-untyped-def]
             nonlocal lies
             lies += 1
-            return lie(honest(*args, **kwargs), cluster)
+            return seal(lie(honest(*args, **kwargs).block, cluster))
 
         chain.replica.build_block = build_block  # type: ignore[method-assign]
 
@@ -348,7 +349,7 @@ async def test_a_block_without_a_quorum_behind_it_is_not_synced(
                     message = decode_message(channel, body)
                     answer: Message = Status(5, 0, 1)
                     if isinstance(message, SyncRequest):
-                        answer = SyncResponse(1, ((block.encoded(), encode_certificate(certificate)),))
+                        answer = SyncResponse(1, ((block.raw, encode_certificate(certificate)),))
                     sender.push(*encode_message(answer))
                 await link.stream.send_all(sender.take())
         assert running.height == 0

@@ -16,13 +16,13 @@ from node.driver import Driver, Heard
 from node.limits import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX
 from node.peers import PeerName
 from node.replica import Replica
+from node.sealed import SealedBlock
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from storage.signer import SignerStore
 from testing.cluster import VALIDATORS, Cluster, Running, run_inline
 from testing.keys import key
 from testing.memory_network import say
-from wire.blocks import Block
 from wire.messages import (
     PROTOCOL_VERSION,
     CertificateMessage,
@@ -54,19 +54,19 @@ class Others:
     def running(self) -> Running:
         return self.cluster.nodes[self.me]
 
-    def block(self, later_ms: int = 0, round: int = 0) -> Block:
+    def block(self, later_ms: int = 0, round: int = 0) -> SealedBlock:
         """A block of the next height, as the round's proposer may build it."""
         turn = self.turn(self.replica.height + 1, round)
         return self.replica.build_block(self.cluster.now_ms() + later_ms, (), (), turn)
 
-    def propose(self, block: Block, round: int = 0) -> ProposalMessage:
+    def propose(self, block: SealedBlock, round: int = 0) -> ProposalMessage:
         height = block.header.height
         turn = self.turn(height, round)
         proposal = Proposal(height, round, block.header.hash(), -1, turn)
         signature = sign(key(VALIDATORS[turn]), sign_bytes(proposal, self.cluster.genesis_hash))
-        return proposal_message(replace(proposal, signature=signature), block.encoded())
+        return proposal_message(replace(proposal, signature=signature), block.raw)
 
-    def votes(self, type: VoteType, block: Block | None) -> list[VoteMessage]:
+    def votes(self, type: VoteType, block: SealedBlock | None) -> list[VoteMessage]:
         """Everyone's votes of round 0 for a block, or for nil in the next height."""
         votes = []
         height = self.replica.height + 1 if block is None else block.header.height
@@ -83,7 +83,7 @@ class Others:
             await driver.hear(Heard(VALIDATORS[self.others[0]], message, self.cluster.now_ms()))
         await trio.sleep(0.001)
 
-    async def decide(self, block: Block, propose: bool = True) -> None:
+    async def decide(self, block: SealedBlock, propose: bool = True) -> None:
         messages: Sequence[VoteMessage | ProposalMessage] = [
             *self.votes(VoteType.PREVOTE, block),
             *self.votes(VoteType.PRECOMMIT, block),

@@ -6,9 +6,10 @@ import trio.lowlevel
 import trio.testing
 
 from ledger.codes import Refused
-from node.blockcache import BlockCache, HeldBlock
+from node.blockcache import BlockCache
 from node.health import HealthFacts, verdict
 from node.limits import STALLED_MS_MIN
+from node.sealed import SealedBlock
 from node.waiting import Commitments
 from primitives.hashing import ZERO_HASH
 from testing.commits import commit_of
@@ -93,10 +94,10 @@ async def test_waiters_are_bounded(autojump_clock: trio.testing.MockClock, nurse
     nursery.cancel_scope.cancel()
 
 
-def _held(number: int, height: int = 1) -> HeldBlock:
+def _held(number: int, height: int = 1) -> SealedBlock:
     value = bytes((number,)) * 32
     header = Header(1, ZERO_HASH, height, 1, *[ZERO_HASH, 0] + [ZERO_HASH] * 2, 0, *[ZERO_HASH] * 5)
-    return HeldBlock(value, bytes(100), Block(header, (), ()))
+    return SealedBlock(Block(header, (), ()), bytes(100), value)
 
 
 def test_the_block_cache_forgets_the_oldest_but_not_what_is_locked() -> None:
@@ -115,5 +116,5 @@ def test_the_block_cache_is_bounded_in_bytes_and_forgets_heights() -> None:
         cache.put(_held(number, height=number))
     assert len(cache) == 2
     cache.forget_to(2)
-    assert [held.block.header.height for held in cache.of_height(3)] == [3]
+    assert [held.height for held in cache.of_height(3)] == [3]
     assert len(cache) == 1

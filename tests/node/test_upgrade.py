@@ -15,6 +15,7 @@ from ledger.limits import BLOCK_LIMITS, BlockLimits
 from ledger.release import UnknownVersion
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
+from node.sealed import seal
 from storage.signer import SignerStore
 from testing import version2
 from testing.cluster import MAP_BYTES, OFFICERS, VALIDATORS, Cluster, new_genesis
@@ -78,8 +79,8 @@ def test_header_and_rules_are_those_of_the_height(tmp_path: Path) -> None:
             versions.append(block.header.version)
             little.decide(block)
         assert versions == [1, 2, 2]
-        wrong = little.build()
-        wrong = replace(wrong, header=replace(wrong.header, version=1))
+        block = little.build().block
+        wrong = seal(replace(block, header=replace(block.header, version=1)))
         fault = little.replica.check_block(wrong, None, lambda full_hash: True)
         assert fault == "version is 1, ours is 2"
         little.close()

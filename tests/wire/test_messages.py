@@ -45,6 +45,33 @@ MESSAGES: list[Message] = [
 ]
 
 
+def _headed(head: bytes, attached: bytes = b"") -> bytes:
+    return len(head).to_bytes(4, "big") + head + attached
+
+
+@pytest.mark.parametrize(
+    ("sizes", "attached", "rule"),
+    [
+        ((3, 3), b"onetwos", "1 bytes after"),
+        ((3, 4), b"onetwo", "size of what is attached"),
+        ((3, -1), b"one", "size of what is attached"),
+        ((3, b"two"), b"one", "size of what is attached"),
+        (((3,), 3), b"onetwo", "transactions"),
+        (6, b"onetwo", "transactions"),
+    ],
+)
+def test_what_is_attached_is_exactly_what_the_head_says(sizes: object, attached: bytes, rule: str) -> None:
+    with pytest.raises(PeerError, match=rule):
+        decode_message(Channel.TRANSACTIONS, _headed(encode((6, sizes)), attached))
+
+
+def test_a_head_cut_short_is_the_peers_error() -> None:
+    data = encode_message(MESSAGES[1])[1]
+    for end in range(len(data)):
+        with pytest.raises(PeerError):
+            decode_message(Channel.VOTES, data[:end])
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_a_message_survives_the_wire(message: Message) -> None:
     assert decode_message(*encode_message(message)) == message
@@ -52,7 +79,7 @@ def test_a_message_survives_the_wire(message: Message) -> None:
 
 def test_the_bytes_of_every_message_are_pinned() -> None:
     joined = b"".join(encode_message(message)[1] for message in MESSAGES)
-    assert sha256(joined).hexdigest() == "6e9fe555190304ef386d34473356ff6f66ff99b9b68b90ad15f1a355db9fccde"
+    assert sha256(joined).hexdigest() == "40686e5a9e80264defca38a2afd1a1c43ca2e2284f8afa58733d708d2584a288"
 
 
 def test_consensus_values_survive_translation() -> None:
@@ -86,7 +113,7 @@ def test_consensus_values_survive_translation() -> None:
 )
 def test_a_message_off_its_schema_is_the_peers_error(channel: Channel, fields: object, rule: str) -> None:
     with pytest.raises(PeerError, match=rule):
-        decode_message(channel, encode(fields))
+        decode_message(channel, _headed(encode(fields)))
 
 
 @given(st.sampled_from(Channel), st.binary(max_size=200))
