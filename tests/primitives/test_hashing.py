@@ -48,4 +48,5 @@ def test_the_hash_of_every_tag_is_pinned() -> None:
         "VALIDATORS": "3d250b34fbb84f9e",
         "PARAMS": "81151a8597d762f7",
         "CHECKSUM": "560ac4e28f317c4c",
+        "WINDOW": "9178cf022eeab644",
     }
