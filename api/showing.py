@@ -12,8 +12,10 @@ from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from api.fields import Shown
-from ledger.codes import Code, Refused
+from api.refusals import Declined
+from ledger.codes import Code
 from ledger.documents import NONE
+from ledger.fields import FieldName
 
 S = TypeVar("S", bound=Shown)
 
@@ -55,12 +57,12 @@ def documents_of(
     return tuple(show(index, table[index]) for index in indices), next_cursor
 
 
-def index_of(table: Any, key: int | str, field: str) -> int:
-    """The index of a document named by index or by key. Raises Refused (not_found)."""
+def index_of(table: Any, key: int | str, field: FieldName) -> int:
+    """The index of a document named by index or by key. Raises Refused or Declined (not_found)."""
     if isinstance(key, str):
         found: int | None = table.find(key)
         if found is None:
-            raise Refused(Code.NOT_FOUND, field, key, f"names no record of {table.name}")
+            raise Declined(Code.NOT_FOUND, field, key, f"names no record of {table.name}")
         return found
     table.require(key, field)
     return key

@@ -22,6 +22,7 @@ from ledger.schema import Payload
 from ledger.terms.family import Variant
 from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
 from ledger.versions import rules
+from ledger.words import words_of
 from primitives.codec import builtins
 from primitives.signatures import sign
 
@@ -132,7 +133,8 @@ def _checked(kind: Kind, value: object) -> Payload:
     except FieldFault as fault:
         raise BadPayload(f"{kind.name}: {fault}") from fault
     except Refused as refused:
-        raise BadPayload(f"{kind.name}: {refused.field}: {refused.rule}") from refused
+        said = words_of(refused)
+        raise BadPayload(f"{kind.name}: {said.field}: {said.rule}") from refused
     code = getattr(checked, "isin", None)
     if isinstance(code, str) and not isin.is_valid(code):
         raise BadPayload(f"{kind.name}: isin: {code}: is not an ISIN with a right check digit")

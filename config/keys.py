@@ -105,7 +105,7 @@ def parse_public_key(text: str, place: str) -> bytes:
         raise KeyFileError(f"{place}: is not a public key: must be {2 * PUBLIC_KEY_BYTES} hex digits")
     fault = enrolment_fault(key)
     if fault is not None:
-        raise KeyFileError(f"{place}: {fault}")
+        raise KeyFileError(f"{place}: {fault.rule}")
     return key
 
 

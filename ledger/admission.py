@@ -7,7 +7,6 @@ is decided at execution. Callers that verified the very same bytes before may sk
 from ledger import parameters, window
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
-from ledger.limits import WINDOW
 from ledger.state import State
 from ledger.transactions import Transaction, sign_input
 from ledger.versions import Rules
@@ -41,30 +40,21 @@ def check_version(rules: Rules, tx: Transaction) -> None:
     """Refuse what is of a version to come, of a kind that the version in force does not have as such, or
     above its limits."""
     if tx.version > rules.version:
-        raise Refused(
-            Code.UNKNOWN_VERSION, "version", tx.version, f"at most {rules.version}, which is in force"
-        )
+        raise Refused(Code.UNKNOWN_VERSION, "version", tx.version, rules.version)
     if rules.kinds.get(tx.kind) is not tx.definition:
-        raise Refused(
-            Code.UNKNOWN_VERSION, "version", tx.version, f"version {rules.version} has no such kind {tx.kind}"
-        )
+        raise Refused(Code.UNKNOWN_VERSION, "version", tx.version, rules.version, tx.kind)
     limits = rules.limits
     if len(tx.raw) > limits.transaction_bytes:
-        raise Refused(
-            Code.LIMIT_EXCEEDED,
-            "transaction",
-            len(tx.raw),
-            f"at most {limits.transaction_bytes} bytes",
-        )
+        raise Refused(Code.LIMIT_EXCEEDED, "transaction", len(tx.raw), limits.transaction_bytes)
     if len(tx.signers) > limits.signers:
-        raise Refused(Code.LIMIT_EXCEEDED, "signers", len(tx.signers), f"at most {limits.signers}")
+        raise Refused(Code.LIMIT_EXCEEDED, "signatures", len(tx.signers), limits.signers)
 
 
 def check_signers(state: State, tx: Transaction) -> None:
     """Refuse a signer index that no key has."""
     for signer in tx.signers:
         if signer >= len(state.signers):
-            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer, "names no enrolled key")
+            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer)
 
 
 def check_signatures(state: State, tx: Transaction, genesis_hash: bytes) -> None:
@@ -72,31 +62,22 @@ def check_signatures(state: State, tx: Transaction, genesis_hash: bytes) -> None
     message = sign_input(genesis_hash, tx.body)
     for signer, signature in zip(tx.signers, tx.signatures, strict=True):
         if not verify(state.signers.field(signer, "public_key"), message, signature):
-            raise Refused(
-                Code.BAD_SIGNATURE, "signatures", signer, "must be the signer's over this body and this chain"
-            )
+            raise Refused(Code.BAD_SIGNATURE, "signatures", signer)
 
 
 def check_expiry(tx: Transaction, header_time_ms: int, horizon_s: int) -> None:
     """Refuse what has expired, or expires farther ahead than the horizon."""
     if tx.valid_until * 1_000 < header_time_ms:
-        raise Refused(Code.EXPIRED, "valid_until", tx.valid_until, f"the time is {header_time_ms} ms")
+        raise Refused(Code.EXPIRED, "valid_until", tx.valid_until, header_time_ms)
     if tx.valid_until * 1_000 > header_time_ms + horizon_s * 1_000:
-        raise Refused(
-            Code.EXPIRY_TOO_FAR,
-            "valid_until",
-            tx.valid_until,
-            f"at most {horizon_s} s after {header_time_ms} ms",
-        )
+        raise Refused(Code.EXPIRY_TOO_FAR, "valid_until", tx.valid_until, horizon_s, header_time_ms)
 
 
 def check_sequence(tx: Transaction, highest: int, bitmap: int) -> None:
     """Refuse a sequence that the first signer's window does not allow."""
     code = window.check(highest, bitmap, tx.sequence)
     if code is not Code.OK:
-        raise Refused(
-            code, "sequence", tx.sequence, f"the signer's highest is {highest}, its window {WINDOW}"
-        )
+        raise Refused(code, "sequence", tx.sequence, highest)
 
 
 class BlockAdmission:
@@ -119,13 +100,11 @@ class BlockAdmission:
         check_version(self._rules, tx)
         lane = tx.definition.lane
         if lane < self._lane:
-            raise Refused(
-                Code.LANE_ORDER, "kind", tx.kind, "acts of institutions stand before all other transactions"
-            )
+            raise Refused(Code.LANE_ORDER, "kind", tx.kind)
         if lane is Lane.ACTS and self._acts >= self._acts_quota:
-            raise Refused(Code.LIMIT_EXCEEDED, "acts_quota", self._acts, "the block's acts are used up")
+            raise Refused(Code.LIMIT_EXCEEDED, "acts_quota", self._acts)
         if tx.id in self._ids:
-            raise Refused(Code.REPEATED, "transaction", tx.id, "stands in the block already")
+            raise Refused(Code.REPEATED, "transaction", tx.id)
         check_signers(self._state, tx)
         check_expiry(tx, self._header_time_ms, self._horizon_s)
         signer = tx.signers[0]

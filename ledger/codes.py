@@ -5,7 +5,8 @@ Codes are protocol: numbers are grouped by hundreds, never change and are never 
 
 from enum import IntEnum
 
-from ledger.limits import VALUE_CHARACTERS_MAX
+from ledger.fields import FIELDS, FieldName
+from ledger.limits import INTEGER_MAX, INTEGER_MIN, VALUE_LENGTH_MAX
 
 
 class Code(IntEnum):
@@ -66,18 +67,33 @@ class Code(IntEnum):
         return self.name.lower()
 
 
-class Refused(Exception):
-    """A transaction, or a part of one, that the rules refuse: `field` held `value`, `rule` says why not."""
+Plain = int | bytes | str  # what a refusal may quote: as it stands in a transaction, in state or in a rule
 
-    def __init__(self, code: Code, field: str, value: object, rule: str) -> None:
-        text = value.hex() if isinstance(value, bytes) else str(value)
-        if len(text) > VALUE_CHARACTERS_MAX:
-            text = text[: VALUE_CHARACTERS_MAX - 3] + "..."
+
+class Refused(Exception):
+    """A transaction, or a part of one, that the rules refuse: `values` are what was found in `field`, then
+    the operands of the rule that it breaks.
+
+    Results commit to the code, the field's number and the values, and to nothing that a runtime decides; the
+    words for them are made where they are read (`ledger.words`).
+    """
+
+    def __init__(self, code: Code, field: FieldName, *values: Plain) -> None:
         self.code = code
-        self.field = field
-        self.value = text
-        self.rule = rule
-        super().__init__(f"{code.word}: {field} = {text}: {rule}")
+        self.field: FieldName = field
+        self.values = tuple(map(_bounded, values))
+        super().__init__(f"{code.word}: {field}")
+
+    @property
+    def field_number(self) -> int:
+        return FIELDS[self.field]
+
+
+def _bounded(value: Plain) -> Plain:
+    """`value` as results commit to it: an integer within 64 bits, and the beginning of a long text."""
+    if isinstance(value, int):
+        return max(INTEGER_MIN, min(int(value), INTEGER_MAX))
+    return value[:VALUE_LENGTH_MAX]
 
 
 class InvariantError(Exception):

@@ -6,6 +6,7 @@ days are whole ledger days since 1970-01-01 at UTC+05:00 (`ledger.calendar`).
 """
 
 from enum import IntEnum
+from typing import Any
 
 import msgspec
 
@@ -143,9 +144,9 @@ class Approval(Document, frozen=True):
 class Proposal(Document, frozen=True):
     """A governed act on its way: `payload` is the encoding of the act's payload.
 
-    `maker` is the first signer. A FAILED proposal keeps the refusal of its effect (code, field, value,
-    rule); an EXECUTED one the indices that its effect created. `due` is its row of the agenda, which lets it
-    expire, or NONE if it was decided at once.
+    `maker` is the first signer. A FAILED proposal keeps the refusal of its effect (code, field number,
+    values); an EXECUTED one the indices that its effect created. `due` is its row of the agenda, which lets
+    it expire, or NONE if it was decided at once.
     """
 
     kind: int
@@ -162,9 +163,8 @@ class Proposal(Document, frozen=True):
     decided_height: int
     decided_ms: int
     code: int
-    field: str
-    value: str
-    rule: str
+    field: int
+    values: tuple[Any, ...]  # of codes.Plain
     created: tuple[int, ...]
     due: int
 

@@ -6,6 +6,7 @@ signatures and expiry are not looked at again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -41,13 +42,13 @@ class BlockFacts:
 
 
 class Result(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What became of one transaction: its code; for a refusal the field, value and rule; the indices of
-    what it created; for a batch with refused rows each row's code (u2, little-endian)."""
+    """What became of one transaction: its code; for a refusal the field's number and the values that it
+    quotes (0 and none for success); the indices of what it created; for a batch with refused rows each row's
+    code (u2, little-endian)."""
 
     code: int
-    field: str
-    value: str
-    rule: str
+    field: int
+    values: tuple[Any, ...]  # of codes.Plain: msgspec knows no union of text and bytes
     created: tuple[int, ...]
     rows: bytes
 
@@ -88,8 +89,8 @@ def execute(state: State, tx: Transaction, height: int, time_ms: int, header_tim
         created = _perform(ctx)
     except Refused as refusal:
         state.undo(mark)
-        return Result(refusal.code, refusal.field, refusal.value, refusal.rule, (), b"")
-    return Result(Code.OK, "", "", "", created, ctx.row_codes)
+        return Result(refusal.code, refusal.field_number, refusal.values, (), b"")
+    return Result(Code.OK, 0, (), created, ctx.row_codes)
 
 
 def results_root(results: Sequence[Result]) -> bytes:
@@ -109,12 +110,12 @@ def _perform(ctx: Context) -> tuple[int, ...]:
 def _use_sequence(state: State, tx: Transaction) -> None:
     for signer in tx.signers:
         if signer >= len(state.signers):
-            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer, "names no enrolled key")
+            raise Refused(Code.UNKNOWN_SIGNER, "signers", signer)
     first = tx.signers[0]
     highest, bitmap = state.signers.field(first, "highest"), state.signers.field(first, "bitmap")
     code = window.check(highest, bitmap, tx.sequence)
     if code is not Code.OK:
-        raise Refused(code, "sequence", tx.sequence, f"the signer's highest is {highest}")
+        raise Refused(code, "sequence", tx.sequence, highest)
     new_highest, new_bitmap = window.use(highest, bitmap, tx.sequence)
     state.signers.set_field(first, "bitmap", new_bitmap)
     if new_highest != highest:

@@ -40,6 +40,7 @@ from ledger.release import FIRST, newest
 from ledger.rows import Role, Signer
 from ledger.state import State
 from ledger.versions import rules
+from ledger.words import words_of
 from primitives.codec import builtins, encode
 from primitives.hashing import GENESIS, tagged_hash
 from primitives.signatures import enrolment_fault
@@ -265,7 +266,7 @@ def _key_problems(genesis: Genesis) -> Iterable[str]:
     for where, key in owners:
         odd = enrolment_fault(key)
         if odd is not None:
-            yield f"{where}: {odd}"
+            yield f"{where}: {odd.rule}"
         if key in seen:
             yield f"{where}: the key is already that of {seen[key]}"
         seen.setdefault(key, where)
@@ -306,9 +307,13 @@ def _parameter_problems(genesis: Genesis) -> Iterable[str]:
         yield f"parameters: {name!r} stands twice"
     for name, value in genesis.parameters:
         bounds = rules(genesis.version).bounds.get(name)
-        wrong = f"there is no parameter {name!r}" if bounds is None else bounds.fault(value)
-        if wrong is not None:
-            yield f"parameters.{name}: {wrong}"
+        if bounds is None:
+            yield f"parameters.{name}: there is no such parameter"
+            continue
+        refused = bounds.refusal(value)
+        if refused is not None:
+            said = words_of(refused)
+            yield f"parameters.{name}: {said.value}: {said.rule}"
 
 
 def _institution_names(genesis: Genesis) -> list[str]:

@@ -123,19 +123,16 @@ class Context:
     def authorise(self, kind: Kind) -> None:
         """Refuse unless the signers have the roles that `kind` asks for."""
         if len(self.signers) > 1 and not kind.signers.many:
-            raise Refused(
-                Code.NOT_AUTHORISED, "signers", len(self.signers), f"{kind.name} is signed by one key alone"
-            )
+            raise Refused(Code.NOT_AUTHORISED, "signatures", len(self.signers), kind.number)
         for index, signer in zip(self.tx.signers, self.signers, strict=True):
             if signer.role not in kind.signers.roles:
-                wanted = " or ".join(sorted(role.name.lower() for role in kind.signers.roles))
-                raise Refused(Code.NOT_AUTHORISED, "signers", index, f"{kind.name} is signed by {wanted}")
+                raise Refused(Code.NOT_AUTHORISED, "signers", index, kind.number)
 
     def vasp(self) -> tuple[int, Vasp]:
         """The VASP whose settlement key signed. Raises Refused(not_authorised) if it was another key."""
         signer = self.signers[0]
         if signer.role != Role.SETTLEMENT:
-            raise Refused(Code.NOT_AUTHORISED, "signers", self.signer, "must be a VASP's settlement key")
+            raise Refused(Code.NOT_AUTHORISED, "signers.role", self.signer, Role.SETTLEMENT)
         return signer.owner, self.state.vasps[signer.owner]
 
     def signing_vasp(self) -> int:
@@ -148,7 +145,7 @@ class Context:
         is no officer."""
         for index, signer in zip(self.tx.signers, self.signers, strict=True):
             if signer.role != Role.OFFICER:
-                raise Refused(Code.NOT_AUTHORISED, "signers", index, "must be an officer's key")
+                raise Refused(Code.NOT_AUTHORISED, "signers.role", index, Role.OFFICER)
         return tuple(
             (index, signer.owner) for index, signer in zip(self.tx.signers, self.signers, strict=True)
         )

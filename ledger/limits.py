@@ -6,7 +6,9 @@ from dataclasses import dataclass
 DUE_STALE_MAX = 1_024  # keys of rows no longer pending that the index keeps, whatever its size
 
 # codes
-VALUE_CHARACTERS_MAX = 128  # of what a refusal quotes; longer values are cut
+VALUE_LENGTH_MAX = 256  # characters of a text, or bytes, that a refusal quotes; longer ones are cut
+INTEGER_MIN = -(2**63)  # integers that a refusal quotes stay within these two
+INTEGER_MAX = 2**64 - 1
 
 # genesis
 INSTITUTIONS_MAX = 64

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ledger import rights
-from ledger.codes import InvariantError
+from ledger.codes import Code, InvariantError, Refused
 from ledger.release import FIRST, holds
 from primitives.codec import encode
 from primitives.hashing import PARAMS, tagged_hash
@@ -41,14 +41,14 @@ class Bounds:
     since: int = FIRST
     until: int | None = None
 
-    def fault(self, value: Any) -> str | None:
+    def refusal(self, value: Any) -> Refused | None:
         """Why `value` may not be the parameter's, or None if it may."""
         if self.minimum is None or self.maximum is None:
-            return _names_fault(value, self.names)
+            return _names_refusal(value, self.names)
         if type(value) is not int:
-            return f"must be an integer from {self.minimum} to {self.maximum}"
+            return Refused(Code.OUT_OF_RANGE, "value", len(value))
         if not self.minimum <= value <= self.maximum:
-            return f"{value} is not from {self.minimum} to {self.maximum}"
+            return Refused(Code.OUT_OF_RANGE, "value", value, self.minimum, self.maximum)
         return None
 
 
@@ -129,14 +129,14 @@ def bounds_at(version: int) -> dict[str, Bounds]:
     return {name: bounds for name, bounds in BOUNDS.items() if holds(version, bounds.since, bounds.until)}
 
 
-def _names_fault(value: Any, allowed: tuple[str, ...]) -> str | None:
+def _names_refusal(value: Any, allowed: tuple[str, ...]) -> Refused | None:
     if not isinstance(value, tuple):
-        return f"must be a list of names out of {', '.join(allowed)}"
-    for item in value:
+        return Refused(Code.OUT_OF_RANGE, "value[]", value)
+    for position, item in enumerate(value):
         if item not in allowed:
-            return f"{item!r} is not one of {', '.join(allowed)}"
+            return Refused(Code.OUT_OF_RANGE, "value[]", item, position, ",".join(allowed))
         if value.count(item) > 1:
-            return f"{item!r} stands twice"
+            return Refused(Code.OUT_OF_RANGE, "value[]", item, position)
     return None
 
 

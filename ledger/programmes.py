@@ -38,20 +38,15 @@ def check_cap(state: State, programme: int, more_minor: int, time_ms: int) -> No
     """Refuse unless `more_minor` of face fits under the cap. Raises Refused(fixing_stale, cap_exceeded)."""
     fixing = newest_fixing(state)
     if fixing is None:
-        raise Refused(Code.FIXING_STALE, "programme", programme, "no fixing has been attested yet")
+        raise Refused(Code.FIXING_STALE, "programme", programme)
     if not is_fresh(state, fixing, time_ms):
         raise Refused(
             Code.FIXING_STALE,
             "fixing.as_of_ms",
             fixing.as_of_ms,
-            f"older than {parameters.number(state, 'fixing_max_age_s')} s (parameter fixing_max_age_s)",
+            parameters.number(state, "fixing_max_age_s"),
         )
     cap = state.programmes[programme].cap_cents
     used = used_cents(state, programme, fixing, more_minor)
     if used > cap:
-        raise Refused(
-            Code.CAP_EXCEEDED,
-            "units",
-            more_minor,
-            f"{used} US cents of face would be out, the cap is {cap} (programme {programme})",
-        )
+        raise Refused(Code.CAP_EXCEEDED, "units", more_minor, used, cap, programme)

@@ -51,9 +51,8 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
             decided_height=0,
             decided_ms=0,
             code=Code.OK,
-            field="",
-            value="",
-            rule="",
+            field=0,
+            values=(),
             created=(),
             due=NONE,
         )
@@ -70,14 +69,9 @@ def _check_room(state: State, maker: int) -> None:
     """Refuse one more proposal that would stay open. One officer may not use up the room of all."""
     limit = parameters.number(state, "proposals_open_max")
     if state.proposals.grouped >= limit:
-        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit, "proposals open at once (proposals_open_max)")
+        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit)
     if state.proposals.count_in(maker) >= limit // MAKERS_MIN:
-        raise Refused(
-            Code.LIMIT_EXCEEDED,
-            "signers",
-            maker,
-            f"at most {limit // MAKERS_MIN} open proposals of one maker (proposals_open_max)",
-        )
+        raise Refused(Code.LIMIT_EXCEEDED, "signers", maker, limit // MAKERS_MIN)
 
 
 def check_signature(ctx: Context, index: int) -> None:
@@ -86,12 +80,7 @@ def check_signature(ctx: Context, index: int) -> None:
     for signature in _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON):
         for earlier in (*proposal.approvals, *proposal.objections):
             if earlier.officer == signature.officer:
-                raise Refused(
-                    Code.DUPLICATE_OFFICER,
-                    "signers",
-                    signature.officer,
-                    "this officer has already signed the proposal and counts once",
-                )
+                raise Refused(Code.DUPLICATE_OFFICER, "signers", signature.officer)
 
 
 def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
@@ -115,9 +104,7 @@ def check_withdrawal(ctx: Context, index: int) -> None:
     proposal = _open(ctx, index)
     for signer, _ in ctx.officers():
         if signer != proposal.maker:
-            raise Refused(
-                Code.NOT_AUTHORISED, "signers", signer, "a proposal is withdrawn by its maker alone"
-            )
+            raise Refused(Code.NOT_AUTHORISED, "proposal.maker", signer)
 
 
 def withdraw(ctx: Context, index: int, reason: int) -> None:
@@ -158,7 +145,7 @@ def _open(ctx: Context, index: int) -> Proposal:
     if status is ProposalStatus.OPEN and ctx.time_ms >= proposal.expires_ms:
         status = ProposalStatus.EXPIRED  # its row of the agenda has not been reached yet
     if status is not ProposalStatus.OPEN:
-        raise Refused(Code.WRONG_STATUS, "proposal", status.name, "only an OPEN proposal is signed")
+        raise Refused(Code.WRONG_STATUS, "proposal.status", status)
     return proposal
 
 
@@ -167,10 +154,7 @@ def _signatures(ctx: Context, policy: Policy, reason: int) -> tuple[Approval, ..
     for signer, institution in ctx.officers():
         if not may_sign(policy, ctx.state.institutions, institution):
             raise Refused(
-                Code.NOT_AUTHORISED,
-                "signers",
-                signer,
-                f"{ctx.state.institutions[institution].name} has no say under the policy of {policy.act}",
+                Code.NOT_AUTHORISED, "policy", signer, ctx.state.institutions[institution].name, policy.act
             )
         signatures.append(Approval(signer, institution, ctx.height, ctx.time_ms, reason))
     return tuple(signatures)
@@ -199,9 +183,7 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
         created = kind.apply(ctx, payload)
     except Refused as refused:
         ctx.state.undo(mark)
-        failed = replace(
-            proposal, code=refused.code, field=refused.field, value=refused.value, rule=refused.rule
-        )
+        failed = replace(proposal, code=refused.code, field=refused.field_number, values=refused.values)
         _close(ctx.state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
         return ()
     executed = replace(proposal, created=created)

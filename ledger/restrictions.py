@@ -35,7 +35,7 @@ def check_target(state: State, target: Target, index: int) -> None:
             state.vasps.require(index, "index")
         case Target.MARKET:
             if index != 0:
-                raise Refused(Code.NOT_FOUND, "index", index, "there is one market, index 0")
+                raise Refused(Code.NOT_FOUND, "index", index)
 
 
 def freeze(state: State, target: Target, index: int, proposal: int, time_ms: int) -> int:
@@ -51,14 +51,9 @@ def check_lift(state: State, index: int) -> None:
     """Refuse unless restriction `index` is an open freeze that was ordered, not one that follows from it."""
     restriction = state.restrictions.require(index, "restriction")
     if restriction.causes:
-        raise Refused(
-            Code.WRONG_STATUS,
-            "restriction",
-            index,
-            f"ends with the freezes that cause it: {', '.join(str(cause) for cause in restriction.causes)}",
-        )
+        raise Refused(Code.WRONG_STATUS, "restriction", index, restriction.causes[0])
     if restriction.ended_ms:
-        raise Refused(Code.WRONG_STATUS, "restriction", index, "this freeze has been lifted")
+        raise Refused(Code.WRONG_STATUS, "restriction", index)
 
 
 def lift(state: State, index: int, time_ms: int) -> None:

@@ -79,24 +79,21 @@ SERVICES = tuple(act for act, right in RIGHTS.items() if right.service)
 def require(vasp: Vasp, act: str, services: tuple[str, ...]) -> None:
     """Refuse unless `vasp` may send `act`; `services` is the parameter aml_registered_services.
 
-    Raises Refused(stage_not_reached) whose value is the stage (or categories) it has and whose rule names
+    Raises Refused(stage_not_reached) whose value is the stage (or categories) it has and whose operands name
     what is missing.
     """
     right = RIGHTS[act]
     if vasp.stage is Stage.LICENSED and Stage.LICENSED in right.stages:
         if not any(category in right.categories for category in vasp.categories):
-            raise Refused(
-                Code.STAGE_NOT_REACHED,
-                "vasp.categories",
-                ",".join(vasp.categories),
-                f"{act} needs a licence in one of {', '.join(right.categories)}",
-            )
+            raise Refused(Code.STAGE_NOT_REACHED, "vasp.categories", ",".join(vasp.categories), act)
         return
     if vasp.stage in right.stages:
         return
     if is_capped(vasp) and right.service and act in services:
         return
-    raise Refused(Code.STAGE_NOT_REACHED, "vasp.stage", vasp.stage.name, _missing(vasp, act, right, services))
+    if vasp.stage in (Stage.NOC, Stage.LICENCE_APPLIED) and right.service and act in services:
+        raise Refused(Code.STAGE_NOT_REACHED, "vasp.goaml_ms", 0, act, _set_of(right.stages))
+    raise Refused(Code.STAGE_NOT_REACHED, "vasp.stage", vasp.stage, act, _set_of(right.stages))
 
 
 def require_stage(vasp: Vasp, act: str, stages: tuple[Stage, ...]) -> None:
@@ -109,10 +106,7 @@ def require_stage(vasp: Vasp, act: str, stages: tuple[Stage, ...]) -> None:
         return
     below = vasp.stage <= Stage.LICENSED and vasp.stage < stages[0] <= Stage.LICENSED
     raise Refused(
-        Code.STAGE_NOT_REACHED if below else Code.WRONG_STATUS,
-        "vasp.stage",
-        vasp.stage.name,
-        f"{act} needs stage {' or '.join(stage.name for stage in stages)}",
+        Code.STAGE_NOT_REACHED if below else Code.WRONG_STATUS, "vasp.stage", vasp.stage, act, _set_of(stages)
     )
 
 
@@ -121,8 +115,6 @@ def is_capped(vasp: Vasp) -> bool:
     return vasp.stage in (Stage.NOC, Stage.LICENCE_APPLIED) and vasp.goaml_ms > 0
 
 
-def _missing(vasp: Vasp, act: str, right: Right, services: tuple[str, ...]) -> str:
-    needed = " or ".join(stage.name for stage in right.stages)
-    if vasp.stage in (Stage.NOC, Stage.LICENCE_APPLIED) and right.service and act in services:
-        return f"{act} needs stage {needed}, or goAML registration before it"
-    return f"{act} needs stage {needed}"
+def _set_of(stages: tuple[Stage, ...]) -> int:
+    """The stages as one integer, a bit each: the bit 1 << stage."""
+    return sum(1 << stage for stage in stages)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, InvariantError, Refused
+from ledger.fields import FieldName
 from ledger.limits import DOCUMENT_BYTES_MAX, TABLES_ROWS_MAX
 from primitives.codec import pack, unpack
 from primitives.hashing import LEAF
@@ -150,10 +151,11 @@ class DocumentTable(Sequence[D]):
     def __getitem__(self, index: int | slice) -> D | list[D]:
         return self._documents[index]
 
-    def require(self, index: int, field: str) -> D:
-        """The document at `index`, which the transaction gave in `field`. Raises Refused(not_found)."""
+    def require(self, index: int, field: FieldName, *position: int) -> D:
+        """The document at `index`, which the transaction gave in `field` (of a list: at `position`). Raises
+        Refused(not_found)."""
         if not 0 <= index < len(self._documents):
-            raise Refused(Code.NOT_FOUND, field, index, f"names no record of {self.name}")
+            raise Refused(Code.NOT_FOUND, field, index, *position, self.number)
         return self._documents[index]
 
     def find(self, key: Hashable) -> int | None:
@@ -332,10 +334,11 @@ class ColumnarTable(Generic[R]):
             raise InvariantError(f"{self.name}: row {index} of {self._count}")
         return self._row_type(self._data.item(index))
 
-    def require(self, index: int, field: str) -> R:
-        """The row at `index`, which the transaction gave in `field`. Raises Refused(not_found)."""
+    def require(self, index: int, field: FieldName, *position: int) -> R:
+        """The row at `index`, which the transaction gave in `field` (of a list: at `position`). Raises
+        Refused(not_found)."""
         if not 0 <= index < self._count:
-            raise Refused(Code.NOT_FOUND, field, index, f"names no record of {self.name}")
+            raise Refused(Code.NOT_FOUND, field, index, *position, self.number)
         return self._row_type(self._data.item(index))
 
     def find(self, key: bytes) -> int | None:

@@ -93,9 +93,7 @@ def decode_transaction(raw: bytes) -> Transaction:
     """The transaction encoded by `raw`. Raises Refused(malformed, unknown_version, unknown_kind or
     limit_exceeded); neither signatures nor state are looked at."""
     if len(raw) > TRANSACTION_BYTES_MAX:
-        raise Refused(
-            Code.LIMIT_EXCEEDED, "transaction", len(raw), f"at most {TRANSACTION_BYTES_MAX} bytes in all"
-        )
+        raise Refused(Code.LIMIT_EXCEEDED, "transaction", len(raw), TRANSACTION_BYTES_MAX)
     try:
         body, signatures = _halves(decode(raw, TRANSACTION_BYTES_MAX))
         values = decode(body, TRANSACTION_BYTES_MAX)
@@ -105,18 +103,17 @@ def decode_transaction(raw: bytes) -> Transaction:
     except CodecError as error:
         raise Refused(Code.MALFORMED, "transaction", raw[:16], str(error)) from error
     if not FIRST <= envelope.version <= newest():
-        raise Refused(Code.UNKNOWN_VERSION, "version", envelope.version, f"must be {FIRST} to {newest()}")
+        raise Refused(Code.UNKNOWN_VERSION, "envelope.version", envelope.version, FIRST, newest())
     definition = rules(envelope.version).kinds.get(envelope.kind)
     if definition is None:
-        raise Refused(Code.UNKNOWN_KIND, "kind", envelope.kind, "no kind has this number")
+        raise Refused(Code.UNKNOWN_KIND, "kind", envelope.kind)
     payload = decode_payload(definition, values[_ENVELOPE_FIELDS:])
     signers = envelope.signers if isinstance(envelope.signers, tuple) else (envelope.signers,)
-    if any(first >= second for first, second in pairwise(signers)):
-        raise Refused(Code.MALFORMED, "signers", signers, "must ascend, each once")
+    for position, (first, second) in enumerate(pairwise(signers), start=1):
+        if first >= second:
+            raise Refused(Code.MALFORMED, "signers[]", second, position)
     if len(signatures) != SIGNATURE_BYTES * len(signers):
-        raise Refused(
-            Code.MALFORMED, "signatures", len(signatures), f"must be {SIGNATURE_BYTES} bytes for each signer"
-        )
+        raise Refused(Code.MALFORMED, "signatures", len(signatures), SIGNATURE_BYTES)
     return Transaction(
         envelope.version,
         definition,
@@ -146,16 +143,14 @@ def decode_payload(definition: Kind, values: tuple[Any, ...]) -> Any:
     """The payload of a kind from its plain values. Raises Refused(malformed) naming the field."""
     wanted = len(definition.payload.__struct_fields__)
     if len(values) != wanted:
-        raise Refused(
-            Code.MALFORMED, "payload", len(values), f"{definition.name} has exactly {wanted} payload fields"
-        )
+        raise Refused(Code.MALFORMED, "body", len(values), definition.name, wanted)
     try:
         payload = convert(values, definition.payload)
     except CodecError as error:
         field, colon, rule = str(error).partition(": ")
         if not colon:
             field, rule = "payload", str(error)
-        raise Refused(Code.MALFORMED, field, definition.name, rule) from error
+        raise Refused(Code.MALFORMED, "payload", definition.name, field, rule) from error
     if _has_texts(definition.payload):
         _check_texts(payload)
     return payload
@@ -171,7 +166,7 @@ def _check_texts(payload: schema.Payload) -> None:
         for text in alphabet.texts_in(getattr(payload, field)):
             fault = alphabet.fault(text)
             if fault is not None:
-                raise Refused(Code.MALFORMED, field, text, fault)
+                raise Refused(Code.MALFORMED, "payload", text, field, fault)
 
 
 def _halves(value: Any) -> tuple[bytes, bytes]:

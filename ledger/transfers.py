@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, InvariantError, Refused
-from ledger.documents import NONE, Instrument, InstrumentStatus, Vasp
+from ledger.documents import NONE, Instrument, InstrumentStatus, Target, Vasp
+from ledger.fields import FieldName
 from ledger.kind import Context, RowCodes
 from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX, HOLDING_REST_MS
 from ledger.rows import (
@@ -58,98 +59,81 @@ def check_transfer(state: State, mover: Mover, time_ms: int, source: int, target
     from_holding = state.holdings.require(source, "from_holding")
     to_holding = state.holdings.require(target, "to_holding")
     if not 1 <= amount <= AMOUNT_MAX:
-        raise Refused(Code.MALFORMED, "amount", amount, f"must be from 1 to {AMOUNT_MAX}")
+        raise Refused(Code.MALFORMED, "amount", amount)
     if source == target:
-        raise Refused(Code.SAME_HOLDING, "to_holding", target, "must be another holding than from_holding")
+        raise Refused(Code.SAME_HOLDING, "to_holding", target)
     if from_holding.instrument != to_holding.instrument:
-        raise Refused(
-            Code.INSTRUMENT_MISMATCH, "to_holding", target, f"must hold instrument {from_holding.instrument}"
-        )
+        raise Refused(Code.INSTRUMENT_MISMATCH, "to_holding", target, from_holding.instrument)
     instrument = state.instruments[from_holding.instrument]
     from_account = state.accounts[from_holding.account]
     to_account = state.accounts[to_holding.account]
     check_custody(mover, from_account, "from_holding", source)
     if to_account.type not in (*_KEPT_BY_VASP, AccountType.SELF_CUSTODY):
-        raise Refused(
-            Code.NOT_AUTHORISED, "to_holding", target, "accounts of institutions and pools take no transfers"
-        )
+        raise Refused(Code.NOT_AUTHORISED, "to_holding", target)
     check_open(instrument, time_ms)
     check_unfrozen(state, from_holding, from_account, instrument, "from_holding")
     check_unfrozen(state, to_holding, to_account, instrument, "to_holding")
-    for field, account in (("from_holding", from_account), ("to_holding", to_account)):
-        if account.flags & CLOSED:
-            raise Refused(Code.WRONG_STATUS, field, "closed", "the account is closed")
+    if from_account.flags & CLOSED:
+        raise Refused(Code.WRONG_STATUS, "from_holding", source)
+    if to_account.flags & CLOSED:
+        raise Refused(Code.WRONG_STATUS, "to_holding", target)
     _check_rights(state, from_account, to_account, instrument)
     check_kyc(from_account, time_ms, "from_holding")
     check_eligible(to_account, instrument, time_ms, "to_holding")
     if amount > available(from_holding):
-        raise Refused(Code.OVERDRAFT, "amount", amount, f"at most {available(from_holding)} is available")
+        raise Refused(Code.OVERDRAFT, "amount", amount, available(from_holding))
 
 
-def check_custody(mover: Mover, account: Account, field: str, value: int) -> None:
+def check_custody(mover: Mover, account: Account, field: FieldName, value: int) -> None:
     """Refuse unless `mover` may move what `account` holds."""
     if account.type in _KEPT_BY_VASP:
         allowed = mover.vasp != NO_ROW and account.vasp == mover.vasp
-        rule = "a custodial account moves only by its own VASP's settlement key"
     elif account.type == AccountType.SELF_CUSTODY:
         allowed = account.owner != CUSTODIAL and account.owner == mover.signer + 1
-        rule = "a self-custody account moves only by its owner's key"
     else:
         allowed = False
-        rule = "accounts of institutions and pools do not move by transfer"
     if not allowed:
-        raise Refused(Code.NOT_AUTHORISED, field, value, rule)
+        raise Refused(Code.NOT_AUTHORISED, field, value, account.type)
 
 
 def check_open(instrument: Instrument, time_ms: int) -> None:
     """Refuse if the instrument has matured, or is no longer active."""
     if instrument.status is not InstrumentStatus.ACTIVE:
-        raise Refused(
-            Code.TRANSFERS_CLOSED, "instrument.status", instrument.status.name, "only ACTIVE is transferred"
-        )
+        raise Refused(Code.TRANSFERS_CLOSED, "instrument.status", instrument.status)
     closes_ms = terms.closes_ms(instrument.terms)
     if closes_ms and time_ms >= closes_ms:
-        raise Refused(
-            Code.TRANSFERS_CLOSED, "instrument.maturity_ms", closes_ms, "transfers close at maturity"
-        )
+        raise Refused(Code.TRANSFERS_CLOSED, "instrument.maturity_ms", closes_ms)
 
 
 def check_unfrozen(
-    state: State, holding: Holding, account: Account, instrument: Instrument, field: str
+    state: State, holding: Holding, account: Account, instrument: Instrument, field: FieldName
 ) -> None:
     """Refuse if the market, the instrument, the holding, its account or its VASP is frozen."""
     if state.chain_record.market_frozen:
-        raise Refused(Code.FROZEN, "market", "frozen", "the whole market stands still")
+        raise Refused(Code.FROZEN, field, Target.MARKET)
     if instrument.frozen:
-        raise Refused(Code.FROZEN, "instrument", instrument.code, "the instrument is frozen")
+        raise Refused(Code.FROZEN, field, Target.INSTRUMENT)
     if holding.flags & FROZEN:
-        raise Refused(Code.FROZEN, field, "holding", "the holding is frozen")
+        raise Refused(Code.FROZEN, field, Target.HOLDING)
     if account.flags & FROZEN:
-        raise Refused(Code.FROZEN, field, "account", "the account is frozen")
+        raise Refused(Code.FROZEN, field, Target.ACCOUNT)
     if account.vasp != NO_ROW and state.vasps[account.vasp].frozen:
-        raise Refused(Code.FROZEN, field, "vasp", "the account's VASP is frozen")
+        raise Refused(Code.FROZEN, field, Target.VASP)
 
 
-def check_kyc(account: Account, time_ms: int, field: str) -> None:
+def check_kyc(account: Account, time_ms: int, field: FieldName) -> None:
     """Refuse if the account's KYC has ended."""
     if account.kyc_until <= _seconds(time_ms):
-        raise Refused(Code.INELIGIBLE, field, account.kyc_until, "the account's KYC has ended")
+        raise Refused(Code.INELIGIBLE, field, account.kyc_until)
 
 
-def check_eligible(account: Account, instrument: Instrument, time_ms: int, field: str) -> None:
+def check_eligible(account: Account, instrument: Instrument, time_ms: int, field: FieldName) -> None:
     """Refuse if the account may not receive the instrument: KYC, jurisdiction, investor class."""
     check_kyc(account, time_ms, field)
     if instrument.jurisdictions and account.jurisdiction not in instrument.jurisdictions:
-        raise Refused(
-            Code.INELIGIBLE, field, account.jurisdiction, f"{instrument.code} does not admit the jurisdiction"
-        )
+        raise Refused(Code.INELIGIBLE, "account.jurisdiction", account.jurisdiction, instrument.code)
     if instrument.classes and account.investor_class not in instrument.classes:
-        raise Refused(
-            Code.INELIGIBLE,
-            field,
-            account.investor_class,
-            f"{instrument.code} does not admit the investor class",
-        )
+        raise Refused(Code.INELIGIBLE, "account.investor_class", account.investor_class, instrument.code)
 
 
 def available(holding: Holding) -> int:
@@ -202,9 +186,7 @@ def mint(state: State, holding: int, amount: int) -> None:
     index = int(state.holdings.field(holding, "instrument"))
     instrument = state.instruments[index]
     if instrument.supply + amount > AMOUNT_MAX:
-        raise Refused(
-            Code.SUPPLY_EXCEEDED, "amount", amount, f"supply {instrument.supply} may not pass {AMOUNT_MAX}"
-        )
+        raise Refused(Code.SUPPLY_EXCEEDED, "amount", amount, instrument.supply)
     state.instruments.replace(index, replace(instrument, supply=instrument.supply + amount))
     credit(state, holding, amount)
 
@@ -280,9 +262,9 @@ def batch_rows(data: bytes) -> Columns:
     """The rows of a batch. Raises Refused(malformed or limit_exceeded)."""
     width = TRANSFER_ROW.itemsize
     if not data or len(data) % width:
-        raise Refused(Code.MALFORMED, "rows", len(data), f"must be one or more rows of {width} bytes")
+        raise Refused(Code.MALFORMED, "rows", len(data), width)
     if len(data) > BATCH_ROWS_MAX * width:
-        raise Refused(Code.LIMIT_EXCEEDED, "rows", len(data) // width, f"at most {BATCH_ROWS_MAX} rows")
+        raise Refused(Code.LIMIT_EXCEEDED, "rows", len(data) // width, BATCH_ROWS_MAX)
     return np.frombuffer(data, TRANSFER_ROW)
 
 

@@ -80,7 +80,7 @@ def _enter(state: State, index: int, height: int, time_ms: int) -> None:
         place = state.parameters.find(name)
         if place is None:
             state.parameters.append(Parameter(name, bounds.first))
-        elif bounds.fault(state.parameters[place].value) is not None:
+        elif bounds.refusal(state.parameters[place].value) is not None:
             state.parameters.replace(place, Parameter(name, bounds.first))
     for act in after.governed:
         if state.policies.find(act) is None:

@@ -18,6 +18,7 @@ import trio
 from api.declare import Place, Question, Read
 from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
+from api.refusals import Declined, said
 from api.requests import (
     BodyKind,
     FrameError,
@@ -196,14 +197,14 @@ async def answer(services: Services, request: Request) -> Response:
     try:
         read = READS.get(request.query)
         if read is None:
-            raise Refused(Code.MALFORMED, "query", request.query, "there is no such query")
+            raise Declined(Code.MALFORMED, "query", request.query, "there is no such query")
         try:
             question = unpack(request.body, read.query, REQUEST_BYTES_MAX)
         except CodecError as error:
-            raise Refused(Code.MALFORMED, request.query, "", str(error)) from error
+            raise Declined(Code.MALFORMED, request.query, "", str(error)) from error
         return Response(request.number, BodyKind.ANSWER, await _reply(services, read, question))
-    except Refused as refused:
-        refusal = Refusal(int(refused.code), refused.code.word, refused.field, refused.value, refused.rule)
+    except (Refused, Declined) as refused:
+        refusal = Refusal(int(refused.code), refused.code.word, *said(refused))
     except StorageError as error:
         _log.error("query failed", query=request.query, error=str(error))
         refusal = Refusal(0, "storage_failed", "query", request.query, "the node cannot read its storage")

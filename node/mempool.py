@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from api.refusals import Declined
 from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
@@ -87,7 +88,7 @@ class Mempool:
     def submit(self, raw: bytes, *, ours: bool) -> tuple[Submission, Transaction]:
         """Take in a transaction from a client (`ours`, to be told to the peers) or from a peer.
 
-        Raises Refused, with the rule it breaks against the newest state.
+        Raises Refused, with the rule it breaks against the newest state, or Declined.
         """
         try:
             waiting = self._by_bytes.get(raw)
@@ -95,7 +96,7 @@ class Mempool:
                 return Submission.PENDING, waiting
             transaction = decode_transaction(raw)
             return self._pool(transaction, ours), transaction
-        except Refused:
+        except (Refused, Declined):
             self.refused += 1
             raise
 
@@ -114,14 +115,12 @@ class Mempool:
         sequences = self._sequences.get(signer)
         if sequences is not None:
             if sequence in sequences:
-                raise Refused(
-                    Code.SEQUENCE_USED, "sequence", str(sequence), "another transaction with it waits"
-                )
+                raise Declined(Code.SEQUENCE_USED, "sequence", sequence, "another transaction with it waits")
             if len(sequences) >= PER_SIGNER_MAX:
-                raise Refused(
+                raise Declined(
                     Code.LIMIT_EXCEEDED,
                     "signers",
-                    str(signer),
+                    signer,
                     f"at most {PER_SIGNER_MAX} transactions of one signer wait at once",
                 )
         size = len(transaction.raw)
@@ -130,8 +129,8 @@ class Mempool:
         if lane is Lane.ACTS:  # whoever fills the pool must not keep a freeze out
             count_max, bytes_max = count_max + ACTS_RESERVE, bytes_max + ACTS_RESERVE_BYTES
         if len(self._waiting) >= count_max or self._bytes + size > bytes_max:
-            raise Refused(
-                Code.LIMIT_EXCEEDED, "transaction", transaction.id.hex(), "the node's pool is full: try again"
+            raise Declined(
+                Code.LIMIT_EXCEEDED, "transaction", transaction.id, "the node's pool is full: try again"
             )
         self._waiting[transaction.id] = _Waiting(transaction, lane, ours)
         self._by_bytes[transaction.raw] = transaction

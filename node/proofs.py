@@ -12,8 +12,9 @@ import trio
 
 from api.proofs import PROOF_VERSION, Certified, Claim, HoldingProof, SetChange
 from api.reads.running import ProofReply
+from api.refusals import Declined
 from consensus.messages import Validator
-from ledger.codes import Code, Refused
+from ledger.codes import Code
 from ledger.proofs import StateProof, prove_holding
 from node.limits import PROOF_S_MAX
 from node.replica import Replica
@@ -81,7 +82,7 @@ async def prove(
     )
     if proof is None:
         rule = f"no block after {started.height} has certified this state within {PROOF_S_MAX:g} s"
-        raise Refused(Code.WRONG_STATUS, "holding", holding, rule)
+        raise Declined(Code.WRONG_STATUS, "holding", holding, rule)
     return ProofReply(height=replica.height, holding=holding, proven_height=started.height, proof=proof)
 
 

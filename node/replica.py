@@ -29,6 +29,7 @@ from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
 from ledger.transactions import Transaction
 from ledger.validators import validator_set
+from ledger.words import sentence_of
 from node.limits import OUTSTANDING_MAX
 from node.sealed import Known, SealedBlock, seal
 from primitives.codec import builtins, encode
@@ -318,7 +319,7 @@ class Replica:
             try:
                 self._admit(admission, transaction, is_verified)
             except Refused as refusal:
-                return f"transaction {position}: {refusal}"
+                return f"transaction {position}: {sentence_of(refusal)}"
         return None
 
     def _admit(

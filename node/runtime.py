@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from api.reads.running import NodeHealthReply, PeerView, ProofReply
+from api.refusals import Declined, said
 from api.sources import Submission
 from ledger import window
 from ledger.admission import check_envelope
@@ -245,7 +246,7 @@ class Node:
         )
 
     def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
-        """Take in a client's transaction and tell the peers. Raises Refused."""
+        """Take in a client's transaction and tell the peers. Raises Refused or Declined."""
         submission, transaction = self.mempool.submit(raw, ours=True)
         if submission is Submission.ACCEPTED:
             self._gossip.set()
@@ -359,11 +360,11 @@ class Node:
         for raw in slice:
             try:
                 self.mempool.submit(raw, ours=False)
-            except Refused as refused:
+            except (Refused, Declined) as refused:
                 if refused.code in (Code.BAD_SIGNATURE, Code.MALFORMED):
-                    self.misbehaved(peer, f"a transaction: {refused}")
+                    self.misbehaved(peer, f"a transaction: {refused.code.word}: {said(refused).rule}")
                     return False
-                log.debug("a peer's transaction refused", reason=str(refused))
+                log.debug("a peer's transaction refused", reason=refused.code.word)
         return True
 
     async def _save_checkpoints(self) -> None:

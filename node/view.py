@@ -3,7 +3,8 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from ledger.codes import Code, Refused
+from api.refusals import Declined
+from ledger.codes import Code
 from ledger.execution import Result
 from ledger.state import State
 from node.limits import DECODED_BLOCKS_MAX
@@ -25,20 +26,20 @@ class Archive:
         return self.blocks.find_transaction(tx_id)
 
     def results(self, height: int) -> tuple[Result, ...]:
-        """The results of the block of `height`, in the order of its transactions. Raises Refused if they are
+        """The results of the block of `height`, in the order of its transactions. Raises Declined if they are
         not stored."""
         stored = self.blocks.results(height)
         if stored is None:
-            raise Refused(Code.NOT_FOUND, "block", height, "its results are not stored yet")
+            raise Declined(Code.NOT_FOUND, "block", height, "its results are not stored yet")
         return convert(decode(stored, RESULTS_BYTES_MAX), tuple[Result, ...])
 
     def transaction(self, height: int, position: int) -> tuple[bytes, Result]:
-        """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned."""
+        """The bytes and the result of a transaction that `find` found. Raises Declined if they are pruned."""
         decoded = self._decoded.get(height)
         if decoded is None:
             stored = self.blocks.block(height)
             if stored is None:
-                raise Refused(Code.NOT_FOUND, "block", height, "this node no longer keeps it")
+                raise Declined(Code.NOT_FOUND, "block", height, "this node no longer keeps it")
             decoded = decode_block(stored).transactions, self.results(height)
             self._decoded[height] = decoded
             if len(self._decoded) > DECODED_BLOCKS_MAX:

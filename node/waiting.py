@@ -4,7 +4,8 @@ from typing import Any
 
 import trio
 
-from ledger.codes import Code, Refused
+from api.refusals import Declined
+from ledger.codes import Code
 from node.limits import WAITING_WAITERS_MAX
 from node.ports import Committed
 
@@ -41,7 +42,7 @@ class Commitments:
 
     async def _wait(self, waiting: dict[Any, list[trio.Event]], key: Any, timeout_s: float) -> bool:
         if self._waiters >= self._waiters_max:
-            raise Refused(
+            raise Declined(
                 Code.LIMIT_EXCEEDED, "waiters", self._waiters, "so many wait at this node already: try again"
             )
         event = trio.Event()

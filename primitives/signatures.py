@@ -5,6 +5,8 @@ validators is a fork. So all verification goes through `verify`, keys are enroll
 finds nothing odd about them, and a node that fails `self_test` does not start (ZIP-215; RFC 8032 5.1).
 """
 
+from enum import IntEnum
+
 import ed25519_zebra
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -34,21 +36,43 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return valid
 
 
-def enrolment_fault(public_key: bytes) -> str | None:
+class KeyFault(IntEnum):
+    """Why a public key may not be enrolled. The numbers are protocol: refusals quote them."""
+
+    LENGTH = 1
+    NOT_CANONICAL = 2
+    SMALL_ORDER = 3
+    NOT_ON_CURVE = 4
+
+    @property
+    def rule(self) -> str:
+        """The fault in words."""
+        return _KEY_RULES[self]
+
+
+_KEY_RULES = {
+    KeyFault.LENGTH: f"public key must be {PUBLIC_KEY_BYTES} bytes",
+    KeyFault.NOT_CANONICAL: "public key is not canonical: y is not below the field's prime",
+    KeyFault.SMALL_ORDER: "public key is of small order",
+    KeyFault.NOT_ON_CURVE: "public key is not a point of the curve",
+}
+
+
+def enrolment_fault(public_key: bytes) -> KeyFault | None:
     """Why `public_key` may not be enrolled, or None if it may: wrong length, non-canonical, not on the
     curve, or of small order."""
     if len(public_key) != PUBLIC_KEY_BYTES:
-        return f"public key is {len(public_key)} bytes, must be {PUBLIC_KEY_BYTES}"
+        return KeyFault.LENGTH
     number = int.from_bytes(public_key, "little")
     y = number & (2**255 - 1)
     if y >= P:
-        return "public key is not canonical: y is not below the field's prime"
+        return KeyFault.NOT_CANONICAL
     if y in _SMALL_ORDER_Y:  # with either sign: where x is zero, a set sign bit is not canonical either
-        return "public key is of small order"
+        return KeyFault.SMALL_ORDER
     # x^2 = u / v, which is a square when u * v is one: v is never zero, since -1 / d is no square.
     y_squared = y * y % P
     if _jacobi((y_squared - 1) * (D * y_squared + 1) % P, P) != 1:
-        return "public key is not a point of the curve"
+        return KeyFault.NOT_ON_CURVE
     return None
 
 

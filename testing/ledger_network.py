@@ -29,6 +29,7 @@ from ledger.parameters import Value
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from ledger.versions import rules_at
+from ledger.words import Words, words
 from primitives.signatures import sign
 from testing.keys import key, public
 
@@ -262,3 +263,8 @@ def client(number: int, account_type: int = 0, owner: str = "", jurisdiction: in
     kyc = sha256(f"salt {number}".encode()).digest()
     until = START_MS // 1_000 + 400 * 86_400
     return AccountRow(account_type, kyc, until, jurisdiction, RETAIL, public(owner) if owner else b"")
+
+
+def said(result: Result) -> Words:
+    """A refused transaction's field, value and rule, as a user sees them."""
+    return words(result.code, result.field, result.values)

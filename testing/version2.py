@@ -56,10 +56,10 @@ def greetings(state: State) -> DocumentTable[Greeting]:
 
 
 def check(ctx: Context, payload: Greet) -> None:
-    ctx.state.institutions.require(payload.host, "host")
+    ctx.state.institutions.require(payload.host, "index")
     most = parameters.number(ctx.state, LIMIT)
     if len(payload.text) > most:
-        raise Refused(Code.LIMIT_EXCEEDED, "text", len(payload.text), f"at most {most} characters ({LIMIT})")
+        raise Refused(Code.LIMIT_EXCEEDED, "rows", len(payload.text), most)
 
 
 def apply(ctx: Context, payload: Greet) -> tuple[int, ...]:

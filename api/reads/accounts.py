@@ -18,9 +18,10 @@ from api.fields import (
     Signature,
 )
 from api.limits import ASKED_AGE_MS_MAX
+from api.refusals import Declined
 from api.showing import page_of, shown
 from api.sources import View
-from ledger.codes import Code, Refused
+from ledger.codes import Code
 from ledger.rows import CLOSED, FROZEN, NO_ROW, AccountType, Role
 from ledger.state import State
 from primitives.codec import encode
@@ -118,7 +119,7 @@ class AccountReads:
         if isinstance(signer, bytes):
             index = signers.find(signer)
             if index is None:
-                raise Refused(Code.NOT_FOUND, "signer", signer, "this key is not enrolled")
+                raise Declined(Code.NOT_FOUND, "signer", signer, "this key is not enrolled")
         else:
             index = signer
         row = signers.require(index, "signer")
@@ -178,14 +179,14 @@ class AccountReads:
 
 
 def _asks_for_itself(view: View, public_key: bytes, asked_ms: int | None, signature: bytes | None) -> bool:
-    """Whether the key itself asks. Raises Refused if the question is signed, but wrongly or long ago."""
+    """Whether the key itself asks. Raises Declined if the question is signed, but wrongly or long ago."""
     if asked_ms is None or signature is None:
         return False
     if abs(view.time_ms - asked_ms) > ASKED_AGE_MS_MAX:
         rule = f"must be within {ASKED_AGE_MS_MAX} ms of the last block's time, {view.time_ms}"
-        raise Refused(Code.EXPIRED, "asked_ms", asked_ms, rule)
+        raise Declined(Code.EXPIRED, "asked_ms", asked_ms, rule)
     if not verify(public_key, window_sign_input(view.genesis_hash, public_key, asked_ms), signature):
-        raise Refused(Code.BAD_SIGNATURE, "signature", signature, "must be the signer's own")
+        raise Declined(Code.BAD_SIGNATURE, "signature", signature, "must be the signer's own")
     return True
 
 

@@ -13,9 +13,10 @@ from api.fields import (
     Milliseconds,
     Shown,
 )
+from api.refusals import Declined
 from api.showing import shown
 from api.sources import Log, View
-from ledger.codes import Code, Refused
+from ledger.codes import Code
 from ledger.schedule import version_at
 from ledger.transactions import id_and_kind
 from primitives.hashing import ZERO_HASH
@@ -180,9 +181,9 @@ class ChainReads:
 
 
 def _stored(log: Log, number: int, height: int) -> tuple[bytes, bytes]:
-    """The block and the certificate of a height. Raises Refused if this node does not have them."""
+    """The block and the certificate of a height. Raises Declined if this node does not have them."""
     encoded = log.block(number) if 1 <= number <= height else None
     certificate = None if encoded is None else log.certificate(number)
     if encoded is None or certificate is None:
-        raise Refused(Code.NOT_FOUND, "block", number, f"this node has the blocks {log.base()} to {height}")
+        raise Declined(Code.NOT_FOUND, "block", number, f"this node has the blocks {log.base()} to {height}")
     return encoded, certificate

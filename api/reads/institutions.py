@@ -2,9 +2,10 @@
 
 from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
+from api.refusals import Declined
 from api.showing import documents_of, index_of, shown
 from api.sources import View
-from ledger.codes import Code, Refused
+from ledger.codes import Code
 from ledger.documents import Institution, Policy, Rule, Stage, Vasp, Version, VersionStatus
 from ledger.versions import rules
 
@@ -165,6 +166,6 @@ class InstitutionReads:
         """The value in force of one parameter of the ledger."""
         known = rules(view.state.version).bounds
         if name not in known:
-            raise Refused(Code.NOT_FOUND, "name", name, f"must be one of {', '.join(known)}")
+            raise Declined(Code.NOT_FOUND, "name", name, f"must be one of {', '.join(known)}")
         record = view.state.parameters[view.state.parameters.by_key[name]]
         return shown(ParameterReply, record, height=view.height, meaning=known[name].meaning)

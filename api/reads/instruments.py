@@ -6,11 +6,12 @@ import numpy as np
 
 from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
+from api.refusals import Declined
 from api.showing import documents_of, index_of, page_of, shown
 from api.sources import View
 from ledger import maturity, programmes, terms
 from ledger.agenda import Progress, What
-from ledger.codes import Code, Refused
+from ledger.codes import Code
 from ledger.documents import Instrument, InstrumentStatus, Offer, OfferStatus, Register
 from ledger.rows import Due
 
@@ -222,7 +223,7 @@ class InstrumentReads:
         """A fixing by its index; without one, the newest."""
         fixings = view.state.fixings
         if fixing is None and not len(fixings):
-            raise Refused(Code.NOT_FOUND, "fixing", "none", "no fixing has been attested yet")
+            raise Declined(Code.NOT_FOUND, "fixing", "none", "no fixing has been attested yet")
         index = len(fixings) - 1 if fixing is None else fixing
         found = fixings.require(index, "fixing")
         fresh = programmes.is_fresh(view.state, found, view.ledger_time_ms)

@@ -11,6 +11,7 @@ from api.sources import View
 from ledger.codes import Code
 from ledger.documents import Approval, ProposalStatus
 from ledger.state import State
+from ledger.words import words
 
 CONFIDENTIAL_ACTS = frozenset({"freeze", "lift"})  # which authority acted is not served
 
@@ -103,12 +104,16 @@ class ProposalReads:
 def _proposal(kind: type[V], state: State, index: int, **more: int) -> V:
     proposal = state.proposals[index]
     confidential = proposal.act in CONFIDENTIAL_ACTS
+    field, value, rule = words(proposal.code, proposal.field, proposal.values)
     return shown(
         kind,
         proposal,
         proposal=index,
         institution=None if confidential else state.institutions[proposal.institution].name,
         name=Code(proposal.code).word,
+        field=field,
+        value=value,
+        rule=rule,
         approvals=_signatures(state, proposal.approvals, confidential),
         objections=_signatures(state, proposal.objections, confidential),
         **more,

@@ -9,12 +9,14 @@ from msgspec import Meta
 from api.declare import ask
 from api.fields import Hash, Height, Index, Shown, TransactionBytes, WaitMs
 from api.limits import SUBMIT_MANY_MAX
+from api.refusals import Declined, said
 from api.showing import shown
 from api.sources import Services, Submission, View
 from ledger.codes import Code, Refused
 from ledger.execution import Result
 from ledger.kind import Lane
 from ledger.transactions import Transaction, decode_transaction
+from ledger.words import words
 
 SUBMITS_PER_TURN = 64  # transactions of a tx_submitMany between two turns of the event loop
 WAIT_MS_DEFAULT = 10_000
@@ -147,14 +149,14 @@ class TransactionReads:
 def _check_chain(node: Services, chain: bytes) -> None:
     ours = node.view().genesis_hash
     if chain != ours:
-        raise Refused(Code.WRONG_CHAIN, "chain", chain, f"this node serves the chain {ours.hex()}")
+        raise Declined(Code.WRONG_CHAIN, "chain", chain, f"this node serves the chain {ours.hex()}")
 
 
 def _submitted(node: Services, raw: bytes) -> SubmittedView:
     try:
         submission, transaction = node.submit(raw)
-    except Refused as refused:
-        why = shown(RefusalView, refused, code=int(refused.code), name=refused.code.word)
+    except (Refused, Declined) as refused:
+        why = shown(RefusalView, said(refused), code=int(refused.code), name=refused.code.word)
         return SubmittedView(tx_id=None, accepted=False, duplicate=False, result=None, refusal=why)
     return SubmittedView(
         tx_id=transaction.id,
@@ -180,7 +182,7 @@ def _transaction(node: Services, tx_id: bytes) -> TxReply:
     transaction = node.waiting(tx_id)
     if transaction is None:
         rule = "this node has not seen it in a block, nor does it wait for one here"
-        raise Refused(Code.NOT_FOUND, "tx_id", tx_id, rule)
+        raise Declined(Code.NOT_FOUND, "tx_id", tx_id, rule)
     return _tx_reply(view, transaction, None)
 
 
@@ -196,7 +198,18 @@ def _committed(view: View, tx_id: bytes) -> TxReply | None:
 def _result(height: int, position: int, result: Result) -> TransactionResult:
     rows = tuple(int.from_bytes(result.rows[at : at + 2], "little") for at in range(0, len(result.rows), 2))
     name = Code(result.code).word
-    return shown(TransactionResult, result, block=height, position=position, name=name, rows=rows)
+    field, value, rule = words(result.code, result.field, result.values)
+    return shown(
+        TransactionResult,
+        result,
+        block=height,
+        position=position,
+        name=name,
+        field=field,
+        value=value,
+        rule=rule,
+        rows=rows,
+    )
 
 
 def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | None) -> TxReply:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
+from ledger.documents import Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import ACCOUNT_OPEN_ROWS_MAX
 from ledger.rows import CUSTODIAL, NO_ROW, Account, AccountType, Role, Signer
@@ -42,7 +43,7 @@ def check(ctx: Context, payload: AccountOpen) -> None:
     state = ctx.state
     _, vasp = ctx.vasp()
     if vasp.frozen:
-        raise Refused(Code.FROZEN, "vasp", vasp.name, "the VASP is frozen")
+        raise Refused(Code.FROZEN, "vasp", Target.VASP)
     services = parameters.names(state, "aml_registered_services")
     rights.require(vasp, rights.ACCOUNT_OPEN, services)
     if any(row.type == AccountType.SELF_CUSTODY for row in payload.rows):
@@ -50,46 +51,27 @@ def check(ctx: Context, payload: AccountOpen) -> None:
     if rights.is_capped(vasp):
         cap = parameters.number(state, "aml_accounts_cap")
         if vasp.accounts + len(payload.rows) > cap:
-            raise Refused(
-                Code.CAP_EXCEEDED,
-                "rows",
-                vasp.accounts + len(payload.rows),
-                f"at most {cap} accounts before the licence (aml_accounts_cap)",
-            )
+            raise Refused(Code.CAP_EXCEEDED, "rows", vasp.accounts + len(payload.rows), cap)
     keys = {node.public_key for node in state.nodes}
     for number, row in enumerate(payload.rows):
         _check_row(ctx, number, row)
         if row.owner_key:
             if row.owner_key in keys or state.signers.find(row.owner_key) is not None:
-                raise Refused(
-                    Code.KEY_ALREADY_ENROLLED,
-                    f"rows[{number}].owner_key",
-                    row.owner_key,
-                    "a key is enrolled once",
-                )
+                raise Refused(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", row.owner_key, number)
             keys.add(row.owner_key)
 
 
 def _check_row(ctx: Context, number: int, row: AccountRow) -> None:
     if row.type not in TYPES:
-        raise Refused(
-            Code.MALFORMED, f"rows[{number}].type", row.type, f"a VASP opens {[int(kind) for kind in TYPES]}"
-        )
+        raise Refused(Code.MALFORMED, "rows[].type", row.type, number)
     if row.kyc_until <= ctx.time_s:
-        raise Refused(
-            Code.OUT_OF_RANGE, f"rows[{number}].kyc_until", row.kyc_until, f"must be after {ctx.time_s}"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "rows[].kyc_until", row.kyc_until, number, ctx.time_s)
     if bool(row.owner_key) != (row.type == AccountType.SELF_CUSTODY):
-        raise Refused(
-            Code.MALFORMED,
-            f"rows[{number}].owner_key",
-            row.owner_key,
-            "given for self-custody, and only then",
-        )
+        raise Refused(Code.MALFORMED, "rows[].owner_key", row.owner_key, number)
     if row.owner_key:
         fault = enrolment_fault(row.owner_key)
         if fault is not None:
-            raise Refused(Code.BAD_KEY, f"rows[{number}].owner_key", row.owner_key, fault)
+            raise Refused(Code.BAD_KEY, "rows[].owner_key", row.owner_key, number, fault)
 
 
 def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ An `until` at or before now ends the account's eligibility at once, unless PVARA
 
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
+from ledger.documents import Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.rows import CLOSED
 from ledger.schema import Hash32, Index, Payload, Seconds
@@ -20,17 +21,15 @@ class AccountUpdate(Payload, frozen=True):
 def check(ctx: Context, payload: AccountUpdate) -> None:
     index, vasp = ctx.vasp()
     if vasp.frozen:
-        raise Refused(Code.FROZEN, "vasp", vasp.name, "the VASP is frozen")
+        raise Refused(Code.FROZEN, "vasp", Target.VASP)
     rights.require(vasp, rights.ACCOUNT_UPDATE, parameters.names(ctx.state, "aml_registered_services"))
     account = ctx.state.accounts.require(payload.account, "account")
     if account.vasp != index:
-        raise Refused(Code.NOT_AUTHORISED, "account", payload.account, "is updated by its own VASP")
+        raise Refused(Code.NOT_AUTHORISED, "account", payload.account)
     if account.flags & CLOSED:
-        raise Refused(Code.WRONG_STATUS, "account", payload.account, "the account is closed")
+        raise Refused(Code.WRONG_STATUS, "account", payload.account)
     if payload.kyc_until < account.kyc_floor and account.kyc_floor > ctx.time_s:
-        raise Refused(
-            Code.OUT_OF_RANGE, "kyc_until", payload.kyc_until, f"PVARA restored it until {account.kyc_floor}"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "account.kyc_floor", payload.kyc_until, account.kyc_floor)
 
 
 def apply(ctx: Context, payload: AccountUpdate) -> tuple[int, ...]:

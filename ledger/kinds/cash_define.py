@@ -2,7 +2,7 @@
 
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
-from ledger.identifiers import currency_fault
+from ledger.identifiers import has_currency_shape
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.positions import ensure_holding, treasury_account
 from ledger.schema import Name, Payload
@@ -16,11 +16,10 @@ class CashDefine(Payload, frozen=True):
 
 
 def check(ctx: Context, payload: CashDefine) -> None:
-    fault = currency_fault(payload.currency)
-    if fault is not None:
-        raise Refused(Code.BAD_IDENTIFIER, "currency", payload.currency, fault)
+    if not has_currency_shape(payload.currency):
+        raise Refused(Code.BAD_IDENTIFIER, "currency", payload.currency)
     if payload.currency in ctx.state.instrument_by_isin:
-        raise Refused(Code.ALREADY_EXISTS, "currency", payload.currency, "this currency is defined")
+        raise Refused(Code.ALREADY_EXISTS, "currency", payload.currency)
 
 
 def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:

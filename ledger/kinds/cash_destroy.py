@@ -25,30 +25,21 @@ def check(ctx: Context, payload: CashDestroy) -> None:
     state = ctx.state
     index = state.debits.find(payload.debit)
     if index is None:
-        raise Refused(Code.NOT_FOUND, "debit", payload.debit, "has funded no issue of cash")
+        raise Refused(Code.NOT_FOUND, "debit", payload.debit)
     debit = state.debits[index]
     left = debit.amount - debit.destroyed
     if payload.amount > left:
-        raise Refused(
-            Code.OUT_OF_RANGE, "amount", payload.amount, f"{left} of this debit is not yet reversed"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "amount", payload.amount, left)
     holding = state.holdings.require(payload.holding, "holding")
     instrument = state.instruments[debit.instrument]
     if holding.instrument != debit.instrument:
-        raise Refused(
-            Code.INSTRUMENT_MISMATCH, "holding", payload.holding, f"the debit funded {instrument.code}"
-        )
+        raise Refused(Code.INSTRUMENT_MISMATCH, "holding", payload.holding, instrument.code)
     account = state.accounts[holding.account]
     if account.type not in TAKERS:
-        raise Refused(
-            Code.NOT_AUTHORISED,
-            "holding",
-            payload.holding,
-            "cash is destroyed out of client money or an institution's cash",
-        )
+        raise Refused(Code.NOT_AUTHORISED, "account.type", account.type)
     check_unfrozen(state, holding, account, instrument, "holding")
     if payload.amount > available(holding):
-        raise Refused(Code.OVERDRAFT, "amount", payload.amount, f"at most {available(holding)} is available")
+        raise Refused(Code.OVERDRAFT, "amount", payload.amount, available(holding))
 
 
 def apply(ctx: Context, payload: CashDestroy) -> tuple[int, ...]:

@@ -28,17 +28,15 @@ def check(ctx: Context, payload: CashIssue) -> None:
     instrument = state.instruments[holding.instrument]
     terms.require(instrument.terms, Act.FUND, "holding", payload.holding)
     if account.type not in TAKERS:
-        raise Refused(
-            Code.NOT_AUTHORISED, "holding", payload.holding, "cash is issued to client money or the treasury"
-        )
+        raise Refused(Code.NOT_AUTHORISED, "holding", payload.holding)
     if account.type == AccountType.CLIENT_MONEY:
         services = parameters.names(state, "aml_registered_services")
         rights.require(state.vasps[account.vasp], rights.TRANSFER_CASH, services)
     if payload.debit in state.debit_by_hash:
-        raise Refused(Code.DEBIT_ALREADY_USED, "debit", payload.debit, "it has funded an issue of cash")
+        raise Refused(Code.DEBIT_ALREADY_USED, "debit", payload.debit)
     check_unfrozen(state, holding, account, instrument, "holding")
     if instrument.supply + payload.amount > AMOUNT_MAX:
-        raise Refused(Code.SUPPLY_EXCEEDED, "amount", payload.amount, f"the supply may not pass {AMOUNT_MAX}")
+        raise Refused(Code.SUPPLY_EXCEEDED, "amount", payload.amount, instrument.supply)
 
 
 def apply(ctx: Context, payload: CashIssue) -> tuple[int, ...]:

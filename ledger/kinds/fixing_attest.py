@@ -22,20 +22,14 @@ class FixingAttest(Payload, frozen=True):
 
 def check(ctx: Context, payload: FixingAttest) -> None:
     if payload.as_of_ms > ctx.time_ms:
-        raise Refused(
-            Code.OUT_OF_RANGE, "as_of_ms", payload.as_of_ms, f"lies after ledger time {ctx.time_ms}"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "as_of_ms", payload.as_of_ms, ctx.time_ms)
     fixing = Fixing(payload.rate_e4, payload.as_of_ms, ctx.time_ms)
     if not is_fresh(ctx.state, fixing, ctx.time_ms):
         age = parameters.number(ctx.state, "fixing_max_age_s")
-        raise Refused(
-            Code.FIXING_STALE, "as_of_ms", payload.as_of_ms, f"older than {age} s (fixing_max_age_s)"
-        )
+        raise Refused(Code.FIXING_STALE, "as_of_ms", payload.as_of_ms, age)
     last = newest_fixing(ctx.state)
     if last is not None and payload.as_of_ms < last.as_of_ms:
-        raise Refused(
-            Code.OUT_OF_RANGE, "as_of_ms", payload.as_of_ms, f"the last fixing is as of {last.as_of_ms}"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "fixing.as_of_ms", payload.as_of_ms, last.as_of_ms)
 
 
 def apply(ctx: Context, payload: FixingAttest) -> tuple[int, ...]:

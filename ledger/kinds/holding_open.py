@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, Refused
-from ledger.documents import InstrumentStatus
+from ledger.documents import InstrumentStatus, Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
 from ledger.lists import held_twice, open_all, walk
@@ -32,17 +32,17 @@ class HoldingOpen(Payload, frozen=True):
 def check(ctx: Context, payload: HoldingOpen) -> None:
     state, vasp = ctx.state, ctx.signing_vasp()
     if len(payload.rows) % ROW.itemsize:
-        raise Refused(Code.MALFORMED, "rows", len(payload.rows), f"must be rows of {ROW.itemsize} bytes")
+        raise Refused(Code.MALFORMED, "rows", len(payload.rows), ROW.itemsize)
     if vasp != NO_ROW:
         record = state.vasps[vasp]
         if record.frozen:
-            raise Refused(Code.FROZEN, "vasp", record.name, "the VASP is frozen")
+            raise Refused(Code.FROZEN, "vasp", Target.VASP)
         rights.require(record, rights.HOLDING_OPEN, parameters.names(state, "aml_registered_services"))
     pairs = _pairs(payload)
     wrong: Refused | None = None
     for number, (account, instrument) in enumerate(pairs):
         try:
-            _check_row(ctx, f"rows[{number}]", account, instrument)
+            _check_row(ctx, number, account, instrument)
         except Refused as refused:
             wrong, pairs = refused, pairs[:number]
             break
@@ -51,23 +51,19 @@ def check(ctx: Context, payload: HoldingOpen) -> None:
         raise wrong
 
 
-def _check_row(ctx: Context, field: str, account: int, instrument: int) -> None:
+def _check_row(ctx: Context, number: int, account: int, instrument: int) -> None:
     """All that is asked of one row but what its account holds already."""
     state, vasp = ctx.state, ctx.signing_vasp()
-    row = state.accounts.require(account, f"{field}.account")
-    paper = state.instruments.require(instrument, f"{field}.instrument")
+    row = state.accounts.require(account, "rows[].account", number)
+    paper = state.instruments.require(instrument, "rows[].instrument", number)
     if not (row.vasp == vasp if vasp != NO_ROW else row.owner == ctx.signer + 1):
-        raise Refused(
-            Code.NOT_AUTHORISED, f"{field}.account", account, "is opened by its own VASP or by its owner"
-        )
+        raise Refused(Code.NOT_AUTHORISED, "rows[].account", account, number)
     if row.flags & CLOSED:
-        raise Refused(Code.WRONG_STATUS, f"{field}.account", account, "the account is closed")
+        raise Refused(Code.WRONG_STATUS, "rows[].account", account, number)
     if row.type == AccountType.CLIENT_MONEY and not terms.may(paper.terms, terms.Act.PAY):
-        raise Refused(
-            Code.INSTRUMENT_MISMATCH, f"{field}.instrument", instrument, "client money is cash alone"
-        )
+        raise Refused(Code.INSTRUMENT_MISMATCH, "rows[].instrument", instrument, number)
     if paper.status is InstrumentStatus.REDEEMED:
-        raise Refused(Code.WRONG_STATUS, f"{field}.instrument", paper.code, "has been redeemed")
+        raise Refused(Code.WRONG_STATUS, "rows[].instrument", instrument, number)
 
 
 def _check_lists(ctx: Context, pairs: list[tuple[int, int]]) -> None:
@@ -81,24 +77,14 @@ def _check_lists(ctx: Context, pairs: list[tuple[int, int]]) -> None:
     held = held_twice(ctx.state, lists, owners, instruments)
     counts = np.bincount(lists.owners[~lists.finished], minlength=len(accounts)).tolist()
     for number, (account, instrument) in enumerate(pairs):
-        field, owner = f"rows[{number}]", accounts[account]
+        owner = accounts[account]
         if (owner, instrument) in held:
-            raise Refused(
-                Code.ALREADY_EXISTS,
-                f"{field}.instrument",
-                instrument,
-                f"account {account} has a holding of it",
-            )
+            raise Refused(Code.ALREADY_EXISTS, "rows[].instrument", instrument, number, account)
         held.add((owner, instrument))
         counts[owner] += 1
         most = _most(ctx, account)
         if counts[owner] > most:
-            raise Refused(
-                Code.LIMIT_EXCEEDED,
-                f"{field}.account",
-                account,
-                f"at most {most} holdings that are not finished",
-            )
+            raise Refused(Code.LIMIT_EXCEEDED, "rows[].account", account, number, most)
 
 
 def _most(ctx: Context, account: int) -> int:

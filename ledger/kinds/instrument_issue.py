@@ -13,7 +13,7 @@ from ledger.agenda import What
 from ledger.calendar import day_of
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
-from ledger.identifiers import isin_fault
+from ledger.identifiers import has_isin_shape, isin_check_digit
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
@@ -48,22 +48,22 @@ def check(ctx: Context, payload: InstrumentIssue) -> None:
     cash = state.instruments.require(payload.cash, "cash")
     terms.require(cash.terms, Act.PAY, "cash", cash.code)
     if cash.code != FIXED_CURRENCY:
-        raise Refused(Code.INSTRUMENT_MISMATCH, "cash", cash.code, f"a security is paid in {FIXED_CURRENCY}")
-    fault = isin_fault(payload.isin)
-    if fault is not None:
-        raise Refused(Code.BAD_IDENTIFIER, "isin", payload.isin, fault)
+        raise Refused(Code.INSTRUMENT_MISMATCH, "cash", cash.code)
+    if not has_isin_shape(payload.isin):
+        raise Refused(Code.BAD_IDENTIFIER, "isin", payload.isin)
+    check_digit = isin_check_digit(payload.isin)
+    if payload.isin[-1] != check_digit:
+        raise Refused(Code.BAD_IDENTIFIER, "isin", payload.isin, check_digit)
     if payload.isin in state.instrument_by_isin:
-        raise Refused(Code.ALREADY_EXISTS, "isin", payload.isin, "an instrument has this ISIN")
+        raise Refused(Code.ALREADY_EXISTS, "isin", payload.isin)
     if (payload.register is Register.IMMOBILISED) != bool(payload.reference):
-        raise Refused(
-            Code.OUT_OF_RANGE, "reference", payload.reference, "given when, and only when, immobilised"
-        )
+        raise Refused(Code.OUT_OF_RANGE, "reference", payload.reference)
     face = payload.units * terms.face_minor(payload.terms)
     if face > AMOUNT_MAX:
-        raise Refused(Code.SUPPLY_EXCEEDED, "units", payload.units, f"{face} of face, at most {AMOUNT_MAX}")
+        raise Refused(Code.SUPPLY_EXCEEDED, "units", payload.units, face)
     terms.check(payload.terms, day_of(ctx.time_ms))
     if state.instruments.grouped >= SECURITIES_LIVE_MAX:
-        raise Refused(Code.LIMIT_EXCEEDED, "isin", payload.isin, f"at most {SECURITIES_LIVE_MAX} unredeemed")
+        raise Refused(Code.LIMIT_EXCEEDED, "isin", payload.isin)
     check_cap(state, payload.programme, face, ctx.time_ms)
 
 

@@ -24,14 +24,14 @@ class KycRestore(Payload, frozen=True):
 
 def check(ctx: Context, payload: KycRestore) -> None:
     if payload.kyc_until <= ctx.time_s:
-        raise Refused(Code.OUT_OF_RANGE, "kyc_until", payload.kyc_until, f"must be after {ctx.time_s}")
-    for first, second in pairwise(payload.accounts):
+        raise Refused(Code.OUT_OF_RANGE, "kyc_until", payload.kyc_until, ctx.time_s)
+    for number, (first, second) in enumerate(pairwise(payload.accounts), start=1):
         if first >= second:
-            raise Refused(Code.OUT_OF_RANGE, "accounts", second, "must ascend, each once")
-    for index in payload.accounts:
-        account = ctx.state.accounts.require(index, "accounts")
+            raise Refused(Code.OUT_OF_RANGE, "accounts[]", second, number)
+    for number, index in enumerate(payload.accounts):
+        account = ctx.state.accounts.require(index, "accounts[]", number)
         if account.vasp == NO_ROW or account.flags & CLOSED:
-            raise Refused(Code.WRONG_STATUS, "accounts", index, "is no client's, or closed")
+            raise Refused(Code.WRONG_STATUS, "accounts[]", index, number)
 
 
 def apply(ctx: Context, payload: KycRestore) -> tuple[int, ...]:

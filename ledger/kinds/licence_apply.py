@@ -16,7 +16,7 @@ class LicenceApply(Payload, frozen=True):
 def check(ctx: Context, payload: LicenceApply) -> None:
     _, vasp = ctx.vasp()
     rights.require_stage(vasp, rights.LICENCE_APPLY, rights.RIGHTS[rights.LICENCE_APPLY].stages)
-    check_categories(payload.categories, rights.CATEGORIES, "a category of service")
+    check_categories(payload.categories, rights.CATEGORIES)
 
 
 def apply(ctx: Context, payload: LicenceApply) -> tuple[int, ...]:

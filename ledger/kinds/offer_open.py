@@ -36,32 +36,25 @@ def check(ctx: Context, payload: OfferOpen) -> None:
     instrument = state.instruments.require(payload.instrument, "instrument")
     terms.require(instrument.terms, Act.OFFER, "instrument", instrument.code)
     if instrument.status is not InstrumentStatus.ACTIVE:
-        raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "only ACTIVE is offered")
+        raise Refused(Code.WRONG_STATUS, "instrument.status", instrument.status)
     if terms.cost_minor(instrument.terms, 1, payload.price_e4) < UNIT_COST_MIN:
-        raise Refused(
-            Code.OUT_OF_RANGE,
-            "price_e4",
-            payload.price_e4,
-            f"a unit must cost at least {UNIT_COST_MIN} minor units, or rounding takes over a basis point",
-        )
+        raise Refused(Code.OUT_OF_RANGE, "price_e4", payload.price_e4)
     if not payload.opens_ms < payload.closes_ms:
-        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, "must be after opens_ms")
+        raise Refused(Code.OUT_OF_RANGE, "opens_ms", payload.opens_ms, payload.closes_ms)
     if payload.closes_ms <= ctx.time_ms:
-        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"ledger time is {ctx.time_ms}")
+        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, ctx.time_ms)
     ends_ms = terms.closes_ms(instrument.terms)
     if payload.closes_ms > ends_ms:
-        raise Refused(Code.OUT_OF_RANGE, "closes_ms", payload.closes_ms, f"after maturity at {ends_ms}")
+        raise Refused(Code.OUT_OF_RANGE, "instrument.maturity_ms", payload.closes_ms, ends_ms)
     for number, vasp in enumerate(payload.vasps):
-        state.vasps.require(vasp, "vasps")
+        state.vasps.require(vasp, "vasps[]", number)
         if number and vasp <= payload.vasps[number - 1]:
-            raise Refused(Code.OUT_OF_RANGE, "vasps", vasp, "must ascend, each once")
+            raise Refused(Code.OUT_OF_RANGE, "vasps[]", vasp, number)
     free = available(state.holdings[instrument.treasury_holding])
     if payload.units > free:
-        raise Refused(Code.OVERDRAFT, "units", payload.units, f"the treasury has {free} to offer")
+        raise Refused(Code.OVERDRAFT, "units", payload.units, free)
     if state.offers.grouped >= OFFERS_OPEN_MAX:
-        raise Refused(
-            Code.LIMIT_EXCEEDED, "instrument", payload.instrument, f"{OFFERS_OPEN_MAX} offers are open"
-        )
+        raise Refused(Code.LIMIT_EXCEEDED, "instrument", payload.instrument)
 
 
 def apply(ctx: Context, payload: OfferOpen) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ class OfferWithdraw(Payload, frozen=True):
 def check(ctx: Context, payload: OfferWithdraw) -> None:
     offer = ctx.state.offers.require(payload.offer, "offer")
     if offer.status is not OfferStatus.OPEN or ctx.time_ms >= offer.closes_ms:
-        raise Refused(Code.OFFER_CLOSED, "offer", payload.offer, "only an open offer is withdrawn")
+        raise Refused(Code.OFFER_CLOSED, "offer", payload.offer)
 
 
 def apply(ctx: Context, payload: OfferWithdraw) -> tuple[int, ...]:

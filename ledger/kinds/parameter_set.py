@@ -21,10 +21,10 @@ class ParameterSet(Payload, frozen=True):
 def check(ctx: Context, payload: ParameterSet) -> None:
     bounds = ctx.rules.bounds.get(payload.name)
     if bounds is None:
-        raise Refused(Code.NOT_FOUND, "name", payload.name, "there is no such parameter")
-    fault = bounds.fault(payload.value)
-    if fault is not None:
-        raise Refused(Code.OUT_OF_RANGE, "value", payload.value, fault)
+        raise Refused(Code.NOT_FOUND, "name", payload.name)
+    refused = bounds.refusal(payload.value)
+    if refused is not None:
+        raise refused
 
 
 def apply(ctx: Context, payload: ParameterSet) -> tuple[int, ...]:

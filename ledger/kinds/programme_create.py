@@ -14,16 +14,11 @@ class ProgrammeCreate(Payload, frozen=True):
 
 def check(ctx: Context, payload: ProgrammeCreate) -> None:
     if payload.name in ctx.state.programmes.by_key:
-        raise Refused(Code.ALREADY_EXISTS, "name", payload.name, "a programme of this name exists")
+        raise Refused(Code.ALREADY_EXISTS, "name", payload.name)
     cap = parameters.number(ctx.state, "programmes_cap_cents")
     total = payload.cap_cents + sum(programme.cap_cents for programme in ctx.state.programmes)
     if total > cap:
-        raise Refused(
-            Code.CAP_EXCEEDED,
-            "cap_cents",
-            payload.cap_cents,
-            f"all programmes together would reach {total}, at most {cap} (programmes_cap_cents)",
-        )
+        raise Refused(Code.CAP_EXCEEDED, "cap_cents", payload.cap_cents, total, cap)
 
 
 def apply(ctx: Context, payload: ProgrammeCreate) -> tuple[int, ...]:

@@ -19,14 +19,14 @@ def check(ctx: Context, payload: RedemptionFund) -> None:
     instrument = state.instruments.require(payload.instrument, "instrument")
     terms.require(instrument.terms, Act.REDEEM, "instrument", instrument.code)
     if instrument.status is InstrumentStatus.REDEEMED:
-        raise Refused(Code.WRONG_STATUS, "instrument", instrument.status.name, "it has been redeemed")
+        raise Refused(Code.WRONG_STATUS, "instrument.redeemed_ms", instrument.redeemed_ms)
     cash = state.instruments[instrument.cash]
     for index in (instrument.treasury_cash, instrument.pool_cash):
         holding = state.holdings[index]
         check_unfrozen(state, holding, state.accounts[holding.account], cash, "instrument")
     free = available(state.holdings[instrument.treasury_cash])
     if payload.amount > free:
-        raise Refused(Code.OVERDRAFT, "amount", payload.amount, f"the treasury has {free} available")
+        raise Refused(Code.OVERDRAFT, "amount", payload.amount, free)
 
 
 def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:

@@ -13,11 +13,9 @@ class UpgradeCancel(Payload, frozen=True):
 
 
 def check(ctx: Context, payload: UpgradeCancel) -> None:
-    record = ctx.state.versions.require(payload.entry, "entry")
+    ctx.state.versions.require(payload.entry, "entry")
     if payload.entry != schedule.pending(ctx.state):
-        raise Refused(
-            Code.WRONG_STATUS, "entry", record.status.name, "only a version that is SCHEDULED is cancelled"
-        )
+        raise Refused(Code.WRONG_STATUS, "entry", payload.entry)
 
 
 def apply(ctx: Context, payload: UpgradeCancel) -> tuple[int, ...]:

@@ -22,19 +22,12 @@ def check(ctx: Context, payload: UpgradeSchedule) -> None:
     waiting = schedule.pending(state)
     if waiting is not None:
         version = state.versions[waiting].version
-        raise Refused(
-            Code.WRONG_STATUS, "version", payload.version, f"version {version} is scheduled already"
-        )
+        raise Refused(Code.WRONG_STATUS, "version", payload.version, version)
     if payload.version <= state.version:
-        raise Refused(Code.OUT_OF_RANGE, "version", payload.version, f"version {state.version} is in force")
+        raise Refused(Code.OUT_OF_RANGE, "version", payload.version, state.version)
     notice = parameters.number(state, "upgrade_notice_blocks")
     if payload.height < ctx.height + notice:
-        raise Refused(
-            Code.OUT_OF_RANGE,
-            "height",
-            payload.height,
-            f"at least {notice} blocks after {ctx.height} (parameter upgrade_notice_blocks)",
-        )
+        raise Refused(Code.OUT_OF_RANGE, "height", payload.height, notice, ctx.height)
 
 
 def apply(ctx: Context, payload: UpgradeSchedule) -> tuple[int, ...]:

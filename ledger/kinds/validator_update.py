@@ -25,9 +25,9 @@ def check(ctx: Context, payload: ValidatorUpdate) -> None:
     nodes = ctx.state.nodes
     node = nodes.require(payload.node, "node")
     if node.power == payload.power:
-        raise Refused(Code.WRONG_STATUS, "power", payload.power, "the node has this power")
+        raise Refused(Code.WRONG_STATUS, "power", payload.power)
     if payload.power == 0 and all(other.power == 0 for other in nodes if other.name != node.name):
-        raise Refused(Code.OUT_OF_RANGE, "power", 0, "no validator would be left")
+        raise Refused(Code.OUT_OF_RANGE, "power", 0)
 
 
 def apply(ctx: Context, payload: ValidatorUpdate) -> tuple[int, ...]:

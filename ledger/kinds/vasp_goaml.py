@@ -22,7 +22,7 @@ def check(ctx: Context, payload: VaspGoaml) -> None:
     vasp = ctx.state.vasps.require(payload.vasp, "vasp")
     require_stage(vasp, "vasp_goaml", FROM)
     if vasp.goaml_ms:
-        raise Refused(Code.ALREADY_EXISTS, "vasp", payload.vasp, "its goAML registration is on record")
+        raise Refused(Code.ALREADY_EXISTS, "vasp.goaml_ms", vasp.goaml_ms)
 
 
 def apply(ctx: Context, payload: VaspGoaml) -> tuple[int, ...]:

@@ -26,25 +26,19 @@ def check(ctx: Context, payload: VaspLicense) -> None:
     vasp = ctx.state.vasps.require(payload.vasp, "vasp")
     require_stage(vasp, "vasp_license", FROM)
     if not vasp.goaml_ms:
-        raise Refused(
-            Code.STAGE_NOT_REACHED, "vasp.goaml_ms", 0, "a licence needs goAML registration (vasp_goaml)"
-        )
+        raise Refused(Code.STAGE_NOT_REACHED, "vasp.goaml_ms", 0)
     if not vasp.subsidiary_ms:
-        raise Refused(
-            Code.STAGE_NOT_REACHED, "vasp.subsidiary_ms", 0, "a licence needs a subsidiary (vasp_subsidiary)"
-        )
-    check_categories(payload.categories, vasp.applied_categories, "applied for")
+        raise Refused(Code.STAGE_NOT_REACHED, "vasp.subsidiary_ms", 0)
+    check_categories(payload.categories, vasp.applied_categories)
 
 
-def check_categories(categories: tuple[str, ...], allowed: tuple[str, ...], what: str) -> None:
+def check_categories(categories: tuple[str, ...], allowed: tuple[str, ...]) -> None:
     """Refuse unless every category is allowed and none stands twice."""
-    for category in categories:
+    for number, category in enumerate(categories):
         if category not in allowed:
-            raise Refused(
-                Code.OUT_OF_RANGE, "categories", category, f"is not {what}: one of {', '.join(allowed)}"
-            )
+            raise Refused(Code.OUT_OF_RANGE, "categories[]", category, number, ",".join(allowed))
         if categories.count(category) > 1:
-            raise Refused(Code.OUT_OF_RANGE, "categories", category, "stands twice")
+            raise Refused(Code.OUT_OF_RANGE, "categories[]", category, number)
 
 
 def apply(ctx: Context, payload: VaspLicense) -> tuple[int, ...]:

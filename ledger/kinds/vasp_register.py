@@ -20,23 +20,16 @@ class VaspRegister(Payload, frozen=True):
 
 def check(ctx: Context, payload: VaspRegister) -> None:
     if not NAME.fullmatch(payload.name):
-        raise Refused(Code.BAD_IDENTIFIER, "name", payload.name, f"must match {NAME.pattern}")
+        raise Refused(Code.BAD_IDENTIFIER, "name", payload.name)
     if payload.name in ctx.state.vasp_by_name:
-        raise Refused(Code.ALREADY_EXISTS, "name", payload.name, "a VASP of this name is registered")
+        raise Refused(Code.ALREADY_EXISTS, "name", payload.name)
     fault = enrolment_fault(payload.settlement_key)
     if fault is not None:
         raise Refused(Code.BAD_KEY, "settlement_key", payload.settlement_key, fault)
-    if payload.settlement_key in ctx.state.signer_by_key:
-        raise Refused(
-            Code.KEY_ALREADY_ENROLLED,
-            "settlement_key",
-            payload.settlement_key,
-            "a key is enrolled once, ever",
-        )
-    if any(node.public_key == payload.settlement_key for node in ctx.state.nodes):
-        raise Refused(
-            Code.KEY_ALREADY_ENROLLED, "settlement_key", payload.settlement_key, "it is the key of a node"
-        )
+    if payload.settlement_key in ctx.state.signer_by_key or any(
+        node.public_key == payload.settlement_key for node in ctx.state.nodes
+    ):
+        raise Refused(Code.KEY_ALREADY_ENROLLED, "settlement_key", payload.settlement_key)
 
 
 def apply(ctx: Context, payload: VaspRegister) -> tuple[int, ...]:

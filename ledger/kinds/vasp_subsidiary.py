@@ -23,7 +23,7 @@ def check(ctx: Context, payload: VaspSubsidiary) -> None:
     vasp = ctx.state.vasps.require(payload.vasp, "vasp")
     require_stage(vasp, "vasp_subsidiary", FROM)
     if vasp.subsidiary_ms:
-        raise Refused(Code.ALREADY_EXISTS, "vasp", payload.vasp, "its local subsidiary is on record")
+        raise Refused(Code.ALREADY_EXISTS, "vasp.subsidiary_ms", vasp.subsidiary_ms)
 
 
 def apply(ctx: Context, payload: VaspSubsidiary) -> tuple[int, ...]:

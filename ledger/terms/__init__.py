@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ledger.agenda import What
-from ledger.codes import Code, Refused
+from ledger.codes import Code, Plain, Refused
+from ledger.fields import FieldName
 from ledger.pricing import PAR_E4
 from ledger.terms import cash, discount
 from ledger.terms.cash import Cash
@@ -25,24 +26,16 @@ Terms = Cash | Discount
 
 FAMILIES: Mapping[type[Any], Family] = MappingProxyType({Cash: cash.FAMILY, Discount: discount.FAMILY})
 
-_REFUSALS = {
-    Act.ISSUE: "is not issued under a programme",
-    Act.OFFER: "only a security is offered",
-    Act.REDEEM: "only a security is redeemed",
-    Act.FUND: "only cash is issued against a funding debit",
-    Act.PAY: "only cash pays for a security",
-}
-
 
 def may(terms: Terms, act: Act) -> bool:
     """Whether this may be done with an instrument of these terms."""
     return act in _family(terms).acts
 
 
-def require(terms: Terms, act: Act, field: str, value: object) -> None:
+def require(terms: Terms, act: Act, field: FieldName, value: Plain) -> None:
     """Refuse unless `act` may be done with an instrument of these terms; `field` held `value`."""
     if not may(terms, act):
-        raise Refused(Code.INSTRUMENT_MISMATCH, field, value, _REFUSALS[act])
+        raise Refused(Code.INSTRUMENT_MISMATCH, field, value, act, facts(terms).family)
 
 
 def right(terms: Terms) -> str:

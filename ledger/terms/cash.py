@@ -11,7 +11,7 @@ class Cash(Variant, frozen=True, tag=1):
 
 
 def _check(terms: Cash, today: int) -> None:
-    raise Refused(Code.INSTRUMENT_MISMATCH, "terms", "cash", "cash is defined by cash_define")
+    raise Refused(Code.INSTRUMENT_MISMATCH, "terms", "cash")
 
 
 def _falls_due(terms: Cash) -> tuple[tuple[What, int, int], ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,14 +10,14 @@ import msgspec
 from ledger.agenda import What
 
 
-class Act(Enum):
+class Act(IntEnum):
     """What may be done with the units of an instrument, where not all families admit it."""
 
-    ISSUE = auto()  # created to the treasury under a programme's cap
-    OFFER = auto()  # sold by the treasury at a fixed price
-    REDEEM = auto()  # paid out of a pool, at the end, to whoever holds it
-    FUND = auto()  # created and destroyed against debits of the payment system
-    PAY = auto()  # what another instrument is paid in
+    ISSUE = 1  # created to the treasury under a programme's cap
+    OFFER = 2  # sold by the treasury at a fixed price
+    REDEEM = 3  # paid out of a pool, at the end, to whoever holds it
+    FUND = 4  # created and destroyed against debits of the payment system
+    PAY = 5  # what another instrument is paid in
 
 
 class Facts(NamedTuple):

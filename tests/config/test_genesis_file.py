@@ -143,7 +143,7 @@ def test_every_problem_is_listed_at_once(tmp_path: Path, tables: dict[str, Any])
         "nodes.mof.power: 'ten': must be an integer",
         "institutions.mof.threshold: 1 is not from 2 to its 3 officers",
         "nodes.sbp.institution: 'spb' is not an institution",
-        "parameters.idle_ms: 0 is not from 10 to 60000",
+        "parameters.idle_ms: 0: must be from 10 to 60000",
     ):
         assert said in found
     assert any(said.startswith("institutions.pvara.ca_root: is not a certificate in PEM") for said in found)

@@ -26,6 +26,7 @@ from ledger import (
 )
 from ledger.alphabet import RANGES
 from ledger.codes import Code
+from ledger.fields import FIELDS
 from ledger.parameters import BOUNDS
 from ledger.policies import DEFAULT_POLICIES
 from ledger.terms.family import Variant
@@ -132,6 +133,8 @@ def expected(name: str) -> Table:
             ]
         case "codes":
             return [[str(int(code)), code.word] for code in Code]
+        case "fields of refusals":
+            return [[str(number), name] for name, number in FIELDS.items()]
         case "kinds":
             return [
                 [
@@ -240,6 +243,10 @@ def test_the_tags_are_those_of_the_code() -> None:
 
 def test_the_result_codes_are_those_of_the_code() -> None:
     assert first_columns("codes") == expected("codes")
+
+
+def test_the_fields_of_refusals_are_those_of_the_code() -> None:
+    assert first_columns("fields of refusals") == expected("fields of refusals")
 
 
 def test_every_result_code_is_explained() -> None:

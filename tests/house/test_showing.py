@@ -36,6 +36,7 @@ RENAMED = {
     "Account.flags": "frozen",
     "Holding.flags": "frozen",
     "Signer.number": "officer_number",
+    "Proposal.values": "value",  # and the rule beside it, in words
     "Instrument.terms": "family",  # and the facts of its terms beside it
 }
 WITHHELD = {

@@ -55,12 +55,12 @@ BAD = [
     (replace(GOOD, policies=(GenesisPolicy("lift", Rule.TWO_DIFFERENT_OF, ("mof",)),)), "policies.lift."),
     (replace(GOOD, policies=(GenesisPolicy("lift", Rule.ALL_OF, ()),)), "policies.lift.institutions: names"),
     (replace(GOOD, policies=(GenesisPolicy("lift", Rule.ALL_OF, ("imf",)),)), "policies.lift.instit"),
-    (replace(GOOD, parameters=(("idle", 1),)), "parameters.idle: there is no parameter"),
-    (replace(GOOD, parameters=(("idle_ms", 1),)), "parameters.idle_ms: 1 is not from"),
+    (replace(GOOD, parameters=(("idle", 1),)), "parameters.idle: there is no such parameter"),
+    (replace(GOOD, parameters=(("idle_ms", 1),)), "parameters.idle_ms: 1: must be from 10"),
     (replace(GOOD, parameters=(("idle_ms", 500), ("idle_ms", 600))), "parameters: 'idle_ms' stands twice"),
     (
         replace(GOOD, parameters=(("aml_registered_services", ("offer_take",)),)),
-        "parameters.aml_registered_services: 'offer_take' is not one of account_open",
+        "parameters.aml_registered_services: offer_take: must be one of account_open",
     ),
 ]  # fmt: skip
 
@@ -107,7 +107,7 @@ def test_parameters_are_read_as_the_genesis_set_them() -> None:
 
 def test_every_first_value_is_within_its_bounds() -> None:
     for bounds in parameters.BOUNDS.values():
-        assert bounds.fault(bounds.first) is None
+        assert bounds.refusal(bounds.first) is None
 
 
 @pytest.mark.parametrize(

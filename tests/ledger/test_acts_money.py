@@ -9,6 +9,7 @@ from ledger import conservation, terms, transfers
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code, InvariantError
 from ledger.documents import OfferStatus, ProposalStatus, Target
+from ledger.fields import FIELD_NAMES
 from ledger.rows import CLOSED
 from ledger.terms.cash import Cash
 from ledger.terms.discount import Discount
@@ -265,7 +266,7 @@ def test_no_unit_is_offered_at_a_price_of_which_rounding_takes_a_basis_point(
         "vasps": (),
     }
     refused = net.refused(Code.OUT_OF_RANGE, "offer_open", "mof1", price_e4=price_e4, **offer)
-    assert refused.field == "price_e4"
+    assert FIELD_NAMES[refused.field] == "price_e4"
     net.enact("offer_open", "mof1 mof2", price_e4=price_e4 + 1, **offer)
 
 

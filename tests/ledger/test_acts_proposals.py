@@ -8,6 +8,7 @@ import pytest
 from ledger import agenda, transactions, versions
 from ledger.codes import Code, Refused
 from ledger.documents import ProposalStatus, Target
+from ledger.fields import FIELD_NAMES
 from ledger.kind import Context
 from ledger.kinds import BY_NAME
 from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, make_genesis
@@ -98,7 +99,7 @@ def test_an_expired_proposal_is_over_even_before_its_row_of_the_agenda_is_reache
     assert net.proposal(proposal).status is ProposalStatus.OPEN
     for kind, signer in (("approve", "sbp1"), ("reject", "sbp1"), ("withdraw", "mof1")):
         refused = net.refused(Code.WRONG_STATUS, kind, signer, proposal=proposal, reason=0)
-        assert refused.field == "proposal"
+        assert FIELD_NAMES[refused.field] == "proposal.status"
 
 
 def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net: Network) -> None:
@@ -107,12 +108,8 @@ def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net
     net.ok("approve", "sbp2", proposal=first, reason=0)
     net.ok("approve", "sbp1", proposal=second, reason=0)
     record = net.proposal(second)
-    assert (record.status, record.code, record.field) == (
-        ProposalStatus.FAILED,
-        Code.ALREADY_EXISTS,
-        "currency",
-    )
-    assert record.value == "PKR"
+    assert (record.status, record.code) == (ProposalStatus.FAILED, Code.ALREADY_EXISTS)
+    assert (FIELD_NAMES[record.field], record.values) == ("currency", ("PKR",))
     assert len(record.approvals) == 2
     assert net.state.proposals.grouped == 0
 
@@ -139,7 +136,7 @@ def test_an_effect_refused_halfway_leaves_nothing(net: Network, monkeypatch: pyt
 
     def refuse_late(ctx: Context, payload: Any) -> tuple[int, ...]:
         kind.apply(ctx, payload)
-        raise Refused(Code.OUT_OF_RANGE, "currency", payload.currency, "noticed too late")
+        raise Refused(Code.BAD_IDENTIFIER, "currency", payload.currency)
 
     known = versions.rules(1)
     bent = replace(known, kinds={**known.kinds, kind.number: replace(kind, apply=refuse_late)})
@@ -147,7 +144,7 @@ def test_an_effect_refused_halfway_leaves_nothing(net: Network, monkeypatch: pyt
         monkeypatch.setattr(module, "rules", lambda version: bent)
     (proposal,) = net.ok("cash_define", "sbp1 sbp2", currency="PKR")
     assert net.proposal(proposal).status is ProposalStatus.FAILED
-    assert net.proposal(proposal).rule == "noticed too late"
+    assert net.proposal(proposal).code == Code.BAD_IDENTIFIER
     assert (len(net.state.instruments), len(net.state.holdings)) == (0, 0)
 
 
@@ -162,7 +159,7 @@ def test_there_is_a_limit_to_open_proposals() -> None:
     for number in range(16):
         net.ok("programme_create", makers[number % 8], name=f"p{number}", cap_cents=1)
     result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "pvara3", name="one more", cap_cents=1)
-    assert result.field == "proposal"
+    assert FIELD_NAMES[result.field] == "proposal"
     net.enact("freeze", "fmu1 fmu2", target=Target.MARKET, index=0)
 
 
@@ -171,7 +168,7 @@ def test_one_officer_cannot_use_up_the_room_for_open_proposals() -> None:
     for number in range(2):
         net.ok("programme_create", "mof1", name=f"p{number}", cap_cents=1)
     result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof1", name="one more", cap_cents=1)
-    assert result.field == "signers"
+    assert FIELD_NAMES[result.field] == "signers"
     net.ok("programme_create", "mof2", name="another's", cap_cents=1)
     net.ok("withdraw", "mof1", proposal=0, reason=0)
     net.ok("programme_create", "mof1", name="one more", cap_cents=1)

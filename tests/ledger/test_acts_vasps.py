@@ -5,6 +5,8 @@ import pytest
 from ledger import rights
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
+from ledger.fields import FIELD_NAMES
+from ledger.words import words_of
 from testing.keys import public
 from testing.ledger_network import CATEGORIES, Network, client
 
@@ -61,9 +63,7 @@ def test_revoked_lets_clients_exit_and_nothing_else() -> None:
 def test_the_refusal_names_the_stage_that_is_missing() -> None:
     with pytest.raises(Refused) as refused:
         rights.require(vasp(Stage.NOC), rights.OFFER_TAKE, ())
-    assert refused.value.field == "vasp.stage"
-    assert refused.value.value == "NOC"
-    assert refused.value.rule == "offer_take needs stage LICENSED"
+    assert words_of(refused.value) == ("vasp.stage", "NOC", "offer_take needs stage LICENSED")
 
 
 def test_the_lifecycle_goes_in_its_order(net: Network) -> None:
@@ -80,13 +80,13 @@ def test_the_lifecycle_goes_in_its_order(net: Network) -> None:
     no_goaml = net.refused(
         Code.STAGE_NOT_REACHED, "vasp_license", "pvara1", vasp=index, categories=CATEGORIES
     )
-    assert no_goaml.field == "vasp.goaml_ms"
+    assert FIELD_NAMES[no_goaml.field] == "vasp.goaml_ms"
     net.enact("vasp_goaml", "fmu1 fmu2", vasp=index, reference="G")
     net.refused(Code.ALREADY_EXISTS, "vasp_goaml", "fmu1", vasp=index, reference="G")
     no_company = net.refused(
         Code.STAGE_NOT_REACHED, "vasp_license", "pvara1", vasp=index, categories=CATEGORIES
     )
-    assert no_company.field == "vasp.subsidiary_ms"
+    assert FIELD_NAMES[no_company.field] == "vasp.subsidiary_ms"
     net.enact("vasp_subsidiary", "secp1 secp2", vasp=index, name="B", number="1")
     net.refused(Code.ALREADY_EXISTS, "vasp_subsidiary", "secp1", vasp=index, name="B", number="1")
     net.refused(Code.OUT_OF_RANGE, "vasp_license", "pvara1", vasp=index, categories=("lending",))

@@ -9,6 +9,7 @@ from ledger.codes import Code, Refused
 from ledger.rows import Role
 from ledger.state import State
 from ledger.versions import rules
+from ledger.words import words_of
 from testing import world
 from testing.world import GENESIS_HASH, START_MS, START_S, transaction
 
@@ -39,8 +40,7 @@ def transfer(state: State, sequence: int, signer: int = 0, amount: int = 1, vali
 def refusal(call: object, *arguments: object) -> Code:
     with pytest.raises(Refused) as refused:
         call(*arguments)  # type: ignore[operator]
-    assert refused.value.field
-    assert refused.value.rule
+    assert words_of(refused.value).rule
     return refused.value.code
 
 

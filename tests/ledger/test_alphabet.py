@@ -13,6 +13,7 @@ from ledger.codes import Code, Refused
 from ledger.genesis import create_state
 from ledger.kinds import BY_NAME
 from ledger.transactions import decode_transaction, encode_body
+from ledger.words import words_of
 from primitives.codec import encode
 from testing.ledger_network import make_genesis
 
@@ -147,7 +148,7 @@ def test_no_kind_takes_a_text_outside_the_alphabet(kind: Any) -> None:
     with pytest.raises(Refused) as refused:
         decode_transaction(encode([body, bytes(64)]))
     assert refused.value.code is Code.MALFORMED
-    assert "U+202E" in refused.value.rule
+    assert "U+202E" in words_of(refused.value).rule
 
 
 def test_titles_of_a_genesis_are_of_the_alphabet() -> None:

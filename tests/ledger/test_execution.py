@@ -9,6 +9,7 @@ from ledger import conservation, rows, transfers
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Node, Stage
 from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_block, results_root
+from ledger.fields import FIELDS
 from ledger.kinds.account_open import AccountRow
 from ledger.rows import AccountType, Role
 from ledger.state import State
@@ -16,6 +17,7 @@ from ledger.transactions import Transaction
 from primitives.codec import pack, unpack
 from testing import world
 from testing.keys import public
+from testing.ledger_network import said
 from testing.world import START_MS, START_S, transaction
 
 SBP, BINANCE, HTX, OWNER = 0, 1, 2, 3
@@ -64,7 +66,7 @@ def client(type: int = 0, key: bytes = b"", until: int = START_S + 10) -> Accoun
 
 def test_a_transfer_is_executed_and_its_sequence_used() -> None:
     state = market()
-    assert result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30)) == Result(0, "", "", "", (), b"")
+    assert result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30)) == Result(0, 0, (), (), b"")
     assert state.holdings.column("balance").tolist() == [70, 130, 100]
     assert (state.signers[BINANCE].highest, state.signers[BINANCE].bitmap) == (1, 1)
 
@@ -72,8 +74,8 @@ def test_a_transfer_is_executed_and_its_sequence_used() -> None:
 def test_a_refused_transaction_uses_its_sequence_and_changes_nothing_else() -> None:
     state = market()
     outcome = result(state, signed(state, "transfer", BINANCE, 5, 0, 1, 101))
-    assert (outcome.code, outcome.field, outcome.value) == (Code.OVERDRAFT, "amount", "101")
-    assert outcome.rule
+    assert (outcome.code, outcome.field, outcome.values) == (Code.OVERDRAFT, FIELDS["amount"], (101, 100))
+    assert said(outcome) == ("amount", "101", "at most 100 is available")
     assert state.holdings.column("balance").tolist() == [100, 100, 100]
     assert state.signers[BINANCE].highest == 5
 
@@ -178,7 +180,7 @@ def test_a_bad_row_opens_no_account_at_all(row: AccountRow, code: Code) -> None:
     state = market()
     outcome = result(state, signed(state, "account_open", BINANCE, 1, (client(), row)))
     assert outcome.code == code
-    assert outcome.field.startswith("rows[1].")
+    assert said(outcome).field.startswith("rows[1].")
     assert (len(state.accounts), len(state.signers)) == (3, 4)
 
 
@@ -201,7 +203,7 @@ def test_before_the_licence_accounts_are_capped_and_distribution_is_closed() -> 
     )
     codes = [r.code for r in outcome.results]
     assert codes == [Code.OK, Code.CAP_EXCEEDED, Code.STAGE_NOT_REACHED, Code.STAGE_NOT_REACHED]
-    assert "LICENSED" in outcome.results[2].rule
+    assert "LICENSED" in said(outcome.results[2]).rule
 
 
 def test_without_goaml_registration_no_account_is_opened() -> None:
@@ -453,12 +455,12 @@ def test_an_effect_that_is_refused_halfway_leaves_nothing() -> None:
 
     def refusing(state: State, holding: int, amount: int) -> None:
         original(state, holding, amount)
-        raise Refused(Code.WRONG_STATUS, "holding", holding, "refused after it was written")
+        raise Refused(Code.NOT_AUTHORISED, "holding", holding)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfers, "credit", refusing)
         outcome = result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30))
-    assert outcome.code == Code.WRONG_STATUS
+    assert outcome.code == Code.NOT_AUTHORISED
     assert state.holdings.column("balance").tolist() == [100, 100, 100]
     assert state.signers[BINANCE].highest == 1
 

@@ -13,7 +13,7 @@ from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Stag
 from ledger.rows import FROZEN, AccountType
 from ledger.transactions import decode_transaction
 from ledger.versions import rules
-from testing.ledger_network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed
+from testing.ledger_network import BILL, CATEGORIES, DAY_MS, ISIN, Network, client, packed, said
 
 CLIENTS = 1_000
 OWNERS = 8
@@ -42,13 +42,13 @@ def test_a_treasury_bill_from_genesis_to_redemption() -> None:
     refused = net.refused(
         Code.STAGE_NOT_REACHED, "offer_take", "binance", offer=0, rows=packed([(0, 0, 1)], 4, 4, 8)
     )
-    assert (refused.value, refused.rule) == ("NOC", "offer_take needs stage LICENSED")
+    assert said(refused) == ("vasp.stage", "NOC", "offer_take needs stage LICENSED")
     net.refused(Code.STAGE_NOT_REACHED, "account_open", "binance", rows=(client(0),))
     net.enact("vasp_goaml", "fmu1 fmu3", vasp=vasps["binance"], reference="goAML-17")
     net.enact("vasp_subsidiary", "secp1 secp2", vasp=vasps["htx"], name="HTX Pakistan", number="0200")
     net.accounts("binance", [client(number) for number in range(10)])
     capped = net.refused(Code.CAP_EXCEEDED, "account_open", "binance", rows=(client(10),))
-    assert "10 accounts" in capped.rule
+    assert "10 accounts" in said(capped).rule
     net.refused(Code.STAGE_NOT_REACHED, "offer_take", "binance", offer=0, rows=packed([(0, 0, 1)], 4, 4, 8))
     net.enact("vasp_subsidiary", "secp2 secp3", vasp=vasps["binance"], name="Binance Pakistan", number="0100")
     net.enact("vasp_goaml", "fmu2 fmu3", vasp=vasps["htx"], reference="goAML-18")

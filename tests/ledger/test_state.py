@@ -11,6 +11,7 @@ from ledger import rows, transfers
 from ledger.codes import Code, InvariantError, Refused
 from ledger.state import TABLES, State, state_root
 from ledger.tables import PAGE_ROWS, ColumnarTable, DocumentTable
+from ledger.words import words_of
 from testing import world
 from testing.stores import KeptState
 
@@ -162,8 +163,8 @@ def test_what_a_transaction_names_must_exist() -> None:
     state = world.new_state()
     for table in (state.vasps, state.accounts):
         with pytest.raises(Refused) as refusal:
-            table.require(0, "rows[3].account")
-        assert (refusal.value.code, refusal.value.field) == (Code.NOT_FOUND, "rows[3].account")
+            table.require(0, "rows[].account", 3)
+        assert (refusal.value.code, words_of(refusal.value).field) == (Code.NOT_FOUND, "rows[3].account")
 
 
 def test_every_table_counts_in_the_state_root() -> None:

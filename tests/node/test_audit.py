@@ -179,7 +179,7 @@ def test_two_of_four_validators_are_no_certificate(tmp_path: Path) -> None:
 
 
 def test_a_changed_result_is_named(folder: Path) -> None:
-    change(folder, RESULTS, 9, lambda data: data.replace(b"\x96\x00", b"\x96\x01", 1))
+    change(folder, RESULTS, 9, lambda data: data.replace(b"\x95\x00", b"\x95\x01", 1))
     assert fault_of(folder) == "height 9: results: executing the block gives others than those stored"
 
 

@@ -5,7 +5,7 @@ import trio
 import trio.lowlevel
 import trio.testing
 
-from ledger.codes import Refused
+from api.refusals import Declined
 from node.blockcache import BlockCache
 from node.health import HealthFacts, verdict
 from node.limits import STALLED_MS_MIN
@@ -89,7 +89,7 @@ async def test_waiters_are_bounded(autojump_clock: trio.testing.MockClock, nurse
     commitments = Commitments(3, waiters_max=1)
     nursery.start_soon(commitments.wait_height, 9, 5)
     await trio.testing.wait_all_tasks_blocked()
-    with pytest.raises(Refused, match="try again"):
+    with pytest.raises(Declined, match="try again"):
         await commitments.wait_transaction(b"t", 1)
     nursery.cancel_scope.cancel()
 

@@ -15,6 +15,7 @@ from api.declare import Question
 from api.limits import RESPONSE_BYTES_MAX
 from api.reads import Reads
 from api.reads.running import NodeHealthReply, ProofReply
+from api.refusals import Declined
 from api.requests import BodyKind, FrameReader, Refusal, Request, Response, decode_response, request_frame
 from api.sources import Submission
 from ledger.codes import Code, Refused
@@ -63,7 +64,7 @@ class Nothing:
         return False
 
     async def prove(self, holding: int) -> ProofReply:
-        raise Refused(Code.NOT_FOUND, "holding", holding, "of a test")
+        raise Declined(Code.NOT_FOUND, "holding", holding, "of a test")
 
     def health(self) -> NodeHealthReply:
         return HEALTHY

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from api.refusals import Declined
 from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kinds import BY_NAME
@@ -39,7 +40,7 @@ class World:
     def check(self, transaction: Transaction, verified: bool) -> None:
         self.verifications += not verified
         if self.refuse:
-            raise Refused(Code.BAD_SIGNATURE, "signatures", 0, "a test says so")
+            raise Refused(Code.BAD_SIGNATURE, "signatures", 0)
 
     def pool(self, **limits: int) -> Mempool:
         return Mempool(
@@ -116,7 +117,7 @@ def test_what_is_refused_is_not_remembered() -> None:
 def test_a_sequence_waits_once() -> None:
     pool = World().pool()
     pool.submit(transfer(5, 1), ours=True)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Declined) as refused:
         pool.submit(transfer(5, 1, amount=2), ours=True)
     assert refused.value.code is Code.SEQUENCE_USED
 
@@ -125,7 +126,7 @@ def test_one_signer_has_as_many_as_its_window_holds() -> None:
     pool = World().pool()
     for sequence in range(1, PER_SIGNER_MAX + 1):
         pool.submit(transfer(5, sequence), ours=True)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Declined) as refused:
         pool.submit(transfer(5, PER_SIGNER_MAX + 1), ours=True)
     assert refused.value.code is Code.LIMIT_EXCEEDED
     assert pool.submit(transfer(6, 1), ours=True)[0] is Submission.ACCEPTED
@@ -136,7 +137,7 @@ def test_the_pool_is_bounded_and_takes_again_when_there_is_room(limits: dict[str
     pool = World().pool(**limits)
     for signer in (1, 2, 3):
         pool.submit(transfer(signer, 1), ours=True)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Declined) as refused:
         pool.submit(transfer(4, 1), ours=True)
     assert refused.value.code is Code.LIMIT_EXCEEDED
     pool.committed(commit_of(1, [decode_transaction(transfer(1, 1)).id], [1], time_ms=0))
@@ -156,7 +157,7 @@ def test_acts_are_bounded_too() -> None:
     pool = World().pool(count_max=3)
     for signer in range(3 + ACTS_RESERVE):
         pool.submit(act(signer, 1), ours=True)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Declined) as refused:
         pool.submit(act(10_000, 1), ours=True)
     assert refused.value.code is Code.LIMIT_EXCEEDED
 
