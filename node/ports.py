@@ -9,7 +9,7 @@ from typing import Protocol
 
 from consensus.messages import Certificate
 from node.published import Published
-from node.replica import AppliedBlock
+from node.replica import AppliedBlock, StateDivergence
 from node.sealed import SealedBlock
 
 
@@ -33,6 +33,29 @@ class Commits(Protocol):
         event that a task of your own waits for. Blocks executed again when a node starts are not told:
         whoever keeps something for longer than the process reads from the block log what it missed.
         """
+
+
+class Application(Protocol):
+    """What consensus orders blocks for: another engine would call the same four methods.
+
+    Between two calls of `execute` the application stands still: `build` and `check` are always about the
+    next block after the last one executed. Each is called by one task at a time, `execute` off the event
+    loop.
+    """
+
+    def build(self, now_ms: int, proposer: int) -> SealedBlock:
+        """A valid next block, for the validator at position `proposer` to propose."""
+
+    def check(self, block: SealedBlock) -> str | None:
+        """Why `block` is not valid as the next one, or None. It depends on the block and on what was executed
+        and on nothing else: every honest node answers the same."""
+
+    def execute(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
+        """Make a decided block durable, then execute it and keep its results. Raises StateDivergence if what
+        was decided contradicts our state, StorageError when the disk fails: then the node stops."""
+
+    def divergence(self, block: SealedBlock) -> StateDivergence:
+        """What an engineer needs when a quorum has decided a block that `check` refuses."""
 
 
 class Signing(Protocol):

@@ -19,8 +19,9 @@ from ledger.codes import Code, Refused
 from ledger.release import newest
 from ledger.transactions import Transaction
 from node.chain import Chain
-from node.driver import Driver, Heard, RunSync
+from node.driver import Driver
 from node.health import HealthFacts, verdict
+from node.inbox import Heard
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool
 from node.peers import Peer, PeerName, Peers, Transport
@@ -28,6 +29,7 @@ from node.ports import Commits, Committed
 from node.proofs import prove
 from node.published import Published
 from node.readiness import Readiness
+from node.running import RunSync
 from node.signer import Signer
 from node.sync import Sync
 from node.view import Archive, View

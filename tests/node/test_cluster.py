@@ -363,7 +363,7 @@ async def test_what_a_node_says_is_never_ahead_of_its_log(
     said: list[VoteMessage | ProposalMessage] = []
 
     def watch(node: Node, chain: Chain) -> None:
-        broadcast, wal = node.broadcast, node.driver._wal
+        broadcast, wal = node.broadcast, node.driver._inputs._wal
 
         def check(message: Message) -> None:
             if isinstance(message, VoteMessage | ProposalMessage):

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import trio
 import trio.testing
@@ -12,15 +11,14 @@ import trio.testing
 from consensus.messages import Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
-from node.driver import Driver, Heard
-from node.limits import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX
+from node.inbox import Heard
 from node.peers import PeerName
 from node.replica import Replica
 from node.sealed import SealedBlock
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from storage.signer import SignerStore
-from testing.cluster import VALIDATORS, Cluster, Running, run_inline
+from testing.cluster import VALIDATORS, Cluster, Running
 from testing.keys import key
 from testing.memory_network import say
 from wire.messages import (
@@ -176,33 +174,6 @@ async def test_a_damaged_old_block_is_not_given_to_a_peer_and_stops_nobody(
     response = running.node._past(SyncRequest(1, 5))
     assert len(response.blocks) == 1
     assert running.failure is None
-    nursery.cancel_scope.cancel()
-
-
-async def test_a_peers_flood_waits_in_its_own_connection_and_not_before_the_others(
-    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
-) -> None:
-    nothing: Any = None
-    driver = Driver(
-        chain=nothing, wal=nothing, signer=None, mempool=nothing, sync=nothing, surroundings=nothing,
-        now_ms=lambda: 0, run_sync=run_inline,
-    )  # fmt: skip
-    heard: dict[str, int] = {}
-
-    async def flood(peer: str, message: ProposalMessage | VoteMessage) -> None:
-        while True:
-            await driver.hear(Heard(peer, message, 0))
-            heard[peer] = heard.get(peer, 0) + 1
-
-    vote = VoteMessage(1, 1, 0, None, 0, bytes(64))
-    proposal = ProposalMessage(1, 0, bytes(32), -1, 0, bytes(64), bytes(2**24))
-    nursery.start_soon(flood, "votes", vote)
-    nursery.start_soon(flood, "blocks", proposal)
-    await trio.sleep(1)
-    assert heard == {"votes": VOTES_OF_PEER_MAX, "blocks": BLOCKS_OF_PEER_MAX}
-    with trio.fail_after(1):
-        await driver.hear(Heard("another", vote, 0))
-        await driver.hear(Heard("another", proposal, 0))
     nursery.cancel_scope.cancel()
 
 

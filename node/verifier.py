@@ -1,0 +1,124 @@
+"""From a peer's message to an input of the engine: verified against the set of its own height, once."""
+
+from typing import Any
+
+from consensus.encoding import decode_certificate
+from consensus.errors import VerificationError
+from consensus.events import CertificateReceived, ProposalReceived, VoteReceived
+from consensus.messages import Certificate, Proposal, VoteType
+from consensus.timing import is_timely
+from consensus.verification import verify_certificate, verify_proposal, verify_vote
+from ledger.parameters import Parameters
+from node.blockcache import BlockCache
+from node.inbox import Heard
+from node.limits import SEEN_MAX
+from node.replica import Replica
+from node.sealed import SealedBlock, open_block
+from node.sync import Downloaded
+from wire.messages import (
+    CertificateMessage,
+    ProposalMessage,
+    VoteMessage,
+    certificate_of,
+    proposal_of,
+    vote_of,
+)
+
+Said = VoteReceived | ProposalReceived | CertificateReceived
+
+
+class Verifier:
+    """Knows what was verified before in the height under way, and which blocks are at hand."""
+
+    def __init__(self, replica: Replica, blocks: BlockCache) -> None:
+        self._replica = replica
+        self._blocks = blocks
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def is_known(self, heard: Heard) -> bool:
+        """Whether the engine has heard this very message, and the block that came with it is at hand."""
+        message = heard.message
+        here = not isinstance(message, ProposalMessage) or self._blocks.get(message.value) is not None
+        return here and _identity(message) in self._seen
+
+    def verified(self, heard: Heard, needed: tuple[bytes | None, ...]) -> Said:
+        """The input that a peer's message is; a proposal's block is kept, at no cost to those `needed`.
+
+        Raises VerificationError or CodecError if the message is not what it claims to be.
+        """
+        message, replica = heard.message, self._replica
+        validators = replica.validators_at(message.height)
+        said: Said
+        match message:
+            case VoteMessage():
+                vote = vote_of(message)
+                verify_vote(vote, validators, replica.genesis_hash)
+                said = VoteReceived(vote)
+            case CertificateMessage():
+                certificate = certificate_of(message)
+                verify_certificate(certificate, validators, replica.genesis_hash)
+                said = CertificateReceived(certificate, self._blocks.get(certificate.value) is not None)
+            case ProposalMessage():
+                proposal = proposal_of(message)
+                verify_proposal(proposal, validators, replica.genesis_hash)
+                block = self._block_of(proposal, message.block, needed)
+                timely = timely_from(block, proposal, heard.received_ms, replica.parameters)
+                said = ProposalReceived(proposal, timely)
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(_identity(message))
+        return said
+
+    def proved(self, height: int, item: Downloaded) -> tuple[SealedBlock, Certificate]:
+        """The block of `height` and the certificate that proves it was decided. Raises as `verified` does."""
+        block = open_block(item.block)
+        certificate = decode_certificate(item.certificate)
+        decided = (VoteType.PRECOMMIT, height, block.value)
+        if (certificate.type, certificate.height, certificate.value) != decided:
+            raise VerificationError("its certificate is not a commit of this block")
+        verify_certificate(certificate, self._replica.validators_at(height), self._replica.genesis_hash)
+        return block, certificate
+
+    def clear(self) -> None:
+        """Forget what was verified: its height is decided."""
+        self._seen.clear()
+
+    def _block_of(self, proposal: Proposal, raw: bytes, needed: tuple[bytes | None, ...]) -> SealedBlock:
+        block = self._blocks.get(proposal.value)
+        if block is None:
+            block = open_block(raw)
+            if block.value != proposal.value:
+                raise VerificationError("the block is not the one that the proposal names")
+            if block.height != proposal.height:
+                raise VerificationError(
+                    f"the block is of height {block.height}, its proposal of {proposal.height}"
+                )
+            self._blocks.put(block, needed)
+        return block
+
+
+def timely_from(block: SealedBlock, proposal: Proposal, received_ms: int, parameters: Parameters) -> bool:
+    """Whether a fresh block came in time, and from the proposer that it names.
+
+    The name is judged here, not with the block: it is a fact of the proposal, and a block that others decide
+    on must be valid or not for everyone alike.
+    """
+    return block.header.proposer == proposal.proposer and is_timely(
+        block.header.time_ms,
+        received_ms,
+        parameters.precision_ms,
+        parameters.message_delay_ms,
+        proposal.round,
+    )
+
+
+def _identity(message: VoteMessage | ProposalMessage | CertificateMessage) -> tuple[Any, ...]:
+    """What makes two messages the same; the block that comes with a proposal is not part of it."""
+    place = (type(message), message.height, message.round, message.value)
+    match message:
+        case VoteMessage():
+            return (*place, message.type, message.validator, message.signature)
+        case ProposalMessage():
+            return (*place, message.pol_round, message.signature)
+        case CertificateMessage():
+            return (*place, message.type)
