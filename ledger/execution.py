@@ -19,6 +19,7 @@ from ledger.state import State
 from ledger.transactions import Transaction
 from ledger.validators import VotingNode, validator_set
 from primitives.codec import pack
+from primitives.hashing import RESULT_LIST
 from primitives.merkle import list_root
 
 
@@ -95,7 +96,7 @@ def execute(state: State, tx: Transaction, height: int, time_ms: int, header_tim
 
 def results_root(results: Sequence[Result]) -> bytes:
     """What a header's results_root commits to."""
-    return list_root([pack(result) for result in results])
+    return list_root(RESULT_LIST, [pack(result) for result in results])
 
 
 def _perform(ctx: Context) -> tuple[int, ...]:

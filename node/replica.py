@@ -33,7 +33,7 @@ from ledger.words import sentence_of
 from node.limits import OUTSTANDING_MAX
 from node.sealed import Known, SealedBlock, seal
 from primitives.codec import builtins, encode
-from primitives.hashing import ZERO_HASH
+from primitives.hashing import EVIDENCE_LIST, TX_LIST, ZERO_HASH
 from primitives.merkle import list_root
 from wire.blocks import Block, Header, layout_of
 from wire.limits import HEADER_BYTES_MAX
@@ -398,7 +398,7 @@ def encode_results(results: Sequence[Result]) -> bytes:
 def _committed_to(header: Header, transactions: Sequence[bytes], evidence: Sequence[bytes]) -> Header:
     """`header` committing to this body."""
     return msgspec.structs.replace(
-        header, txs_root=list_root(transactions), evidence_root=list_root(evidence)
+        header, txs_root=list_root(TX_LIST, transactions), evidence_root=list_root(EVIDENCE_LIST, evidence)
     )
 
 

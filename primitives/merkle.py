@@ -7,7 +7,7 @@ the top of an empty tree is zero, of a tree with one leaf that leaf. The depth i
 from collections.abc import Sequence
 from hashlib import sha256
 
-from primitives.hashing import HASH_BYTES, LEAF, LIST, NODE, TABLE, ZERO_HASH, tagged_hash
+from primitives.hashing import HASH_BYTES, LEAF, NODE, TABLE, ZERO_HASH, tagged_hash
 from primitives.limits import MERKLE_DEPTH_MAX
 
 ARITY = 16
@@ -135,10 +135,11 @@ def top_of_path(number: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
     return current
 
 
-def list_root(items: Sequence[bytes]) -> bytes:
-    """The root that commits to the items, their order and their number."""
+def list_root(domain: bytes, items: Sequence[bytes]) -> bytes:
+    """The root that commits to the items, their order and their number; `domain` is the tag of what they
+    are, so that no root of one list is ever one of another."""
     tree = Tree()
     for number, item in enumerate(items):
         tree.set_leaf(number, leaf_hash(LIST_TABLE, number, item))
     tree.update()
-    return tagged_hash(LIST, len(items).to_bytes(8, "big"), tree.depth.to_bytes(1, "big"), tree.top())
+    return tagged_hash(domain, len(items).to_bytes(8, "big"), tree.depth.to_bytes(1, "big"), tree.top())

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from ledger.release import FIRST, newest
 from primitives.codec import CodecError, builtins, convert, decode, encode
-from primitives.hashing import HEADER, tagged_hash
+from primitives.hashing import EVIDENCE_LIST, HEADER, TX_LIST, tagged_hash
 from primitives.merkle import list_root
 from wire.limits import BLOCK_BYTES_CAP, HEADER_BYTES_MAX
 
@@ -98,8 +98,8 @@ def decode_block(data: bytes, size_max: int = BLOCK_BYTES_CAP) -> Block:
 
 def roots_fault(block: Block) -> str | None:
     """What in the block's body contradicts its own header, or None."""
-    if list_root(block.transactions) != block.header.txs_root:
+    if list_root(TX_LIST, block.transactions) != block.header.txs_root:
         return "txs_root does not commit to the transactions"
-    if list_root(block.evidence) != block.header.evidence_root:
+    if list_root(EVIDENCE_LIST, block.evidence) != block.header.evidence_root:
         return "evidence_root does not commit to the evidence"
     return None

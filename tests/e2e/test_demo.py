@@ -27,6 +27,7 @@ from ledger.codes import Code
 from ledger.execution import Result
 from ledger.kinds import transfer
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
+from primitives.hashing import TX_LIST
 from primitives.merkle import list_root
 from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
 from storage.environment import MAP_BYTES, Environment, Table
@@ -278,7 +279,7 @@ def test_a_changed_amount_under_a_matching_root_still_lacks_its_signature(
         block = decode_block(stored)
         transactions = list(block.transactions)
         transactions[position] = with_more(transaction)
-        header = msgspec.structs.replace(block.header, txs_root=list_root(transactions))
+        header = msgspec.structs.replace(block.header, txs_root=list_root(TX_LIST, transactions))
         return Block(header, tuple(transactions), block.evidence).encoded()
 
     rewrite(blocks, BLOCKS, changed_at, change)

@@ -104,9 +104,9 @@ def table_root(table: int, width: int, count: int, leaves: Sequence[bytes]) -> b
     return tagged("table", bytes([table]), struct.pack(">IQB", width, count, depth), top)
 
 
-def list_root(items: Sequence[bytes]) -> bytes:
+def list_root(kind: str, items: Sequence[bytes]) -> bytes:
     top, depth = top_and_depth([leaf(0, number, item) for number, item in enumerate(items)])
-    return tagged("list", struct.pack(">QB", len(items), depth), top)
+    return tagged(f"list/{kind}", struct.pack(">QB", len(items), depth), top)
 
 
 def plain(record: Any) -> Any:
@@ -279,7 +279,16 @@ def test_the_size_of_a_single_transfer(body: list[Any], size: int) -> None:
 
 
 def test_a_blocks_id_and_roots() -> None:
-    fields = [1, bytes([8]) * 32, 7, 1_700_000_000_123, bytes(32), 2, list_root([b"a", b"b"]), list_root([])]
+    fields = [
+        1,
+        bytes([8]) * 32,
+        7,
+        1_700_000_000_123,
+        bytes(32),
+        2,
+        list_root("tx", [b"a", b"b"]),
+        list_root("evidence", []),
+    ]
     fields += [6, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32, bytes([5]) * 32]
     assert Header(*fields).hash() == tagged("header", encode(fields))
 

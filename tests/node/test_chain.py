@@ -14,6 +14,7 @@ from ledger.transactions import assemble, decode_transaction
 from node.chain import CHECKPOINT_BLOCKS, Chain, OtherChain, StateDivergence
 from node.limits import OUTSTANDING_MAX
 from node.sealed import SealedBlock, seal
+from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
 from storage.errors import StorageCorrupt, StorageError, StorageFull
@@ -21,6 +22,11 @@ from storage.state import DOCUMENTS, META, PAGES
 from testing.keys import public
 from testing.little_chain import START_MS, LittleChain, live, make_genesis, officers, open_market, rows_of
 from wire.blocks import Block, Header, roots_fault
+
+
+def holding(header: Header, evidence: tuple[bytes, ...]) -> Header:
+    """`header` with the root of that evidence."""
+    return replace(header, evidence_root=list_root(EVIDENCE_LIST, evidence))
 
 
 def nothing_known(full_hash: bytes) -> bool:
@@ -42,7 +48,7 @@ def fault_of(little: LittleChain, block: SealedBlock | Block, proposer: int | No
 
 
 def with_transactions(block: SealedBlock, *raws: bytes) -> Block:
-    return Block(replace(block.header, txs_root=list_root(raws)), raws, block.evidence)
+    return Block(replace(block.header, txs_root=list_root(TX_LIST, raws)), raws, block.evidence)
 
 
 # --- headers ----------------------------------------------------------------------------------------------
@@ -246,7 +252,7 @@ def test_evidence_is_committed_once_and_counted_against_its_node(little: LittleC
     assert little.replica.outstanding_evidence() == ()
     assert little.replica.state.nodes[3].offences == 1
     again = little.build()
-    again = Block(replace(again.header, evidence_root=list_root(block.evidence)), (), block.evidence)
+    again = Block(holding(again.header, block.evidence), (), block.evidence)
     for _ in range(2):
         fault = fault_of(little, again)
         assert fault is not None
@@ -261,15 +267,15 @@ def test_false_evidence_makes_the_block_invalid(little: LittleChain) -> None:
     evidence = little.equivocation("secp", 1)
     block = little.build(evidence=(evidence,))
     forged = (block.evidence[0][:-1] + bytes((block.evidence[0][-1] ^ 1,)),)
-    fault = fault_of(little, Block(replace(block.header, evidence_root=list_root(forged)), (), forged))
+    fault = fault_of(little, Block(holding(block.header, forged), (), forged))
     assert fault is not None
     assert "signature" in fault
     twice = block.evidence * 2
-    fault = fault_of(little, Block(replace(block.header, evidence_root=list_root(twice)), (), twice))
+    fault = fault_of(little, Block(holding(block.header, twice), (), twice))
     assert fault is not None
     assert "is repeated" in fault
     many = block.evidence * (EVIDENCE + 1)
-    fault = fault_of(little, Block(replace(block.header, evidence_root=list_root(many)), (), many))
+    fault = fault_of(little, Block(holding(block.header, many), (), many))
     assert fault == f"{EVIDENCE + 1} pieces of evidence, at most {EVIDENCE}"
 
 

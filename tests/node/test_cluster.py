@@ -21,6 +21,7 @@ from node.chain import Chain, StateDivergence
 from node.peers import PeerName
 from node.runtime import Node
 from node.sealed import SealedBlock, seal
+from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
 from primitives.signatures import sign
 from storage.errors import StorageFull
@@ -192,7 +193,7 @@ def _another_body(block: Block, cluster: Cluster) -> Block:
 
 
 def _with(block: Block, transactions: tuple[bytes, ...]) -> Block:
-    roots = {"txs_root": list_root(transactions), "evidence_root": list_root(())}
+    roots = {"txs_root": list_root(TX_LIST, transactions), "evidence_root": list_root(EVIDENCE_LIST, ())}
     return Block(msgspec.structs.replace(block.header, **roots), transactions, ())
 
 

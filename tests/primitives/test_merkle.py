@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from primitives.hashing import ZERO_HASH
+from primitives.hashing import EVIDENCE_LIST, RESULT_LIST, TX_LIST, ZERO_HASH
 from primitives.limits import MERKLE_DEPTH_MAX
 from primitives.merkle import (
     ARITY,
@@ -220,14 +220,19 @@ def test_a_list_root_agrees_with_its_definition() -> None:
         while ARITY**depth < count:
             depth += 1
         expected = hashlib.sha256(
-            b"mohur/1/list\0" + count.to_bytes(8, "big") + bytes([depth]) + model_top(leaves)
+            b"mohur/1/list/tx\0" + count.to_bytes(8, "big") + bytes([depth]) + model_top(leaves)
         ).digest()
-        assert list_root(items) == expected
+        assert list_root(TX_LIST, items) == expected
 
 
 @given(st.lists(st.binary(max_size=8), max_size=40), st.lists(st.binary(max_size=8), max_size=40))
 def test_different_lists_have_different_roots(first: list[bytes], second: list[bytes]) -> None:
-    assert (list_root(first) == list_root(second)) == (first == second)
+    assert (list_root(TX_LIST, first) == list_root(TX_LIST, second)) == (first == second)
+
+
+def test_the_same_items_have_another_root_as_another_list() -> None:
+    domains = (TX_LIST, EVIDENCE_LIST, RESULT_LIST)
+    assert len({list_root(domain, items) for domain in domains for items in ([], [b"one"])}) == 6
 
 
 def test_roots_are_pinned() -> None:
@@ -236,5 +241,5 @@ def test_roots_are_pinned() -> None:
     for count in BORDERS:
         tree = grown(count)
         pinned.update(table_root(9, 32, count, tree.depth, tree.top()))
-        pinned.update(list_root([number.to_bytes(4, "big") for number in range(count)]))
-    assert pinned.hexdigest() == "d733c88b8234349db7ecfc9fa237527b61f6960057330164dc583f2d47b0c8f6"
+        pinned.update(list_root(TX_LIST, [number.to_bytes(4, "big") for number in range(count)]))
+    assert pinned.hexdigest() == "51586f47f92996a1c481c301ca227a9a7e0e7734ac52490029ac30abdb7d87ef"
