@@ -195,27 +195,27 @@ def _enrol(state: State, institution: GenesisInstitution) -> None:
 
 def _chain_problems(genesis: Genesis) -> Iterable[str]:
     if not NAME.fullmatch(genesis.chain):
-        yield f"chain: {genesis.chain!r} does not match {NAME.pattern}"
+        yield f"chain: '{genesis.chain}' does not match {NAME.pattern}"
     if genesis.chain_class not in CLASSES:
-        yield f"chain_class: {genesis.chain_class!r} is neither {DEVELOPMENT} nor {PRODUCTION}"
+        yield f"chain_class: '{genesis.chain_class}' is neither {DEVELOPMENT} nor {PRODUCTION}"
     if not 0 < genesis.time_ms <= TIME_MS_MAX:
         yield f"time_ms: {genesis.time_ms} is not from 1 to {TIME_MS_MAX}"
     if genesis.treasury not in _institution_names(genesis):
-        yield f"treasury: {genesis.treasury!r} is not an institution"
+        yield f"treasury: '{genesis.treasury}' is not an institution"
 
 
 def _institution_problems(genesis: Genesis) -> Iterable[str]:
     if not 1 <= len(genesis.institutions) <= INSTITUTIONS_MAX:
         yield f"institutions: {len(genesis.institutions)}, must be 1 to {INSTITUTIONS_MAX}"
     for name in _twice(_institution_names(genesis)):
-        yield f"institutions: {name!r} stands twice"
+        yield f"institutions: '{name}' stands twice"
     if not any(institution.voting for institution in genesis.institutions):
         yield "institutions: none is marked voting, so the network could never be changed"
     for institution in genesis.institutions:
         where = f"institutions.{institution.name}"
         officers = len(institution.officers)
         if not NAME.fullmatch(institution.name):
-            yield f"{where}.name: {institution.name!r} does not match {NAME.pattern}"
+            yield f"{where}.name: '{institution.name}' does not match {NAME.pattern}"
         if not 1 <= len(institution.title) <= TITLE_CHARACTERS_MAX:
             yield f"{where}.title: must have 1 to {TITLE_CHARACTERS_MAX} characters"
         odd = alphabet.fault(institution.title)
@@ -236,17 +236,17 @@ def _node_problems(genesis: Genesis) -> Iterable[str]:
     if not 1 <= len(genesis.nodes) <= NODES_MAX:
         yield f"nodes: {len(genesis.nodes)}, must be 1 to {NODES_MAX}"
     for name in _twice([node.name for node in genesis.nodes]):
-        yield f"nodes: {name!r} stands twice"
+        yield f"nodes: '{name}' stands twice"
     if not any(node.power > 0 for node in genesis.nodes):
         yield "nodes: none has power, so no block could ever be decided"
     for node in genesis.nodes:
         where = f"nodes.{node.name}"
         if not NAME.fullmatch(node.name):
-            yield f"{where}.name: {node.name!r} does not match {NAME.pattern}"
+            yield f"{where}.name: '{node.name}' does not match {NAME.pattern}"
         if node.institution not in _institution_names(genesis):
-            yield f"{where}.institution: {node.institution!r} is not an institution"
+            yield f"{where}.institution: '{node.institution}' is not an institution"
         if node.role not in ROLES:
-            yield f"{where}.role: {node.role!r} is neither {VALIDATOR} nor {OBSERVER}"
+            yield f"{where}.role: '{node.role}' is neither {VALIDATOR} nor {OBSERVER}"
         if not 0 <= node.power <= POWER_MAX:
             yield f"{where}.power: {node.power} is not from 0 to {POWER_MAX}"
         if node.role == VALIDATOR and node.power == 0:
@@ -275,11 +275,11 @@ def _key_problems(genesis: Genesis) -> Iterable[str]:
 def _policy_problems(genesis: Genesis) -> Iterable[str]:
     acts = [policy.act for policy in genesis.policies]
     for act in _twice(acts):
-        yield f"policies: {act!r} stands twice"
+        yield f"policies: '{act}' stands twice"
     governed = rules(genesis.version).governed
     for act in governed:
         if act not in acts:
-            yield f"policies: {act!r} has none"
+            yield f"policies: '{act}' has none"
     for policy in genesis.policies:
         where = f"policies.{policy.act}"
         named = len(policy.institutions)
@@ -287,9 +287,9 @@ def _policy_problems(genesis: Genesis) -> Iterable[str]:
             yield f"{where}: there is no such act"
         for name in policy.institutions:
             if name not in _institution_names(genesis):
-                yield f"{where}.institutions: {name!r} is not an institution"
+                yield f"{where}.institutions: '{name}' is not an institution"
         for name in _twice(policy.institutions):
-            yield f"{where}.institutions: {name!r} stands twice"
+            yield f"{where}.institutions: '{name}' stands twice"
         match policy.rule:
             case Rule.ALL_OF | Rule.ANY_ONE_OF:
                 if named < 1:
@@ -304,7 +304,7 @@ def _policy_problems(genesis: Genesis) -> Iterable[str]:
 
 def _parameter_problems(genesis: Genesis) -> Iterable[str]:
     for name in _twice([name for name, _ in genesis.parameters]):
-        yield f"parameters: {name!r} stands twice"
+        yield f"parameters: '{name}' stands twice"
     for name, value in genesis.parameters:
         bounds = rules(genesis.version).bounds.get(name)
         if bounds is None:

@@ -229,7 +229,7 @@ class DocumentTable(Sequence[D]):
         if self._key is not None:
             key = self._key(document)
             if self.by_key.setdefault(key, index) != index:
-                raise InvariantError(f"{self.name}: key {key!r} of document {index} is taken")
+                raise InvariantError(f"{self.name}: the key of document {index} is taken")
         if self._groups is not None and (groups := self._groups(document)):
             for group in groups:
                 self._members.setdefault(group, set()).add(index)

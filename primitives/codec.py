@@ -109,13 +109,17 @@ def _name_fields(message: str, schema: Any) -> str:
         index, _, path = path[1:].partition("]")
         current = _plain_type(current)
         fields = getattr(current, "__struct_fields__", None)
-        if fields is not None and index.isdigit() and int(index) < len(fields):
+        if fields is not None and _is_number(index) and int(index) < len(fields):
             names.append(fields[int(index)])
             current = get_type_hints(current, include_extras=True)[fields[int(index)]]
         else:
             names.append(index)
             current = _item_type(current, index)
     return f"{'.'.join(names)}: {text}" if names else message
+
+
+def _is_number(text: str) -> bool:
+    return text != "" and set(text) <= set("0123456789")
 
 
 def _plain_type(declared: Any) -> Any:
@@ -132,4 +136,4 @@ def _item_type(declared: Any, index: str) -> Any:
         return None
     if len(items) == 1 or items[1] is Ellipsis:
         return items[0]
-    return items[int(index)] if index.isdigit() and int(index) < len(items) else None
+    return items[int(index)] if _is_number(index) and int(index) < len(items) else None

@@ -31,6 +31,10 @@ UNFINISHED = [
 UNFINISHED += ["Not" + "ImplementedError", "mark." + "skip", "pytest.import" + "orskip"]
 IMPURE = {"time", "random", "secrets", "os", "io", "socket", "threading", "asyncio", "pathlib", "uuid"}
 IMPURE |= {"trio", "lmdb", "structlog", "subprocess", "locale", "platform"}
+BY_UNICODE_TABLES = {
+    *("casefold", "capitalize", "swapcase", "title", "isalpha", "isalnum", "isdecimal", "isdigit"),
+    *("isidentifier", "islower", "isnumeric", "isprintable", "isspace", "istitle", "isupper"),
+}
 FLOATING = {"float", "float16", "float32", "float64", "longdouble", "double", "complex"}
 FLOATING |= {"true_divide", "divide", "mean", "average", "std", "var", "linspace", "nextafter"}
 
@@ -124,6 +128,32 @@ def test_the_pure_layers_hold_no_float() -> None:
                 return f"`{name}`"
             case ast.keyword(arg="weights"):
                 return "numpy's weighted bincount adds in floats"
+        return None
+
+    assert faults(modules(*PURE), rule) == []
+
+
+def test_the_pure_layers_say_nothing_that_a_runtime_decides() -> None:
+    """`repr`, kinds of characters and classes of patterns follow the interpreter's Unicode tables."""
+
+    def rule(node: ast.AST) -> str | None:
+        match node:
+            case ast.FormattedValue(conversion=114 | 97):
+                return "formats a repr"
+            case ast.Call(func=ast.Name(id="repr" | "ascii" as name)):
+                return f"calls {name}()"
+            case ast.Call(func=ast.Attribute(attr=name)) if name in BY_UNICODE_TABLES:
+                return f"calls .{name}()"
+            case ast.Import(names=names) if {alias.name for alias in names} & {"unicodedata", "locale"}:
+                return "imports tables of the interpreter"
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="re")), args=[ast.Constant(value=str(text)), *_]
+            ):
+                return f"the pattern {text}" if re.search(r"\\[dwsbDWSB]", text) else None
+            case ast.Call(func=ast.Name(id="Refused"), args=arguments):
+                made = [part for argument in arguments for part in ast.walk(argument)]
+                if any(isinstance(part, ast.JoinedStr) for part in made):
+                    return "a refusal quotes a text that was put together"
         return None
 
     assert faults(modules(*PURE), rule) == []
