@@ -13,7 +13,7 @@ from ledger import terms
 from ledger.codes import InvariantError
 from ledger.documents import FundingDebit
 from ledger.state import State
-from ledger.tables import ColumnWas, DocumentWas, FieldWas, RowsWere
+from ledger.tables import ColumnWas, DocumentWas, FieldWas, Mark, RowsWere
 from ledger.terms import Act
 
 _LOW_HALF = np.uint64(0xFFFFFFFF)
@@ -22,7 +22,7 @@ _HALF_BITS = np.uint64(32)
 Columns = npt.NDArray[Any]
 
 
-def check_block(state: State, mark: int) -> None:
+def check_block(state: State, mark: Mark) -> None:
     """Assert that since the savepoint `mark` the balances of each instrument changed as its supply did, and
     that no holding has more locked than it holds. Raises InvariantError."""
     _check_cash(state, mark)
@@ -46,7 +46,7 @@ def check_block(state: State, mark: int) -> None:
             )
 
 
-def _check_cash(state: State, mark: int) -> None:
+def _check_cash(state: State, mark: Mark) -> None:
     """Assert that since `mark` the supply of each cash changed as what is outstanding of its debits did."""
     supplies: dict[int, int] = {}
     debits: dict[int, int] = {}
@@ -96,7 +96,7 @@ def check_all(state: State) -> None:
             )
 
 
-def _balances_before(state: State, mark: int) -> tuple[Columns, Columns]:
+def _balances_before(state: State, mark: Mark) -> tuple[Columns, Columns]:
     """Every holding whose balance was written since `mark` or that is new, and what it held at `mark`."""
     indices: list[Columns] = []
     balances: list[Columns] = []

@@ -28,10 +28,10 @@ def begin_block(state: State, moment: Moment) -> None:
     follows in the next block. One row may pass the share, so that what costs more than it is done, too."""
     left = parameters.number(state, "agenda_block_cost")
     while left > 0:
-        mark = state.mark()
-        row = state.due.take(moment.time_ms, mark)
+        row = state.due.take(moment.time_ms, state.mark().position)
         if row is None:
             return
+        state.stream.begin_due(row)
         due = state.agenda[row]
         outcome = DUE[What(due.what)](state, moment, due.subject, due.detail)
         if outcome.cost < 1 or outcome.progress not in (agenda.Progress.DONE, agenda.Progress.WAITING):

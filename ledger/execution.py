@@ -15,12 +15,11 @@ from ledger import conservation, due, proposals, versions, window
 from ledger.agenda import Moment
 from ledger.codes import Code, InvariantError, Refused
 from ledger.kind import Context
+from ledger.postings import results_root
 from ledger.state import State
 from ledger.transactions import Transaction
 from ledger.validators import VotingNode, validator_set
 from primitives.codec import pack
-from primitives.hashing import RESULT_LIST
-from primitives.merkle import list_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,12 @@ class Result(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 @dataclass(frozen=True, slots=True)
 class BlockOutcome:
-    """The results in order of the transactions; the new validator set, or None
-    if it stays as it was."""
+    """The results in order of the transactions; what moved and what changed, as rows (`ledger.postings`);
+    the new validator set, or None if it stays as it was."""
 
     results: tuple[Result, ...]
+    postings: bytes
+    events: bytes
     validator_updates: tuple[VotingNode, ...] | None
 
 
@@ -73,11 +74,15 @@ def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transact
     versions.begin_block(state, facts.height, time_ms)
     _count_offences(state, facts.evidence)
     due.begin_block(state, Moment(facts.height, time_ms))
-    results = tuple(execute(state, tx, facts.height, time_ms, facts.time_ms) for tx in transactions)
+    results = []
+    for position, tx in enumerate(transactions):
+        state.stream.begin_transaction(position)
+        results.append(execute(state, tx, facts.height, time_ms, facts.time_ms))
     conservation.check_block(state, mark)
+    postings, events = state.stream.postings(), state.stream.events()
     state.rehash()
     now = validator_set(state)
-    return BlockOutcome(results, None if now == validators else now)
+    return BlockOutcome(tuple(results), postings, events, None if now == validators else now)
 
 
 def execute(state: State, tx: Transaction, height: int, time_ms: int, header_time_ms: int) -> Result:
@@ -94,9 +99,9 @@ def execute(state: State, tx: Transaction, height: int, time_ms: int, header_tim
     return Result(Code.OK, 0, (), created, ctx.row_codes)
 
 
-def results_root(results: Sequence[Result]) -> bytes:
-    """What a header's results_root commits to."""
-    return list_root(RESULT_LIST, [pack(result) for result in results])
+def outcome_root(outcome: BlockOutcome) -> bytes:
+    """The results_root of the block that led to `outcome`."""
+    return results_root([pack(result) for result in outcome.results], outcome.postings, outcome.events)
 
 
 def _perform(ctx: Context) -> tuple[int, ...]:

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 
 from ledger import agenda, restrictions, terms
 from ledger.agenda import Moment, Outcome, Progress
+from ledger.balances import burn, burn_all, move, move_many
 from ledger.codes import InvariantError
 from ledger.documents import Instrument, InstrumentStatus
+from ledger.postings import Movement
 from ledger.rows import FROZEN
 from ledger.state import State
-from ledger.transfers import burn, move, open_holdings
+from ledger.transfers import open_holdings
 
 HOLDERS_PER_COST = 32  # holders whose payment costs as much as a document written
 
@@ -59,11 +61,11 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
     """
     instrument, holdings = state.instruments[index], state.holdings
     due = redemption_due(state, instrument)
-    burn(state, instrument.treasury_holding, int(holdings.field(instrument.treasury_holding, "balance")))
+    own = int(holdings.field(instrument.treasury_holding, "balance"))
+    if own:
+        burn(state, Movement.RETIREMENT, instrument.treasury_holding, own)
     holders = np.flatnonzero((holdings.column("instrument") == index) & (holdings.column("balance") > 0))
     holders = holders.astype(np.int64)
-    if holdings.column("locked")[holders].any():
-        raise InvariantError(f"instrument {index}: units are locked at redemption")
     units = holdings.column("balance")[holders]
     owners = holdings.column("account")[holders].astype(np.int64)
     frozen = np.flatnonzero(holdings.column("flags")[holders] & FROZEN).tolist()
@@ -76,18 +78,16 @@ def _redeem(state: State, index: int, time_ms: int) -> int:
         raise InvariantError(
             f"instrument {index}: holders are due {sum(payments.tolist())}, the pool owes {due}"
         )
-    pool = state.holdings[instrument.pool_cash]
-    holdings.set_column("balance", holders, 0)
-    holdings.set_field(instrument.pool_cash, "balance", pool.balance - due)
-    holdings.add_at("balance", targets, payments)
+    if len(holders):
+        burn_all(state, Movement.RETIREMENT, holders)
+    move_many(state, Movement.REDEMPTION, np.full(len(targets), instrument.pool_cash), targets, payments)
     for position in frozen:
         source, target, amount = int(holders[position]), int(targets[position]), int(payments[position])
         restrictions.hold_payment(state, source, target, amount, time_ms)
-    if pool.balance > due:
-        move(state, instrument.pool_cash, instrument.treasury_cash, pool.balance - due)
-    redeemed = replace(
-        state.instruments[index], supply=0, status=InstrumentStatus.REDEEMED, redeemed_ms=time_ms
-    )
+    rest = int(holdings.field(instrument.pool_cash, "balance"))
+    if rest:
+        move(state, Movement.REFUND, instrument.pool_cash, instrument.treasury_cash, rest)
+    redeemed = replace(state.instruments[index], status=InstrumentStatus.REDEEMED, redeemed_ms=time_ms)
     state.instruments.replace(index, redeemed)
     return len(holders)
 

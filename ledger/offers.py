@@ -4,10 +4,10 @@ from msgspec.structs import replace
 
 from ledger import agenda
 from ledger.agenda import Moment, Outcome
+from ledger.balances import burn, unlock
 from ledger.documents import OfferStatus
-from ledger.positions import unlock
+from ledger.postings import Movement
 from ledger.state import State
-from ledger.transfers import burn
 
 
 def close(state: State, moment: Moment, index: int, detail: int) -> Outcome:
@@ -17,6 +17,6 @@ def close(state: State, moment: Moment, index: int, detail: int) -> Outcome:
     if unsold:
         holding = state.instruments[offer.instrument].treasury_holding
         unlock(state, holding, unsold)
-        burn(state, holding, unsold)
+        burn(state, Movement.CANCELLATION, holding, unsold)
     state.offers.replace(index, replace(offer, cancelled=unsold, status=OfferStatus.CLOSED))
     return agenda.DONE

@@ -1,4 +1,4 @@
-"""The ledger's own positions: accounts of institutions and pools, their holdings, and what is set aside."""
+"""The ledger's own positions: accounts of institutions and pools, and their holdings."""
 
 from ledger import rows
 from ledger.codes import InvariantError
@@ -34,22 +34,6 @@ def treasury_account(state: State) -> int:
     if account == NONE:
         raise InvariantError("the treasury institution has no account")
     return account
-
-
-def lock(state: State, holding: int, amount: int) -> None:
-    """Set `amount` of the balance aside."""
-    row = state.holdings[holding]
-    if amount > row.balance - row.locked:
-        raise InvariantError(f"holding {holding}: locking {amount} of {row.balance - row.locked}")
-    state.holdings.set_field(holding, "locked", row.locked + amount)
-
-
-def unlock(state: State, holding: int, amount: int) -> None:
-    """Release `amount` that was set aside."""
-    row = state.holdings[holding]
-    if amount > row.locked:
-        raise InvariantError(f"holding {holding}: unlocking {amount} of {row.locked}")
-    state.holdings.set_field(holding, "locked", row.locked - amount)
 
 
 def _open_account(state: State, account_type: AccountType, institution: int) -> int:

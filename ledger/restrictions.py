@@ -15,9 +15,9 @@ from collections import Counter
 import numpy as np
 from msgspec.structs import replace
 
+from ledger.balances import lock, unlock
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ALL, NONE, OfferStatus, Restriction, RestrictionKind, Target
-from ledger.positions import lock, unlock
 from ledger.rows import FROZEN
 from ledger.state import State
 

@@ -10,22 +10,20 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from ledger import terms
+from ledger.balances import available, move_many, unlock
 from ledger.codes import Code, Refused
 from ledger.documents import Instrument, Offer, OfferStatus
 from ledger.kind import RowCodes
 from ledger.limits import AMOUNT_MAX, TAKE_ROWS_MAX
-from ledger.positions import unlock
+from ledger.postings import Movement
 from ledger.rows import CLOSED, AccountType
 from ledger.state import State
 from ledger.transfers import (
     Mover,
-    available,
     check_custody,
     check_eligible,
     check_kyc,
     check_unfrozen,
-    credit,
-    debit,
 )
 
 TAKE_ROW = np.dtype([("security", "<u4"), ("cash", "<u4"), ("units", "<u8")])
@@ -58,29 +56,36 @@ def check_offer(state: State, index: int, vasp: int, time_ms: int) -> None:
 
 
 def settle_offer(state: State, mover: Mover, time_ms: int, index: int, rows: npt.NDArray[Any]) -> RowCodes:
-    """Settle every row that the rules allow, one after another; each row's code.
+    """Settle every row that the rules allow, as if one after another; each row's code.
 
-    The treasury's two legs are written once, for all rows: no row can name its holdings.
+    What the rows deliver and pay is moved at the end, for all rows: no row can name the treasury's holdings,
+    and what earlier rows spent of a holding counts against later ones.
     """
     offer = state.offers[index]
     instrument = state.instruments[offer.instrument]
     codes = np.zeros(len(rows), np.uint16)
-    sold = paid = 0
+    spent: dict[int, int] = {}
+    taken: list[tuple[int, int, int, int]] = []
+    left = offer.units - offer.taken
     for number, (security, cash, units) in enumerate(rows.tolist()):
         try:
-            left = offer.units - offer.taken - sold
-            cost = _check_row(state, mover, time_ms, offer, instrument, left, security, cash, units)
+            cost = _check_row(
+                state, mover, time_ms, offer, instrument, left, spent.get(cash, 0), security, cash, units
+            )
         except Refused as refused:
             codes[number] = refused.code
             continue
-        credit(state, security, units)
-        debit(state, cash, cost)
-        sold += units
-        paid += cost
-    if sold:
+        taken.append((security, cash, units, cost))
+        spent[cash] = spent.get(cash, 0) + cost
+        left -= units
+    if taken:
+        securities, payers, units, costs = (np.array(column) for column in zip(*taken, strict=True))
+        ours = np.full(len(taken), instrument.treasury_holding)
+        sold = offer.units - offer.taken - left
         unlock(state, instrument.treasury_holding, sold)
-        debit(state, instrument.treasury_holding, sold)
-        credit(state, instrument.treasury_cash, paid)
+        move_many(state, Movement.DELIVERY, ours, securities, units.astype(np.uint64))
+        ours = np.full(len(taken), instrument.treasury_cash)
+        move_many(state, Movement.PAYMENT, payers, ours, costs.astype(np.uint64))
         state.offers.replace(index, replace(offer, taken=offer.taken + sold))
     return codes
 
@@ -92,11 +97,13 @@ def _check_row(
     offer: Offer,
     instrument: Instrument,
     left: int,
+    spent: int,
     security: int,
     cash: int,
     units: int,
 ) -> int:
-    """Refuse the row, or return what it costs; `left` units of the offer are not yet taken."""
+    """Refuse the row, or return what it costs; `left` units of the offer are not yet taken, `spent` of the
+    cash holding is."""
     security_holding = state.holdings.require(security, "security")
     cash_holding = state.holdings.require(cash, "cash")
     if not 1 <= units <= AMOUNT_MAX:
@@ -122,6 +129,7 @@ def _check_row(
     if units > left:
         raise Refused(Code.OFFER_EXHAUSTED, "units", units, left)
     cost = terms.cost_minor(instrument.terms, units, offer.price_e4)
-    if cost > available(cash_holding):
-        raise Refused(Code.DVP_CASH_SHORT, "cash", cash, cost, available(cash_holding))
+    free = available(cash_holding) - spent
+    if cost > free:
+        raise Refused(Code.DVP_CASH_SHORT, "cash", cash, cost, free)
     return cost

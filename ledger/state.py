@@ -17,12 +17,16 @@ from ledger import documents, rows
 from ledger.agenda import DueIndex
 from ledger.codes import InvariantError
 from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, VersionStatus
+from ledger.events import UNWATCHED, Watch
 from ledger.release import FIRST, UnknownVersion, holds, newest
-from ledger.tables import ColumnarTable, DocumentTable, Journal
+from ledger.tables import ColumnarTable, DocumentTable, Journal, Mark
 from primitives.hashing import STATE, tagged_hash
 
 D = TypeVar("D", bound=msgspec.Struct)
 R = TypeVar("R", bound=tuple[Any, ...])
+
+NEW_RECORDS = Watch()
+REWRITTEN = Watch(rewritten=True)
 
 TableRoots = tuple[tuple[int, bytes], ...]  # (number of the table, its root), numbers ascending
 
@@ -51,6 +55,7 @@ class TableSpec:
     row_type: Callable[[Iterable[Any]], tuple[Any, ...]] | None = None
     groups: Callable[[Any], tuple[Hashable, ...]] | None = None
     revisions: tuple[Revision, ...] = ()
+    watch: Watch = UNWATCHED
     name: str = ""
 
     def in_force(self, version: int) -> bool:
@@ -61,14 +66,14 @@ class TableSpec:
         """The table, empty, as `version` has it."""
         if self.schema is not None:
             key = attrgetter(self.key) if self.key is not None else None
-            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.groups)
+            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.groups, self.watch)
             for revision in self.revisions:
                 if revision.since <= version:
                     table.revise(revision.schema, revision.lift)
             return table
         if self.dtype is None or self.row_type is None:
             raise InvariantError(f"{self.name}: neither documents nor rows")
-        return ColumnarTable(self.number, self.name, self.dtype, self.row_type, journal, self.key)
+        return ColumnarTable(self.number, self.name, self.dtype, self.row_type, journal, self.key, self.watch)
 
 
 def documents_of(
@@ -80,9 +85,12 @@ def documents_of(
     since: int = FIRST,
     until: int | None = None,
     revisions: tuple[Revision, ...] = (),
+    watch: Watch = NEW_RECORDS,
 ) -> DocumentTable[D]:
     """Declares a table of documents; on an instance the attribute is the table itself."""
-    spec = TableSpec(number, key, since, until, schema=schema, revisions=revisions, groups=groups)
+    spec = TableSpec(
+        number, key, since, until, schema=schema, revisions=revisions, groups=groups, watch=watch
+    )
     return cast(DocumentTable[D], spec)
 
 
@@ -94,9 +102,11 @@ def rows_of(
     *,
     since: int = FIRST,
     until: int | None = None,
+    watch: Watch = NEW_RECORDS,
 ) -> ColumnarTable[R]:
     """Declares a table of fixed-width rows; on an instance the attribute is the table itself."""
-    return cast(ColumnarTable[R], TableSpec(number, key, since, until, dtype=dtype, row_type=row_type))
+    spec = TableSpec(number, key, since, until, dtype=dtype, row_type=row_type, watch=watch)
+    return cast(ColumnarTable[R], spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,28 +153,33 @@ def _held_and_causes_if_open(restriction: documents.Restriction) -> tuple[Hashab
 class State:
     """All tables of one ledger, in memory: those of the version in force, the others empty."""
 
-    parameters = documents_of(1, documents.Parameter, "name")
-    institutions = documents_of(2, documents.Institution, "name")
-    nodes = documents_of(3, documents.Node, "name")
-    policies = documents_of(4, documents.Policy, "act")
-    proposals = documents_of(5, documents.Proposal, groups=_maker_if_open)
-    vasps = documents_of(6, documents.Vasp, "name")
+    parameters = documents_of(1, documents.Parameter, "name", watch=REWRITTEN)
+    institutions = documents_of(2, documents.Institution, "name", watch=REWRITTEN)
+    nodes = documents_of(3, documents.Node, "name", watch=Watch(("power", "offences")))
+    policies = documents_of(4, documents.Policy, "act", watch=REWRITTEN)
+    proposals = documents_of(5, documents.Proposal, groups=_maker_if_open, watch=Watch(("status",)))
+    vasps = documents_of(6, documents.Vasp, "name", watch=Watch(("stage", "frozen")))
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)
-    instruments = documents_of(9, documents.Instrument, "code", groups=_programme_if_live)
-    offers = documents_of(10, documents.Offer, groups=_instrument_if_open)
+    instruments = documents_of(
+        9, documents.Instrument, "code", groups=_programme_if_live, watch=Watch(("status", "frozen"))
+    )
+    offers = documents_of(10, documents.Offer, groups=_instrument_if_open, watch=Watch(("status",)))
     debits = documents_of(11, documents.FundingDebit, "hash")
-    chain = documents_of(12, documents.ChainRecord)
-    accounts = rows_of(13, rows.ACCOUNT, rows.Account._make)
-    holdings = rows_of(14, rows.HOLDING, rows.Holding._make)
+    chain = documents_of(12, documents.ChainRecord, watch=Watch(("market_frozen",), created=False))
+    accounts = rows_of(13, rows.ACCOUNT, rows.Account._make, watch=Watch(("flags", "kyc_until")))
+    holdings = rows_of(14, rows.HOLDING, rows.Holding._make, watch=Watch(("flags", "instrument")))
     signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
-    versions = documents_of(16, documents.Version)
-    agenda = rows_of(17, rows.AGENDA, rows.Due._make)
-    restrictions = documents_of(18, documents.Restriction, groups=_held_and_causes_if_open)
+    versions = documents_of(16, documents.Version, watch=Watch(("status",)))
+    agenda = rows_of(17, rows.AGENDA, rows.Due._make, watch=UNWATCHED)
+    restrictions = documents_of(
+        18, documents.Restriction, groups=_held_and_causes_if_open, watch=Watch(("ended_ms",))
+    )
 
     def __init__(self, version: int = FIRST) -> None:
         self.version = version  # the one in force; the table `versions` says the same
         self.journal = Journal()
+        self.stream = self.journal.stream  # of postings and events
         tables = {number: spec.create(self.journal, version) for number, spec in sorted(TABLES.items())}
         for table in tables.values():
             setattr(self, table.name, table)
@@ -206,18 +221,18 @@ class State:
                     if before < revision.since <= version:
                         table.revise(revision.schema, revision.lift)
 
-    def mark(self) -> int:
+    def mark(self) -> Mark:
         """A savepoint for `undo`."""
         return self.journal.mark()
 
-    def undo(self, mark: int) -> None:
+    def undo(self, mark: Mark) -> None:
         """Take back everything written since `mark`."""
         self.journal.undo(mark)
-        self.due.undone(mark)
+        self.due.undone(mark.position)
 
     def rehash(self) -> None:
-        """Make every write final and hash what changed; savepoints end here. Raises InvariantError if
-        something was written to a table that the version in force does not have."""
+        """Make every write final and hash what changed; savepoints and the block's stream end here. Raises
+        InvariantError if something was written to a table that the version in force does not have."""
         self.journal.clear()
         self.due.settled()
         for number, table in self._tables.items():

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, InvariantError, Refused
+from ledger.events import ABSENT, PRESENT, RECORD, UNWATCHED, Watch
 from ledger.fields import FieldName
 from ledger.limits import DOCUMENT_BYTES_MAX, TABLES_ROWS_MAX
+from ledger.postings import Stream, StreamMark
 from primitives.codec import pack, unpack
 from primitives.hashing import LEAF
 from primitives.merkle import Tree, leaf_hash, table_root
@@ -66,25 +68,34 @@ class DocumentWas(NamedTuple):
 Entry = FieldWas | ColumnWas | RowsWere | DocumentWas
 
 
-class Journal:
-    """What every write replaced, in order, since the last `clear`."""
+class Mark(NamedTuple):
+    """A savepoint: a position in the journal, and one in the stream of postings and events."""
 
-    __slots__ = ("_cleared", "entries")
+    position: int
+    stream: StreamMark
+
+
+class Journal:
+    """What every write replaced, in order, since the last `clear`; and the stream that says what it was."""
+
+    __slots__ = ("_cleared", "entries", "stream")
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.stream = Stream()
         self._cleared = 0
 
-    def mark(self) -> int:
+    def mark(self) -> Mark:
         """A savepoint: all that is written from here on can be undone."""
-        return self._cleared + len(self.entries)
+        return Mark(self._cleared + len(self.entries), self.stream.mark())
 
-    def since(self, mark: int) -> list[Entry]:
+    def since(self, mark: Mark) -> list[Entry]:
         """What was written since `mark`, in order. Raises InvariantError for a mark cleared away."""
         return self.entries[self._position(mark) :]
 
-    def undo(self, mark: int) -> None:
-        """Take back every write since `mark`, the last first. Raises InvariantError as `since` does."""
+    def undo(self, mark: Mark) -> None:
+        """Take back every write since `mark`, the last first, and what the stream said of it. Raises
+        InvariantError as `since` does."""
         keep = self._position(mark)
         for entry in reversed(self.entries[keep:]):
             match entry:
@@ -97,17 +108,19 @@ class Journal:
                 case DocumentWas(documents, index, old):
                     documents.restore(index, old)
         del self.entries[keep:]
+        self.stream.undo(mark.stream)
 
-    def _position(self, mark: int) -> int:
-        position = mark - self._cleared
+    def _position(self, mark: Mark) -> int:
+        position = mark.position - self._cleared
         if not 0 <= position <= len(self.entries):
-            raise InvariantError(f"savepoint {mark} is not in the journal")
+            raise InvariantError(f"savepoint {mark.position} is not in the journal")
         return position
 
     def clear(self) -> None:
         """Make all writes final; savepoints before this are void."""
         self._cleared += len(self.entries)
         self.entries = []
+        self.stream.clear()
 
 
 class DocumentTable(Sequence[D]):
@@ -121,6 +134,7 @@ class DocumentTable(Sequence[D]):
         journal: Journal,
         key: Callable[[D], Hashable] | None = None,
         groups: Callable[[D], tuple[Hashable, ...]] | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.number = number
         self.name = name
@@ -132,6 +146,7 @@ class DocumentTable(Sequence[D]):
         self._key = key
         self._journal = journal
         self._lifts: dict[type[Any], Callable[[Any], Any]] = {}  # from every older schema to the next
+        self._watch = watch
         self._documents: list[D] = []
         self._encodings: list[bytes] = []
         self._tree = Tree()
@@ -179,6 +194,8 @@ class DocumentTable(Sequence[D]):
         self._encodings.append(b"")
         self._journal.entries.append(DocumentWas(self, index, None))
         self._dirty.add(index)
+        if self._watch.created:
+            self._journal.stream.note(self.number, RECORD, index, ABSENT, PRESENT)
         return index
 
     def replace(self, index: int, document: D) -> None:
@@ -192,6 +209,12 @@ class DocumentTable(Sequence[D]):
         self._documents[index] = document
         self._journal.entries.append(DocumentWas(self, index, old))
         self._dirty.add(index)
+        if self._watch.rewritten:
+            self._journal.stream.note(self.number, RECORD, index, PRESENT, PRESENT)
+        for number, field in enumerate(self._watch.fields, start=1):
+            was, now = int(getattr(old, field, 0)), int(getattr(document, field))
+            if was != now:
+                self._journal.stream.note(self.number, number, index, was, now)
 
     def revise(self, schema: type[Any], lift: Callable[[Any], Any]) -> None:
         """Change the schema: from now on all documents are of `schema`; those that are here, and whatever is
@@ -308,6 +331,7 @@ class ColumnarTable(Generic[R]):
         row_type: Callable[[Iterable[Any]], R],
         journal: Journal,
         key: str | None = None,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.number = number
         self.name = name
@@ -316,6 +340,8 @@ class ColumnarTable(Generic[R]):
         self._row_type = row_type
         self._key = key
         self._journal = journal
+        self._watch = watch
+        self._watched = {field: number for number, field in enumerate(watch.fields, start=1)}
         self._count = 0
         self._tree = Tree()
         self._data: npt.NDArray[Any]
@@ -370,6 +396,8 @@ class ColumnarTable(Generic[R]):
         self._journal.entries.append(RowsWere(self, index))
         self._count = index + 1
         self._touch(index)
+        if self._watch.created:
+            self._journal.stream.note(self.number, RECORD, index, ABSENT, PRESENT)
         return index
 
     def extend(self, rows: npt.NDArray[Any]) -> int:
@@ -386,6 +414,9 @@ class ColumnarTable(Generic[R]):
         self._count = first + more
         if more:
             self._dirty[first // LEAF_ROWS : (self._count - 1) // LEAF_ROWS + 1] = True
+            if self._watch.created:
+                indices = np.arange(first, self._count, dtype=np.int64)
+                self._journal.stream.note_many(self.number, RECORD, indices, ABSENT, PRESENT)
         return first
 
     def set_field(self, index: int, name: str, value: int | bytes) -> None:
@@ -393,14 +424,25 @@ class ColumnarTable(Generic[R]):
         if not 0 <= index < self._count:
             raise InvariantError(f"{self.name}: row {index} of {self._count}")
         column = self._fields[name]
-        self._journal.entries.append(FieldWas(self, index, name, column.item(index)))
+        old = column.item(index)
+        self._journal.entries.append(FieldWas(self, index, name, old))
         column[index] = np.void(value) if isinstance(value, bytes) else value
         self._dirty[index // LEAF_ROWS] = True
+        if name in self._watched and old != value:
+            self._journal.stream.note(self.number, self._watched[name], index, old, int(value))
 
     def set_column(self, name: str, indices: Indices, values: Column | int) -> None:
         """Write one field of many rows; each index at most once."""
         self._remember(name, indices)
-        self._fields[name][indices] = values
+        column = self._fields[name]
+        if name in self._watched:
+            olds = column[indices]
+            column[indices] = values
+            changed = olds != column[indices]
+            number, news = self._watched[name], column[indices[changed]]
+            self._journal.stream.note_many(self.number, number, indices[changed], olds[changed], news)
+        else:
+            column[indices] = values
 
     def add_at(self, name: str, indices: Indices, amounts: Column) -> None:
         """Add to a u8 field of many rows, modulo 2**64; an index may stand many times."""

@@ -1,4 +1,4 @@
-"""Moving balances: the rules of a transfer, one by one or thousands at a time, with identical verdicts.
+"""Transfers: their rules, one by one or thousands at a time, with identical verdicts.
 
 `check_transfer` is the rule for one transfer. A batch asks the same questions of whole columns in the same
 order (`_static_codes`); then, if no sender can run short whatever the order, all rows apply at once, and
@@ -12,11 +12,13 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from ledger import parameters, rights, terms
+from ledger.balances import available, move_many
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Target, Vasp
 from ledger.fields import FieldName
 from ledger.kind import Context, RowCodes
 from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX, HOLDING_REST_MS
+from ledger.postings import Movement
 from ledger.rows import (
     CLOSED,
     CUSTODIAL,
@@ -136,11 +138,6 @@ def check_eligible(account: Account, instrument: Instrument, time_ms: int, field
         raise Refused(Code.INELIGIBLE, "account.investor_class", account.investor_class, instrument.code)
 
 
-def available(holding: Holding) -> int:
-    """What may leave the holding: its balance but for what is locked."""
-    return holding.balance - holding.locked
-
-
 def _check_rights(state: State, sender: Account, receiver: Account, instrument: Instrument) -> None:
     """What the VASPs on both sides may do. Self-custody needs no service of its VASP to send."""
     services = parameters.names(state, "aml_registered_services")
@@ -156,47 +153,7 @@ def _seconds(time_ms: int) -> int:
     return min(time_ms // 1_000, _LAST_SECOND)
 
 
-# --- balances and holdings: the primitives of every kind
-
-
-def move(state: State, source: int, target: int, amount: int) -> None:
-    """Move a checked amount; the supply stays as it is."""
-    debit(state, source, amount)
-    credit(state, target, amount)
-
-
-def credit(state: State, holding: int, amount: int) -> None:
-    """Add to one balance. The caller debits another one or raises the supply."""
-    balance = int(state.holdings.field(holding, "balance")) + amount
-    if amount < 0 or balance > AMOUNT_MAX:
-        raise InvariantError(f"holding {holding}: a credit of {amount} leaves {balance}")
-    state.holdings.set_field(holding, "balance", balance)
-
-
-def debit(state: State, holding: int, amount: int) -> None:
-    """Take from one balance what is available there. The caller credits another one or lowers the supply."""
-    row = state.holdings[holding]
-    if not 0 <= amount <= available(row):
-        raise InvariantError(f"holding {holding}: a debit of {amount} of {available(row)} available")
-    state.holdings.set_field(holding, "balance", row.balance - amount)
-
-
-def mint(state: State, holding: int, amount: int) -> None:
-    """Create units in `holding`, raising its instrument's supply. Raises Refused(supply_exceeded)."""
-    index = int(state.holdings.field(holding, "instrument"))
-    instrument = state.instruments[index]
-    if instrument.supply + amount > AMOUNT_MAX:
-        raise Refused(Code.SUPPLY_EXCEEDED, "amount", amount, instrument.supply)
-    state.instruments.replace(index, replace(instrument, supply=instrument.supply + amount))
-    credit(state, holding, amount)
-
-
-def burn(state: State, holding: int, amount: int) -> None:
-    """Destroy available units of `holding`, lowering its instrument's supply."""
-    index = int(state.holdings.field(holding, "instrument"))
-    instrument = state.instruments[index]
-    debit(state, holding, amount)
-    state.instruments.replace(index, replace(instrument, supply=instrument.supply - amount))
+# --- opening holdings
 
 
 def open_holding(state: State, account: int, instrument: int, time_ms: int) -> int:
@@ -279,18 +236,8 @@ def settle_batch(state: State, mover: Mover, time_ms: int, batch: Columns) -> Ro
         codes[np.flatnonzero(passing)] = verdicts
         kept = verdicts == 0
         sources, targets, amounts = sources[kept], targets[kept], amounts[kept]
-    apply_moves(state, sources, targets, amounts)
+    move_many(state, Movement.TRANSFER, sources, targets, amounts)
     return codes
-
-
-def apply_moves(state: State, sources: Indices, targets: Indices, amounts: Columns) -> None:
-    """Move many amounts whose order has been shown not to matter or to succeed.
-
-    Sums run modulo 2**64 and end exact, since every final balance is at most 2**63 - 1.
-    """
-    _must_be(amounts, np.uint64)
-    state.holdings.subtract_at("balance", sources, amounts)
-    state.holdings.add_at("balance", targets, amounts)
 
 
 def _columns(batch: Columns) -> tuple[Indices, Indices, Columns]:

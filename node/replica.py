@@ -22,9 +22,10 @@ from ledger import parameters as parameter_table
 from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures, check_signers
 from ledger.codes import Refused
-from ledger.execution import BlockFacts, Offence, Result, apply_block, results_root
+from ledger.execution import BlockFacts, Offence, Result, apply_block, outcome_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
+from ledger.postings import results_root
 from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
 from ledger.transactions import Transaction
@@ -113,7 +114,7 @@ class Replica:
             last_time_ms=genesis.time_ms,
             last_work=False,
             state_root=state.root(),
-            results_root=results_root(()),
+            results_root=results_root((), b"", b""),
             validator_sets=((1, members),),
             evidence=(),
         )
@@ -351,7 +352,7 @@ class Replica:
         self.last_time_ms = header.time_ms
         self.last_work = bool(block.transactions or block.evidence)
         self.state_root = self.state.root()
-        self.results_root = results_root(outcome.results)
+        self.results_root = outcome_root(outcome)
         self._read_state()
         if outcome.validator_updates is not None:
             members = tuple(Validator(key, power) for _, key, power in outcome.validator_updates)

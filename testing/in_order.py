@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ledger.balances import move
 from ledger.codes import Refused
 from ledger.kind import RowCodes
+from ledger.postings import Movement
 from ledger.state import State
-from ledger.transfers import Columns, Mover, check_transfer, move
+from ledger.transfers import Columns, Mover, check_transfer
 
 
 def settle_batch_in_order(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
@@ -17,5 +19,5 @@ def settle_batch_in_order(state: State, mover: Mover, time_ms: int, batch: Colum
         except Refused as refusal:
             codes[number] = refusal.code
         else:
-            move(state, source, target, amount)
+            move(state, Movement.TRANSFER, source, target, amount)
     return codes

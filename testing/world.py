@@ -5,9 +5,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ledger import documents, parameters, rows, terms, transfers
+from ledger import balances, documents, parameters, rows, terms, transfers
 from ledger.documents import InstrumentStatus, Register, Stage
 from ledger.kinds import BY_NAME
+from ledger.postings import Movement
 from ledger.state import State
 from ledger.tables import DocumentTable
 from ledger.terms import Act, Terms
@@ -105,7 +106,7 @@ def add_holding(
 ) -> int:
     index = transfers.open_holding(state, account, instrument, START_MS)
     if balance:
-        transfers.mint(state, index, balance)
+        balances.mint(state, Movement.ISSUE, index, balance)
         if terms.may(state.instruments[instrument].terms, Act.FUND):
             debit = sha256(len(state.debits).to_bytes(4, "big")).digest()
             state.debits.append(documents.FundingDebit(debit, instrument, index, balance, 0, START_MS))

@@ -6,11 +6,13 @@ outstanding. So the supply of a currency is always its debits less what was reve
 
 from msgspec.structs import replace
 
+from ledger.balances import available, burn
 from ledger.codes import Code, Refused
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.kinds.cash_issue import TAKERS
+from ledger.postings import Movement
 from ledger.schema import Amount, Hash32, Index, Payload
-from ledger.transfers import available, burn, check_unfrozen
+from ledger.transfers import check_unfrozen
 
 
 class CashDestroy(Payload, frozen=True):
@@ -45,7 +47,7 @@ def check(ctx: Context, payload: CashDestroy) -> None:
 def apply(ctx: Context, payload: CashDestroy) -> tuple[int, ...]:
     index = ctx.state.debits.by_key[payload.debit]
     debit = ctx.state.debits[index]
-    burn(ctx.state, payload.holding, payload.amount)
+    burn(ctx.state, Movement.DESTRUCTION, payload.holding, payload.amount)
     ctx.state.debits.replace(index, replace(debit, destroyed=debit.destroyed + payload.amount))
     return (index,)
 

@@ -1,14 +1,16 @@
 """SBP issues cash against a debit of the payment system, which is named by its hash and never used again."""
 
 from ledger import parameters, rights, terms
+from ledger.balances import mint
 from ledger.codes import Code, Refused
 from ledger.documents import FundingDebit
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import AMOUNT_MAX
+from ledger.postings import Movement
 from ledger.rows import AccountType
 from ledger.schema import Amount, Hash32, Index, Payload
 from ledger.terms import Act
-from ledger.transfers import check_unfrozen, mint
+from ledger.transfers import check_unfrozen
 
 TAKERS = (AccountType.CLIENT_MONEY, AccountType.INSTITUTION)
 
@@ -40,7 +42,7 @@ def check(ctx: Context, payload: CashIssue) -> None:
 
 
 def apply(ctx: Context, payload: CashIssue) -> tuple[int, ...]:
-    mint(ctx.state, payload.holding, payload.amount)
+    mint(ctx.state, Movement.ISSUE, payload.holding, payload.amount)
     instrument = int(ctx.state.holdings.field(payload.holding, "instrument"))
     debit = FundingDebit(payload.debit, instrument, payload.holding, payload.amount, 0, ctx.time_ms)
     return (ctx.state.debits.append(debit),)

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from ledger import agenda, terms
 from ledger.agenda import What
+from ledger.balances import mint
 from ledger.calendar import day_of
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
@@ -17,10 +18,10 @@ from ledger.identifiers import has_isin_shape, isin_check_digit
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
+from ledger.postings import Movement
 from ledger.programmes import check_cap
 from ledger.schema import U8, Amount, Hash32, Index, Jurisdiction, Name, Payload, Text
 from ledger.terms import Act, Terms
-from ledger.transfers import mint
 
 FIXED_CURRENCY = "PKR"  # the currency of which SBP attests the rate against the dollar of the cap
 
@@ -101,7 +102,7 @@ def apply(ctx: Context, payload: InstrumentIssue) -> tuple[int, ...]:
             terms=payload.terms,
         )
     )
-    mint(state, treasury_holding, payload.units)
+    mint(state, Movement.ISSUE, treasury_holding, payload.units)
     return (index, treasury_holding, pool_cash)
 
 

@@ -6,15 +6,14 @@ from msgspec import Meta
 
 from ledger import agenda, terms
 from ledger.agenda import What
+from ledger.balances import available, lock
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import OFFERS_OPEN_MAX, UNIT_COST_MIN
-from ledger.positions import lock
 from ledger.pricing import PRICE_SCALE
 from ledger.schema import Amount, Index, Payload, TimeMs
 from ledger.terms import Act
-from ledger.transfers import available
 
 PRICE_E4_MAX = 1_000 * PRICE_SCALE
 

@@ -7,10 +7,10 @@ are cancelled without cash.
 from msgspec.structs import replace
 
 from ledger import agenda
+from ledger.balances import unlock
 from ledger.codes import Code, Refused
 from ledger.documents import OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.positions import unlock
 from ledger.schema import Index, Payload
 
 

@@ -1,12 +1,14 @@
 """The ministry moves cash of the treasury into a bill's redemption pool; what is left over comes back."""
 
 from ledger import agenda, terms
+from ledger.balances import available, move
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.postings import Movement
 from ledger.schema import Amount, Index, Payload
 from ledger.terms import Act
-from ledger.transfers import available, check_unfrozen, move
+from ledger.transfers import check_unfrozen
 
 
 class RedemptionFund(Payload, frozen=True):
@@ -31,7 +33,7 @@ def check(ctx: Context, payload: RedemptionFund) -> None:
 
 def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:
     instrument = ctx.state.instruments[payload.instrument]
-    move(ctx.state, instrument.treasury_cash, instrument.pool_cash, payload.amount)
+    move(ctx.state, Movement.FUNDING, instrument.treasury_cash, instrument.pool_cash, payload.amount)
     agenda.wake(ctx.state, instrument.redemption)
     return (payload.instrument,)
 

@@ -5,9 +5,11 @@ same_holding, instrument_mismatch, not_authorised, transfers_closed, frozen, wro
 stage_not_reached, ineligible, overdraft.
 """
 
+from ledger.balances import move
 from ledger.kind import Context, Kind, Lane, Signers
+from ledger.postings import Movement
 from ledger.schema import Amount, Index, Payload
-from ledger.transfers import check_transfer, move, mover_of
+from ledger.transfers import check_transfer, mover_of
 
 
 class Transfer(Payload, frozen=True):
@@ -23,7 +25,7 @@ def check(ctx: Context, payload: Transfer) -> None:
 
 
 def apply(ctx: Context, payload: Transfer) -> tuple[int, ...]:
-    move(ctx.state, payload.from_holding, payload.to_holding, payload.amount)
+    move(ctx.state, Movement.TRANSFER, payload.from_holding, payload.to_holding, payload.amount)
     return ()
 
 

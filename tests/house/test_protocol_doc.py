@@ -14,7 +14,9 @@ from consensus import messages as consensus_messages
 from ledger import (
     agenda,
     documents,
+    events,
     kinds,
+    postings,
     rights,
     rows,
     state,
@@ -177,6 +179,25 @@ def expected(name: str) -> Table:
             ]
         case "accounts" | "holdings" | "signers" | "agenda":
             return list(layout(getattr(state.State.empty(), name).dtype))
+        case "postings":
+            return list(layout(postings.POSTING))
+        case "events":
+            return list(layout(events.EVENT))
+        case "movements":
+            return [
+                [str(int(movement)), movement.name, movement.form.name.lower()]
+                for movement in postings.Movement
+            ]
+        case "watched":
+            return [
+                [
+                    spec.name,
+                    "yes" if spec.watch.created else "no",
+                    "yes" if spec.watch.rewritten else "no",
+                    ", ".join(f"{number} {field}" for number, field in enumerate(spec.watch.fields, start=1)),
+                ]
+                for _, spec in sorted(state.TABLES.items())
+            ]
         case "parameters":
             return [
                 [
@@ -222,6 +243,7 @@ def expected(name: str) -> Table:
                 ["sequences in flight per signer", str(window.WINDOW)],
                 ["bytes of a document", str(tables.DOCUMENT_BYTES_MAX)],
                 ["rows in a leaf", str(tables.LEAF_ROWS)],
+                ["postings or events hashed together", str(postings.CHUNK_ROWS)],
                 ["bytes of a block, whatever the parameter says", str(blocks.BLOCK_BYTES_CAP)],
                 ["validators in a set", str(quorum.VALIDATORS_MAX)],
                 ["total power of a set", _power(quorum.POWER_TOTAL_MAX)],
@@ -283,6 +305,11 @@ def test_the_row_layouts_are_those_of_the_code() -> None:
 
 def test_the_alphabet_of_texts_is_that_of_the_code() -> None:
     assert first_columns("alphabet") == expected("alphabet")
+
+
+def test_postings_and_events_are_those_of_the_code() -> None:
+    for name in ("postings", "events", "movements", "watched"):
+        assert first_columns(name) == expected(name)
 
 
 def test_the_header_is_that_of_the_code() -> None:

@@ -16,7 +16,7 @@ from consensus import proposer as our_proposer
 from consensus import quorum
 from consensus import verification as consensus_verification
 from consensus.messages import Proposal, Validator, VoteType
-from ledger import agenda, proofs, schedule, terms, transactions, versions, window
+from ledger import agenda, postings, proofs, schedule, terms, transactions, versions, window
 from ledger import genesis as our_genesis
 from ledger import parameters as our_parameters
 from ledger.codes import Code
@@ -291,6 +291,30 @@ def test_a_blocks_id_and_roots() -> None:
     ]
     fields += [6, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32, bytes([5]) * 32]
     assert Header(*fields).hash() == tagged("header", encode(fields))
+
+
+def movements_and_changes(blocks: int) -> tuple[bytes, bytes]:
+    """So many postings and events, and seven more of each."""
+    moved = b"".join(struct.pack("<IHHIIQ", n, 1, 0, n, n + 1, n + 1) for n in range(blocks * 256 + 7))
+    changed = b"".join(struct.pack("<IIHHIQQ", 2**31 + n, 0, 5, 1, n, 1, 6) for n in range(blocks * 256 + 7))
+    return moved, changed
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 17])
+def test_the_results_root(blocks: int) -> None:
+    moved, changed = movements_and_changes(blocks)
+    results = [encode([0, "", "", "", [1, 2], b""]), encode([407, "amount", "5", "why", [], b""])]
+    lists = [
+        list_root("result", results),
+        list_root("posting", [moved[at : at + 256 * 24] for at in range(0, len(moved), 256 * 24)]),
+        list_root("event", [changed[at : at + 256 * 32] for at in range(0, len(changed), 256 * 32)]),
+    ]
+    assert postings.results_root(results, moved, changed) == tagged("results", *lists)
+    again = postings.Stream()
+    for n in range(blocks * 256 + 7):
+        again.begin_transaction(n)
+        again.post(postings.Movement.TRANSFER, n, n + 1, n + 1)
+    assert again.postings() == moved
 
 
 def test_what_validators_sign(genesis: Genesis) -> None:

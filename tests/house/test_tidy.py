@@ -256,6 +256,25 @@ def test_every_record_between_nodes_or_in_state_has_one_encoding() -> None:
     assert loose == []
 
 
+def test_balances_locked_amounts_and_supplies_are_written_in_one_module_alone() -> None:
+    """There each write is a posting; anywhere else it would move something that nobody could see."""
+    moving = {"balance", "locked", "supply"}
+    writers = {"set_field", "set_column", "add_at", "subtract_at"}
+
+    def rule(node: ast.AST) -> str | None:
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name), args=given) if name in writers:
+                named = {each.value for each in given if isinstance(each, ast.Constant)} & moving
+                return f"{name}() of {', '.join(sorted(named))}" if named else None
+            case ast.Call(func=ast.Name(id="replace") | ast.Attribute(attr="replace"), keywords=given):
+                named = {each.arg or "" for each in given} & moving
+                return f"replace() of {', '.join(sorted(named))}" if named else None
+        return None
+
+    paths = [path for path in modules(*LAYERS) if path.relative_to(HOUSE) != Path("ledger/balances.py")]
+    assert faults([path for path in paths if path.parts[-2] != "testing"], rule) == []
+
+
 def test_the_limits_of_a_package_stand_in_one_table() -> None:
     """Who asks what bounds a thing looks in one place; only limits computed from others stand elsewhere."""
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from ledger import conservation, terms, transfers
+from ledger import balances, conservation, terms
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code, InvariantError
 from ledger.documents import OfferStatus, ProposalStatus, Target
 from ledger.fields import FIELD_NAMES
+from ledger.postings import Movement
 from ledger.rows import CLOSED
 from ledger.terms.cash import Cash
 from ledger.terms.discount import Discount
@@ -119,7 +120,7 @@ def test_cash_is_not_destroyed_out_of_a_clients_hands_nor_out_of_anything_but_ca
 
 def test_cash_that_no_debit_funds_stops_the_node(net: Network) -> None:
     mark = net.state.mark()
-    transfers.mint(net.state, 0, 1)
+    balances.mint(net.state, Movement.ISSUE, 0, 1)
     with pytest.raises(InvariantError, match="debits"):
         conservation.check_block(net.state, mark)
     with pytest.raises(InvariantError, match="debits"):

@@ -127,7 +127,7 @@ def perform(state: State, step: Step) -> None:
         case "cancel" if open_rows:
             agenda.cancel(state, open_rows[number % len(open_rows)], 5)
         case "take":
-            row = state.due.take(number % 9, state.mark())
+            row = state.due.take(number % 9, state.mark().position)
             if row is not None:
                 agenda.settle(state, row, Progress.WAITING if number % 2 else Progress.DONE, 6)
         case "wake" if open_rows:

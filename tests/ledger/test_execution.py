@@ -1,16 +1,20 @@
 """Blocks: each included transaction uses its sequence, results are exact, nothing raises, all conserves."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import conservation, rows, transfers
+from ledger import balances, conservation, rows, transfers
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Node, Stage
-from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_block, results_root
+from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_block, outcome_root
 from ledger.fields import FIELDS
+from ledger.kinds import transfer
 from ledger.kinds.account_open import AccountRow
+from ledger.postings import Movement
 from ledger.rows import AccountType, Role
 from ledger.state import State
 from ledger.transactions import Transaction
@@ -320,9 +324,9 @@ def test_results_are_committed_to_and_survive_encoding() -> None:
         signed(state, "transfer_batch", BINANCE, 2, moves),
     )
     assert [unpack(pack(r), Result, 10_000) for r in outcome.results] == list(outcome.results)
-    root = results_root(outcome.results)
-    assert root != results_root(outcome.results[::-1])
-    assert root != results_root(outcome.results[:1])
+    root = outcome_root(outcome)
+    assert root != outcome_root(dataclasses.replace(outcome, results=outcome.results[::-1]))
+    assert root != outcome_root(dataclasses.replace(outcome, results=outcome.results[:1]))
 
 
 def test_the_same_blocks_give_the_same_root_on_every_replica() -> None:
@@ -419,10 +423,9 @@ def test_units_that_change_their_instrument_are_noticed() -> None:
 def test_more_locked_than_held_is_noticed() -> None:
     state = market()
     mark = state.mark()
-    state.holdings.set_field(0, "locked", 99)
-    transfers.debit(state, 0, 1)
+    balances.lock(state, 0, 99)
+    balances.move(state, Movement.TRANSFER, 0, 1, 1)
     state.holdings.set_field(0, "locked", 100)
-    transfers.credit(state, 1, 1)
     with pytest.raises(InvariantError, match="more locked"):
         conservation.check_block(state, mark)
 
@@ -430,11 +433,13 @@ def test_more_locked_than_held_is_noticed() -> None:
 def test_mint_move_and_burn_conserve() -> None:
     state = market()
     mark = state.mark()
-    transfers.mint(state, 0, 2**61)
-    transfers.move(state, 0, 1, 2**60)
+    balances.mint(state, Movement.ISSUE, 0, 2**61)
+    balances.move(state, Movement.TRANSFER, 0, 1, 2**60)
     some = np.array([1, 1, 2], np.int64)
-    transfers.apply_moves(state, some, np.array([2, 0, 0], np.int64), np.array([5, 6, 7], np.uint64))
-    transfers.burn(state, 0, 2**59)
+    balances.move_many(
+        state, Movement.TRANSFER, some, np.array([2, 0, 0], np.int64), np.array([5, 6, 7], np.uint64)
+    )
+    balances.burn(state, Movement.DESTRUCTION, 0, 2**59)
     conservation.check_block(state, mark)
     conservation.check_all(state)
     assert state.instruments[0].supply == 300 + 2**61 - 2**59
@@ -444,21 +449,21 @@ def test_a_holding_opened_and_filled_in_one_block_is_counted_once() -> None:
     state = market()
     mark = state.mark()
     holding = transfers.open_holding(state, 0, 1, START_MS)
-    transfers.mint(state, holding, 7)
-    transfers.move(state, 0, 1, 5)
+    balances.mint(state, Movement.ISSUE, holding, 7)
+    balances.move(state, Movement.TRANSFER, 0, 1, 5)
     conservation.check_block(state, mark)
 
 
 def test_an_effect_that_is_refused_halfway_leaves_nothing() -> None:
     state = market()
-    original = transfers.credit
+    original = transfer.move
 
-    def refusing(state: State, holding: int, amount: int) -> None:
-        original(state, holding, amount)
-        raise Refused(Code.NOT_AUTHORISED, "holding", holding)
+    def refusing(state: State, movement: Movement, source: int, target: int, amount: int) -> None:
+        original(state, movement, source, target, amount)
+        raise Refused(Code.NOT_AUTHORISED, "holding", source)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transfers, "credit", refusing)
+        patch.setattr(transfer, "move", refusing)
         outcome = result(state, signed(state, "transfer", BINANCE, 1, 0, 1, 30))
     assert outcome.code == Code.NOT_AUTHORISED
     assert state.holdings.column("balance").tolist() == [100, 100, 100]
@@ -468,12 +473,12 @@ def test_an_effect_that_is_refused_halfway_leaves_nothing() -> None:
 def test_a_block_that_does_not_conserve_halts() -> None:
     state = market()
     state.rehash()
-    original = transfers.credit
+    original = balances._credit
 
     def generous(state: State, holding: int, amount: int) -> None:
         original(state, holding, amount + 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transfers, "credit", generous)
+        patch.setattr(balances, "_credit", generous)
         with pytest.raises(InvariantError, match="balances change by 1"):
             run(state, signed(state, "transfer", BINANCE, 1, 0, 1, 1))

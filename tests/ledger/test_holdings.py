@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import lists, terms, transfers
+from ledger import balances, lists, terms, transfers
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, Target
 from ledger.limits import HOLDING_REST_MS
 from ledger.parameters import BOUNDS
+from ledger.postings import Movement
 from ledger.rows import FROZEN, Holding
 from ledger.state import State
 from testing import world
@@ -200,7 +201,7 @@ def built(ended: list[bool], holdings: list[tuple[int, int, int]]) -> State:
     for account, instrument, kept in holdings:
         index = transfers.add_holding(state, account, instrument)
         if kept == 1:
-            transfers.mint(state, index, 7)
+            balances.mint(state, Movement.ISSUE, index, 7)
         if kept == 2:
             state.holdings.set_field(index, "flags", FROZEN)
     state.rehash()

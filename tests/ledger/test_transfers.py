@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import conservation, rows, transfers
+from ledger import balances, conservation, rows, transfers
 from ledger.calendar import day_of
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, Stage
+from ledger.postings import Movement
 from ledger.rows import AccountType
 from ledger.state import State
 from ledger.terms.cash import Cash
@@ -86,7 +87,7 @@ def test_debits_whose_sum_passes_64_bits_are_not_mistaken_for_small() -> None:
 
 def test_low_halves_of_debits_carry_into_the_high_ones() -> None:
     state, mover, sender, receiver = market()
-    transfers.mint(state, sender, 2**32 - 100)
+    balances.mint(state, Movement.ISSUE, sender, 2**32 - 100)
     # without the carry the sum of these would be 2**32 - 2, which the sender has
     batch = [(sender, receiver, 2**32 - 1), (sender, receiver, 2**32 - 1)]
     assert verdicts(state, mover, batch) == [Code.OK, Code.OVERDRAFT]
@@ -94,7 +95,7 @@ def test_low_halves_of_debits_carry_into_the_high_ones() -> None:
 
 def test_balances_above_two_to_the_53_stay_exact() -> None:
     state, mover, sender, receiver = market()
-    transfers.mint(state, sender, 2**62)
+    balances.mint(state, Movement.ISSUE, sender, 2**62)
     assert verdicts(state, mover, [(sender, receiver, 2**60 + 1), (sender, receiver, 1)]) == [
         Code.OK,
         Code.OK,
@@ -105,7 +106,7 @@ def test_balances_above_two_to_the_53_stay_exact() -> None:
 
 def test_money_may_run_in_a_circle_many_times_within_one_batch() -> None:
     state, mover, sender, receiver = market()
-    transfers.mint(state, sender, 2**62)
+    balances.mint(state, Movement.ISSUE, sender, 2**62)
     amount = 2**62 + 100
     batch = [(sender, receiver, amount), (receiver, sender, amount)] * 50
     assert verdicts(state, mover, batch) == [Code.OK] * 100
