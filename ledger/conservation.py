@@ -1,7 +1,9 @@
-"""Nothing is created or lost: after every block each instrument's balances sum to its supply.
+"""Nothing is created or lost: what moves is the fold of postings, and balances are the fold of all blocks.
 
-A block is checked by what its journal says changed, so the price is that of the block, not of the ledger;
-`check_all` sums every holding and is what an audit and a load from disk use. Both sum 32-bit halves.
+A block is checked by its postings alone: each moves within one instrument, and supplies change by what is
+created and destroyed. `Fold` adds up every posting from genesis on and compares with the balances that the
+ledger holds, as an audit does; `check_all` sums every holding against its supply. All sums are exact: of
+32-bit halves, or modulo 2**64 where the end is known to be below.
 """
 
 from typing import Any
@@ -12,38 +14,126 @@ import numpy.typing as npt
 from ledger import terms
 from ledger.codes import InvariantError
 from ledger.documents import FundingDebit
+from ledger.postings import Form, posting_rows
 from ledger.state import State
-from ledger.tables import ColumnWas, DocumentWas, FieldWas, Mark, RowsWere
+from ledger.tables import DocumentWas, Mark
 from ledger.terms import Act
 
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF_BITS = np.uint64(32)
+_FORM_BITS = np.uint16(5)  # a movement's form is its number divided by 32
 
 Columns = npt.NDArray[Any]
 
 
 def check_block(state: State, mark: Mark) -> None:
-    """Assert that since the savepoint `mark` the balances of each instrument changed as its supply did, and
-    that no holding has more locked than it holds. Raises InvariantError."""
+    """Assert that the postings of the block so far conserve every instrument, that supplies changed by them
+    since the savepoint `mark`, and that no holding has more locked than it holds. Raises InvariantError."""
     _check_cash(state, mark)
-    touched, before = _balances_before(state, mark)
-    after = state.holdings.column("balance")[touched]
-    if bool((state.holdings.column("locked")[touched] > after).any()):
-        raise InvariantError("a holding has more locked than its balance")
-    instruments = state.holdings.column("instrument")[touched]
-    sums_before, sums_after = _sums(instruments, before), _sums(instruments, after)
-    supplies_before: dict[int, int] = {}
+    rows = posting_rows(state.stream.postings())
+    _check_sides(state, rows)
+    created = supply_changes(state, rows)
+    before: dict[int, int] = {}
     for entry in state.journal.since(mark):
         if isinstance(entry, DocumentWas) and entry.table is state.instruments:
-            supplies_before.setdefault(entry.number, 0 if entry.old is None else entry.old.supply)
-    for instrument in sorted(sums_after.keys() | supplies_before.keys()):
+            before.setdefault(entry.number, 0 if entry.old is None else entry.old.supply)
+    for instrument in sorted(created.keys() | before.keys()):
         supply = state.instruments[instrument].supply
-        supply_change = supply - supplies_before.get(instrument, supply)
-        balance_change = sums_after.get(instrument, 0) - sums_before.get(instrument, 0)
-        if supply_change != balance_change:
+        change = supply - before.get(instrument, supply)
+        if change != created.get(instrument, 0):
             raise InvariantError(
-                f"instrument {instrument}: balances change by {balance_change}, its supply by {supply_change}"
+                f"instrument {instrument}: its postings create {created.get(instrument, 0)},"
+                f" its supply changes by {change}"
             )
+
+
+def supply_changes(state: State, rows: Columns) -> dict[int, int]:
+    """What these postings create less what they destroy, by instrument."""
+    forms = rows["movement"] >> _FORM_BITS
+    changes: dict[int, int] = {}
+    for form, side, sign in ((Form.CREATES, "to", 1), (Form.DESTROYS, "from", -1)):
+        chosen = forms == form
+        if chosen.any():
+            instruments = state.holdings.column("instrument")[rows[side][chosen]]
+            for instrument, amount in _sums(instruments, rows["amount"][chosen]).items():
+                changes[instrument] = changes.get(instrument, 0) + sign * amount
+    return changes
+
+
+class Fold:
+    """The sum of all postings since genesis: each holding's balance and locked amount, each supply."""
+
+    def __init__(self) -> None:
+        self.supplies: dict[int, int] = {}
+        self.moves = 0  # postings from one holding to another
+        self._balances = np.zeros(0, np.uint64)
+        self._locked = np.zeros(0, np.uint64)
+
+    def add(self, state: State, postings: bytes) -> None:
+        """Add the postings of one block, after which `state` stands, and compare every holding that they
+        name. Raises InvariantError naming the holding, what was counted and what the ledger says."""
+        rows = posting_rows(postings)
+        missing = len(state.holdings) - len(self._balances)
+        if missing:
+            self._balances = np.concatenate((self._balances, np.zeros(missing, np.uint64)))
+            self._locked = np.concatenate((self._locked, np.zeros(missing, np.uint64)))
+        forms = rows["movement"] >> _FORM_BITS
+        moving = forms == Form.MOVES
+        self.moves += int(np.count_nonzero(moving))
+        touched = []
+        for column, side, chosen, change in (
+            (self._balances, "from", moving | (forms == Form.DESTROYS), np.subtract),
+            (self._balances, "to", moving | (forms == Form.CREATES), np.add),
+            (self._locked, "to", forms == Form.LOCKS, np.add),
+            (self._locked, "to", forms == Form.UNLOCKS, np.subtract),
+        ):
+            if chosen.any():
+                named = rows[side][chosen].astype(np.int64)
+                change.at(column, named, rows["amount"][chosen])
+                touched.append(named)
+        for named in touched:
+            self._compare(state, named)
+        for instrument, amount in supply_changes(state, rows).items():
+            self.supplies[instrument] = self.supplies.get(instrument, 0) + amount
+
+    def compare(self, state: State) -> None:
+        """Compare every holding and every supply. Raises InvariantError as `add` does."""
+        if len(self._balances) != len(state.holdings):
+            raise InvariantError(f"{len(self._balances)} holdings counted, there are {len(state.holdings)}")
+        self._compare(state, np.arange(len(state.holdings)))
+        for index, instrument in enumerate(state.instruments):
+            if self.supplies.get(index, 0) != instrument.supply:
+                raise InvariantError(
+                    f"instrument {index}: {self.supplies.get(index, 0)} was created and not destroyed,"
+                    f" its supply is {instrument.supply}"
+                )
+
+    def _compare(self, state: State, holdings: Columns) -> None:
+        for name, counted in (("balance", self._balances), ("locked", self._locked)):
+            differ = np.flatnonzero(counted[holdings] != state.holdings.column(name)[holdings])
+            if len(differ):
+                holding = int(holdings[differ[0]])
+                raise InvariantError(
+                    f"holding {holding}: {name} counted {counted[holding]}, the ledger says"
+                    f" {state.holdings.field(holding, name)}"
+                )
+
+
+def _check_sides(state: State, rows: Columns) -> None:
+    """Assert that each posting moves within one instrument and leaves no more locked than there is."""
+    forms = rows["movement"] >> _FORM_BITS
+    sources, targets = rows["from"], rows["to"]
+    instruments = state.holdings.column("instrument")
+    both = forms == Form.MOVES
+    if not both.all():
+        sources, targets = sources[both], targets[both]
+    if bool((instruments[sources] != instruments[targets]).any()):
+        raise InvariantError("a posting moves from one instrument into another")
+    locked, balances = state.holdings.column("locked"), state.holdings.column("balance")
+    for side, chosen in (("from", forms != Form.CREATES), ("to", forms == Form.LOCKS)):
+        named = rows[side] if chosen.all() else rows[side][chosen]
+        if bool((locked[named] > balances[named]).any()):
+            raise InvariantError("a holding has more locked than its balance")
 
 
 def _check_cash(state: State, mark: Mark) -> None:
@@ -94,42 +184,6 @@ def check_all(state: State) -> None:
             raise InvariantError(
                 f"instrument {index}: {funded} of its debits is out, its supply is {instrument.supply}"
             )
-
-
-def _balances_before(state: State, mark: Mark) -> tuple[Columns, Columns]:
-    """Every holding whose balance was written since `mark` or that is new, and what it held at `mark`."""
-    indices: list[Columns] = []
-    balances: list[Columns] = []
-    single_indices: list[int] = []
-    single_balances: list[int] = []
-
-    def gather_singles() -> None:
-        indices.append(np.array(single_indices, np.int64))
-        balances.append(np.array(single_balances, np.uint64))
-        single_indices.clear()
-        single_balances.clear()
-
-    count_before = len(state.holdings)
-    for entry in state.journal.since(mark):
-        match entry:
-            case FieldWas(table, index, "balance", old) if table is state.holdings:
-                single_indices.append(index)
-                single_balances.append(old)
-            case ColumnWas(table, written, "balance", olds) if table is state.holdings:
-                gather_singles()
-                indices.append(written)
-                balances.append(olds)
-            case RowsWere(table, count) if table is state.holdings:
-                count_before = min(count_before, count)
-    gather_singles()
-    touched, first = np.unique(np.concatenate(indices), return_index=True)  # the first write of each
-    before = np.concatenate(balances)[first]
-    old_ones = touched < count_before
-    new = np.arange(count_before, len(state.holdings), dtype=np.int64)
-    return (
-        np.concatenate((touched[old_ones], new)),
-        np.concatenate((before[old_ones], np.zeros(len(new), np.uint64))),
-    )
 
 
 def _sums(instruments: Columns, amounts: Columns) -> dict[int, int]:

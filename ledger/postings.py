@@ -179,6 +179,13 @@ class Stream:
         self.cause = BLOCK
 
 
+def posting_rows(postings: bytes) -> Column:
+    """Postings as columns, read only. Raises InvariantError if the bytes are not whole rows."""
+    if len(postings) % POSTING_BYTES:
+        raise InvariantError(f"{len(postings)} bytes are no postings")
+    return np.frombuffer(postings, POSTING)
+
+
 def results_root(results: Sequence[bytes], postings: bytes, events: bytes) -> bytes:
     """What a header's results_root commits to: the encoded results, the postings and the events."""
     return tagged_hash(

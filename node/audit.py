@@ -1,8 +1,8 @@
 """Replays one validator's chain from genesis and believes nothing that is stored.
 
 Every transaction's signatures, every commit certificate against its height's validators, every link and root,
-every policy (by executing again), every result; conservation of every instrument; and every balance by a
-second, plain summation (`node.summation`). The first fault is named with its height.
+every policy (by executing again), every result; conservation of every instrument; and every balance, locked
+amount and supply against the sum of all postings since genesis. The first fault is named with its height.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,6 @@ from ledger.release import UnknownVersion
 from ledger.state import State
 from node.replica import AppliedBlock, Memory, Replica, StateDivergence
 from node.sealed import SealedBlock, open_block
-from node.summation import Before, Summation, SummationFault
 from primitives.codec import CodecError, unpack
 from storage.blocks import BlockStore
 from storage.errors import StorageError
@@ -91,18 +90,18 @@ def audit(
             report.fault = AuditFault(0, str(found))
             return report
         report.checkpoint_height = None if checkpoint is None else checkpoint.height
-        summation = Summation()
+        fold = conservation.Fold()
         last = blocks.height()
         for height in range(1, last + 1):
             try:
-                _audit_height(blocks, replica, summation, height, report)
+                _audit_height(blocks, replica, fold, height, report)
                 if checkpoint is not None and checkpoint.height == height:
                     _compare_checkpoint(checkpoint, replica)
                 if height == last:
-                    summation.compare_all(replica.state)
+                    fold.compare(replica.state)
                     conservation.check_all(replica.state)
                     restrictions.check_all(replica.state)
-            except (_Found, StorageError, SummationFault, InvariantError, UnknownVersion) as error:
+            except (_Found, StorageError, InvariantError, UnknownVersion) as error:
                 report.fault = AuditFault(height, str(error))
                 return report
             report.height = height
@@ -113,14 +112,14 @@ def audit(
         report.fault = AuditFault(
             checkpoint.height, f"the state is a checkpoint of this height, the last block is {last}"
         )
-    report.movements = summation.transfers
+    report.movements = fold.moves
     report.state_root = replica.state_root.hex()
     report.instruments = _instruments(replica.state)
     return report
 
 
 def _audit_height(
-    blocks: BlockStore, replica: Replica, summation: Summation, height: int, report: AuditReport
+    blocks: BlockStore, replica: Replica, fold: conservation.Fold, height: int, report: AuditReport
 ) -> None:
     """Everything that one block says, against everything before it. Raises what `audit` catches."""
     replica.require_known()
@@ -130,10 +129,9 @@ def _audit_height(
         raise _Found(f"block: {fault}")
     report.signatures += _check_certificate(blocks, replica, block)
     transactions = block.decoded()
-    before = Before.of(replica.state)
     applied = _execute(replica, block)
     _check_results(blocks, applied)
-    summation.add_block(replica.state, before, height, transactions, applied.results)
+    fold.add(replica.state, applied.postings)
     report.transactions += len(transactions)
     report.refused += sum(1 for result in applied.results if result.code)
     report.signatures += sum(len(transaction.signatures) for transaction in transactions)

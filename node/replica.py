@@ -51,6 +51,8 @@ class AppliedBlock:
     height: int
     results: tuple[Result, ...]
     results_bytes: bytes
+    postings: bytes  # rows, as `ledger.postings` says
+    events: bytes
     transaction_ids: tuple[bytes, ...]
     first_signers: tuple[int, ...]  # of the transactions: whose windows the block moved
     work: bool
@@ -367,6 +369,8 @@ class Replica:
             self.height,
             outcome.results,
             encode_results(outcome.results),
+            outcome.postings,
+            outcome.events,
             tuple(transaction.id for transaction in transactions),
             tuple(transaction.signers[0] for transaction in transactions),
             self.last_work,

@@ -45,6 +45,6 @@ def commit_of(
     return Committed(
         seal(Block(header, (), ())),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),
-        AppliedBlock(height, (), b"", tuple(ids), tuple(signers), bool(ids)),
+        AppliedBlock(height, (), b"", b"", b"", tuple(ids), tuple(signers), bool(ids)),
         Published(height, header, ZERO_HASH, time_ms, ZERO_HASH, 1, None, PARAMETERS, (), nodes, {}),
     )

@@ -131,9 +131,7 @@ def main() -> None:
     """Run the `mohur` command of software that knows version 2."""
     declare()
     from cli.main import main as command
-    from node.summation import STILL
 
-    STILL.add("greet")
     command()
 
 

@@ -12,11 +12,10 @@ from api.proofs import HoldingProof
 from client.verification import ProofRefused, verify_proof
 from consensus.encoding import encode_certificate
 from consensus.messages import VoteType
-from ledger import kinds
-from ledger.codes import Refused
+from ledger import conservation
+from ledger.codes import InvariantError, Refused
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
-from node.summation import EFFECTS, STILL, Before, Summation, SummationFault
 from primitives.codec import pack, unpack
 from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
 from storage.environment import Environment, Table, Writer
@@ -207,29 +206,22 @@ def test_a_state_that_is_not_that_of_the_blocks_is_named(folder: Path) -> None:
     assert "checkpoint of height 13: its root is not the one recorded" in report.fault.what
 
 
-# --- the second summation ---------------------------------------------------------------------------------
+# --- the fold of postings ---------------------------------------------------------------------------------
 
 
-def test_every_kind_has_its_rule_in_the_second_summation() -> None:
-    assert set(EFFECTS) | STILL == set(kinds.BY_NAME)
-    assert not set(EFFECTS) & STILL
-
-
-def test_a_balance_that_no_transaction_explains_is_found(tmp_path: Path) -> None:
+def test_a_balance_that_no_posting_explains_is_found(tmp_path: Path) -> None:
     little = LittleChain(tmp_path)
     market = open_market(little)
-    summation = Summation()
-    state = little.replica.state
-    with pytest.raises(SummationFault, match="counted 0, the ledger says 1000"):
-        summation.compare_all(state)
+    fold = conservation.Fold()
+    with pytest.raises(InvariantError, match="0 holdings counted"):
+        fold.compare(little.replica.state)
     live(little, market)
-    before = Before.of(state)
     batch = little.transaction(
         "transfer_batch", market.vasp, rows_of((market.wallets[0], market.wallets[2], 5))
     )
     applied = little.commit(batch)
-    with pytest.raises(SummationFault, match=f"holding {market.wallets[0]}: counted -5"):
-        summation.add_block(state, before, applied.height, [batch], applied.results)
+    with pytest.raises(InvariantError, match=f"holding {market.wallets[0]}: balance counted"):
+        fold.add(little.replica.state, applied.postings)
     little.close()
 
 

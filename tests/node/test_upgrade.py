@@ -130,10 +130,7 @@ def test_a_cancelled_version_stops_nobody(tmp_path: Path) -> None:
     little.close()
 
 
-def test_the_audit_replays_across_the_upgrade_and_old_proofs_hold(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("node.summation.STILL", {"greet", *still()})
+def test_the_audit_replays_across_the_upgrade_and_old_proofs_hold(tmp_path: Path) -> None:
     with version2.known():
         little = LittleChain(tmp_path, GENESIS)
         market = open_market(little)
@@ -163,12 +160,6 @@ def test_a_transaction_of_the_version_to_come_waits_for_its_height(tmp_path: Pat
             little.commit()
         assert little.commit(early).results[0].code == Code.OK
         little.close()
-
-
-def still() -> set[str]:
-    from node.summation import STILL
-
-    return set(STILL)
 
 
 class OtherHeader(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
