@@ -40,6 +40,7 @@ class Metrics:
         self._knows = self._gauge("mohur_node_knows_version", "Highest version that the node knows")
         self._scheduled = self._gauge("mohur_upgrade_version", "Version that is scheduled, 0 if none is")
         self._from_height = self._gauge("mohur_upgrade_height", "First height of the scheduled version")
+        self._claimed = self._gauge("mohur_peer_names_claimed", "Names of live peers that others came under")
         self._not_ready = Gauge(
             "mohur_upgrade_not_ready",
             "1 for each node that does not know the scheduled version",
@@ -71,6 +72,7 @@ class Metrics:
             self._height.set(health.height)
             self._version.set(health.version)
             self._knows.set(health.knows)
+            self._claimed.set(sum(peer.claims > 0 for peer in health.peers))
             self._scheduled.set(0 if health.upgrade is None else health.upgrade.version)
             self._from_height.set(0 if health.upgrade is None else health.upgrade.from_height)
             for name in () if health.upgrade is None else health.upgrade.not_ready:

@@ -1,16 +1,20 @@
 """The mesh: one connection to each other node, an application hello on it, bounded queues behind it.
 
-Of each pair exactly one side dials, so there is one connection per pair; when a new one for the same node
-arrives, the old one was dead and is closed. A peer is who its certificate says and its hello repeats, and
-`fault_of` says whether the ledger's registry knows it. Nothing here blocks consensus: sending only queues,
-transactions and blocks that find no room are dropped (they are said again), and a peer whose votes find no
-room is disconnected.
+Of each pair exactly one side dials, so there is one connection per pair. A connection counts once both sides
+have said hello and each has welcomed the other. When a new one comes for a node that is connected, that one
+stays if it says anything within IN_USE_S, as every live node does each second: then two nodes run under one
+name, and the newcomer is refused; else it was dead and makes room. A peer is who its certificate says and
+its hello repeats, and `fault_of` says whether the ledger's registry knows it.
+
+Nothing here blocks consensus: sending only queues, transactions and blocks that find no room are dropped
+(they are said again), and a peer whose votes find no room is disconnected.
 """
 
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 import structlog
@@ -18,23 +22,30 @@ import trio
 
 from config.pki import CertificateError, peer_identity
 from ledger.release import newest
-from node.limits import HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
+from node.limits import FAREWELL_BYTES_MAX, HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
+from node.sparing import Sparing
 from wire.frames import Channel, FrameReceiver, FrameSender, PeerError
+from wire.limits import REASON_CHARACTERS_MAX
 from wire.messages import (
     PROTOCOL_VERSION,
     Hello,
     Message,
+    Reception,
     Status,
     decode_message,
     encode_message,
 )
 
-HELLO_S = 5.0  # from an open connection to an accepted hello
+HELLO_S = 5.0  # from an open connection to a welcome
+IN_USE_S = 2.5  # in which a live peer says two statuses; well below HELLO_S
+FAREWELL_S = 1.0  # for a peer to hear why it is refused
 DIAL_S = 5.0
 SILENCE_S = 30.0  # a peer says its status every second
 SEND_S = 15.0  # for one piece of at most two frames
 BACKOFF_FIRST_S = 0.05
-BACKOFF_LAST_S = 1.0
+BACKOFF_LAST_S = 1.0  # after a dial that found nobody, or a connection that broke
+BACKOFF_REFUSED_LAST_S = 10.0  # after a refusal, which a moment does not mend
+LIVED_S = 5.0  # a connection that lasted so long was a good one
 RECEIVE_BYTES = 128 * 1024
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -55,6 +66,15 @@ class Link:
 
     stream: trio.abc.Stream
     peer: PeerName
+    address: str = ""
+
+
+class Ending(Enum):
+    """How a connection that we dialled ended."""
+
+    REFUSED = auto()  # one side did not welcome the other
+    SHORT = auto()
+    LONG = auto()  # it lasted LIVED_S at least
 
 
 class Transport(Protocol):
@@ -85,6 +105,17 @@ class Peer:
         self.scope = trio.CancelScope()
         self.closed_because = ""
         self.gone = trio.Event()
+        self.heard = trio.Event()  # something came since this was last made anew, or it is gone
+        self.busy = False  # what it said is being taken in
+        self.claims = 0  # other connections that came under its name while it lived
+
+    async def is_alive(self) -> bool:
+        """Returns True if the peer says something within IN_USE_S, or we are still at what it said."""
+        if self.heard.is_set():
+            self.heard = trio.Event()
+        with trio.move_on_after(IN_USE_S):
+            await self.heard.wait()
+        return not self.gone.is_set() and (self.heard.is_set() or self.busy)
 
     def send(self, channel: Channel, data: bytes) -> bool:
         """Returns True if the encoded message was queued, False if it was dropped for want of room."""
@@ -143,6 +174,8 @@ class Peers:
         self._jitter = jitter
         self._connections_max = connections_max
         self._strangers = 0
+        self._greeted: set[str] = set()  # names of which a newcomer is being greeted
+        self._sparing = Sparing()
         self.connected: dict[str, Peer] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -164,7 +197,7 @@ class Peers:
 
     async def _accept(self, link: Link) -> None:
         if self._strangers >= STRANGERS_MAX or len(self.connected) >= self._connections_max:
-            log.warning("connection refused", peer=link.peer.node, reason="too many connections")
+            self._warn("connection refused", link, "too many connections")
             await trio.aclose_forcefully(link.stream)
             return
         await self._converse(link)
@@ -183,31 +216,37 @@ class Peers:
                     raise PeerError(f"its certificate names {link.peer.node!r}")
             except (OSError, PeerError, trio.TooSlowError) as error:
                 log.debug("dial failed", peer=name, reason=str(error) or type(error).__name__)
+                backoff = min(2 * backoff, BACKOFF_LAST_S)
             else:
-                if await self._converse(link):
-                    backoff = BACKOFF_FIRST_S
+                match await self._converse(link):
+                    case Ending.REFUSED:
+                        backoff = min(2 * backoff, BACKOFF_REFUSED_LAST_S)
+                    case Ending.SHORT:
+                        backoff = min(2 * backoff, BACKOFF_LAST_S)
+                    case Ending.LONG:
+                        backoff = BACKOFF_FIRST_S
             await trio.sleep(backoff * self._jitter.uniform(0.5, 1.0))
-            backoff = min(2 * backoff, BACKOFF_LAST_S)
 
-    async def _converse(self, link: Link) -> bool:
-        """Speak on one connection until it ends; whether the peer was accepted."""
+    async def _converse(self, link: Link) -> Ending:
+        """Speak on one connection until it ends; how it ended."""
         sender, receiver = FrameSender(), FrameReceiver()
         self._strangers += 1
         try:
             with trio.fail_after(HELLO_S):
-                hello, early = await self._exchange_hellos(link, sender, receiver)
+                hello, early = await self._greet(link, sender, receiver)
         except (PeerError, trio.TooSlowError, *BROKEN) as error:
-            log.warning("peer refused", peer=link.peer.node, reason=str(error) or type(error).__name__)
+            self._warn("peer refused", link, str(error) or type(error).__name__)
             await trio.aclose_forcefully(link.stream)
-            return False
+            return Ending.REFUSED
         finally:
             self._strangers -= 1
         peer = Peer(link.peer, hello, sender)
         earlier = self.connected.pop(peer.name, None)
         if earlier is not None:
-            earlier.close("it connected anew")
+            earlier.close("it fell silent, and connected anew")
             self._handler.left(earlier)
         self.connected[peer.name] = peer
+        began = trio.current_time()
         log.info("peer joined", peer=peer.name, height=hello.height)
         self._handler.joined(peer)
         try:
@@ -217,36 +256,72 @@ class Peers:
                 del self.connected[peer.name]
                 self._handler.left(peer)
             peer.gone.set()
+            peer.heard.set()
             log.info("peer left", peer=peer.name, reason=peer.closed_because or "the node stops")
             await trio.aclose_forcefully(link.stream)
-        return True
+        return Ending.LONG if trio.current_time() >= began + LIVED_S else Ending.SHORT
 
-    async def _exchange_hellos(
+    def _warn(self, event: str, link: Link, reason: str) -> None:
+        """Say it, but of one peer once a minute: whoever is refused comes again."""
+        times = self._sparing.due(event, link.peer.node)
+        if times:
+            log.warning(event, peer=link.peer.node, address=link.address, reason=reason, times=times)
+
+    async def _greet(
         self, link: Link, sender: FrameSender, receiver: FrameReceiver
     ) -> tuple[Hello, list[tuple[Channel, bytes]]]:
-        """The peer's hello, and whatever it said in the same breath. Raises PeerError."""
+        """The peer's hello, and whatever it said in the same breath as its welcome. Raises PeerError if
+        either side does not welcome the other."""
+        waiting: list[tuple[Channel, bytes]] = []
         ours = Hello(PROTOCOL_VERSION, self._genesis_hash, self._name, self._height(), newest())
         sender.push(*encode_message(ours))
         await link.stream.send_all(sender.take())
-        messages: list[tuple[Channel, bytes]] = []
-        while not messages:
-            data = await link.stream.receive_some(RECEIVE_BYTES)
-            if not data:
-                raise PeerError("it closed the connection before its hello")
-            messages = receiver.feed(data)
-        hello = decode_message(*messages[0])
+        hello = await _next(link.stream, receiver, waiting)
         if not isinstance(hello, Hello):
             raise PeerError(f"its first message is {type(hello).__name__}, must be Hello")
-        if hello.version != PROTOCOL_VERSION:
-            raise PeerError(f"it speaks version {hello.version}, we speak {PROTOCOL_VERSION}")
-        if hello.genesis_hash != self._genesis_hash:
-            raise PeerError(f"its genesis is {hello.genesis_hash.hex()}, ours {self._genesis_hash.hex()}")
-        if hello.name != link.peer.node or hello.name == self._name:
-            raise PeerError(f"its hello names {hello.name!r}, its certificate {link.peer.node!r}")
-        fault = self._fault_of(link.peer)
+        fault = self._hello_fault(link.peer, hello) or await self._name_fault(link)
+        sender.push(*encode_message(Reception((fault or "")[:REASON_CHARACTERS_MAX])))
+        await link.stream.send_all(sender.take())
         if fault is not None:
+            await _see_off(link.stream)
             raise PeerError(fault)
-        return hello, messages[1:]
+        reception = await _next(link.stream, receiver, waiting)
+        if not isinstance(reception, Reception):
+            raise PeerError(f"its second message is {type(reception).__name__}, must be Reception")
+        if reception.reason:
+            raise PeerError(f"it refuses us: {reception.reason}")
+        return hello, waiting
+
+    def _hello_fault(self, peer: PeerName, hello: Hello) -> str | None:
+        if hello.version != PROTOCOL_VERSION:
+            return f"it speaks version {hello.version}, we speak {PROTOCOL_VERSION}"
+        if hello.genesis_hash != self._genesis_hash:
+            return f"its genesis is {hello.genesis_hash.hex()}, ours {self._genesis_hash.hex()}"
+        if hello.name != peer.node or hello.name == self._name:
+            return f"its hello names {hello.name!r}, its certificate {peer.node!r}"
+        return self._fault_of(peer)
+
+    async def _name_fault(self, link: Link) -> str | None:
+        """Why nobody may join under this name now, or None. One newcomer of a name is judged at a time."""
+        name = link.peer.node
+        earlier = self.connected.get(name)
+        if earlier is None and name not in self._greeted:
+            return None
+        alive = True
+        if earlier is not None and name not in self._greeted:
+            self._greeted.add(name)
+            try:
+                alive = await earlier.is_alive()
+            finally:
+                self._greeted.remove(name)
+        if not alive and self.connected.get(name) in (None, earlier):
+            return None
+        if earlier is not None:
+            earlier.claims += 1
+        times = self._sparing.due("twice", name)
+        if times:
+            log.error("a name is in use twice", name=name, address=link.address, times=times)
+        return f"the name is in use twice: another connection of {name} is alive"
 
     async def _speak(
         self,
@@ -280,7 +355,9 @@ class Peers:
                     raise PeerError("a second hello")
                 if isinstance(message, Status):
                     peer.status = message
+                peer.busy = True
                 await self._handler.heard(peer, message)
+                peer.busy = False
             received: bytes | bytearray | None = None
             with trio.move_on_after(SILENCE_S):
                 received = await stream.receive_some(RECEIVE_BYTES)
@@ -288,7 +365,29 @@ class Peers:
                 return peer.close(f"it said nothing for {SILENCE_S:.0f} s")
             if not received:
                 return peer.close("it closed the connection")
+            peer.heard.set()
             messages = receiver.feed(received)
+
+
+async def _next(
+    stream: trio.abc.Stream, receiver: FrameReceiver, waiting: list[tuple[Channel, bytes]]
+) -> Message:
+    """The next message; what came with it stays in `waiting`. Raises PeerError."""
+    while not waiting:
+        data = await stream.receive_some(RECEIVE_BYTES)
+        if not data:
+            raise PeerError("it closed the connection before its hello and its welcome")
+        waiting.extend(receiver.feed(data))
+    return decode_message(*waiting.pop(0))
+
+
+async def _see_off(stream: trio.abc.Stream) -> None:
+    """Let a peer that was refused hear why: what it has sent meanwhile is read, a little of it, so that the
+    connection is not reset under our words."""
+    left = FAREWELL_BYTES_MAX
+    with trio.move_on_after(FAREWELL_S):
+        while left > 0 and (data := await stream.receive_some(left)):
+            left -= len(data)
 
 
 async def _write(stream: trio.abc.Stream, peer: Peer) -> None:
@@ -337,11 +436,18 @@ class TlsTransport:
         self, accept: Callable[[Link], Awaitable[None]], task_status: trio.TaskStatus[None]
     ) -> None:
         handshakes = 0
+        sparing = Sparing()
+
+        def warn(tcp: trio.SocketStream, reason: str) -> None:
+            address = _address(tcp)
+            times = sparing.due("connection refused", address.rpartition(":")[0])
+            if times:
+                log.warning("connection refused", address=address, reason=reason, times=times)
 
         async def welcome(tcp: trio.SocketStream) -> None:
             nonlocal handshakes
             if handshakes >= HANDSHAKES_MAX:
-                log.warning("connection refused", reason="too many handshakes")
+                warn(tcp, "too many handshakes")
                 await trio.aclose_forcefully(tcp)
                 return
             handshakes += 1
@@ -349,7 +455,7 @@ class TlsTransport:
                 with trio.fail_after(HELLO_S):
                     link = await self._authenticated(tcp, self._server, server_side=True)
             except (PeerError, trio.TooSlowError) as error:
-                log.warning("connection refused", reason=str(error) or type(error).__name__)
+                warn(tcp, str(error) or type(error).__name__)
                 return
             finally:
                 handshakes -= 1
@@ -363,6 +469,7 @@ class TlsTransport:
     async def _authenticated(
         self, tcp: trio.SocketStream, context: ssl.SSLContext, *, server_side: bool
     ) -> Link:
+        address = _address(tcp)
         stream = trio.SSLStream(tcp, context, server_side=server_side, https_compatible=True)
         try:
             await stream.do_handshake()
@@ -381,4 +488,13 @@ class TlsTransport:
         except BaseException:
             await trio.aclose_forcefully(tcp)
             raise
-        return Link(stream, PeerName(identity.institution, identity.node))
+        return Link(stream, PeerName(identity.institution, identity.node), address)
+
+
+def _address(tcp: trio.SocketStream) -> str:
+    """The other end's address and port, or nothing if it has gone."""
+    try:
+        host, port = tcp.socket.getpeername()[:2]
+    except OSError:
+        return ""
+    return f"{host}:{port}"

@@ -318,6 +318,7 @@ class Node:
                         institution=node.institution,
                         connected=peer is not None,
                         height=height,
+                        claims=0 if peer is None else peer.claims,
                     )
                 )
         return tuple(views)

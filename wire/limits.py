@@ -11,3 +11,4 @@ FRAME_BYTES_MAX = 64 * 1024
 MESSAGE_TRANSACTIONS_MAX = 8192  # in one message
 MESSAGE_TRANSACTIONS_BYTES_MAX = 512 * 1024  # of a batch before it is sent; one larger transaction goes alone
 SYNC_BLOCKS_MAX = 64  # in one request
+REASON_CHARACTERS_MAX = 256  # of a refusal between nodes; longer ones are cut

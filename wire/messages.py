@@ -18,7 +18,7 @@ from consensus.limits import VALIDATORS_MAX
 from consensus.messages import Certificate, Proposal, Vote, VoteType
 from primitives.codec import CodecError, builtins, convert, decode, encode
 from wire.frames import LIMITS, Channel, PeerError
-from wire.limits import MESSAGE_TRANSACTIONS_MAX, SYNC_BLOCKS_MAX
+from wire.limits import MESSAGE_TRANSACTIONS_MAX, REASON_CHARACTERS_MAX, SYNC_BLOCKS_MAX
 
 PROTOCOL_VERSION = 1
 HEAD_BYTES = 4
@@ -44,6 +44,13 @@ class Hello(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
     name: Name
     height: Height
     knows: Height
+
+
+class Reception(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The second message on a connection, both ways: an empty `reason` welcomes the other side, any other
+    says why it is refused. Only when both have welcomed each other does the connection count."""
+
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
 
 
 class Status(Message, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +126,7 @@ KINDS: tuple[tuple[int, type[Message], Channel], ...] = (
     (6, Transactions, Channel.TRANSACTIONS),
     (7, SyncRequest, Channel.VOTES),
     (8, SyncResponse, Channel.SYNC),
+    (9, Reception, Channel.VOTES),
 )
 _BY_NUMBER = {number: (schema, channel) for number, schema, channel in KINDS}
 _BY_SCHEMA = {schema: (number, channel) for number, schema, channel in KINDS}

@@ -15,12 +15,14 @@ class ProofReply(Shown, frozen=True):
 
 
 class PeerView(Shown, frozen=True):
-    """A peer of this node: whether it is connected, and the height it last told of."""
+    """A peer of this node: whether it is connected, the height it last told of, and how many others
+    came under its name while it was alive (more than none: a name is in use twice)."""
 
     name: str
     institution: str
     connected: bool
     height: Height
+    claims: int
 
 
 class UpgradeView(Shown, frozen=True):

@@ -35,6 +35,7 @@ from wire.messages import (
     Hello,
     Message,
     ProposalMessage,
+    Reception,
     Status,
     SyncRequest,
     SyncResponse,
@@ -278,7 +279,7 @@ async def test_a_peer_that_does_not_read_costs_bounded_memory_and_delays_nobody(
     cluster = Cluster(ram_path, nursery)
     await cluster.start("mof-1", "sbp-1", "pvara-1")
     link = cluster.network.connect(PeerName("secp", "secp-1"), "pvara-1")
-    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0, 1))
+    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0, 1), Reception(""))
     with trio.move_on_after(5):
         while "secp-1" not in cluster.nodes["pvara-1"].node.peers.connected:
             await trio.sleep(0.01)
@@ -315,7 +316,7 @@ async def test_only_nodes_of_the_ledgers_registry_may_join(
     cluster = Cluster(ram_path, nursery)
     await cluster.start("mof-1")
     link = cluster.network.connect(name, "mof-1")
-    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, name.node, 0, 1))
+    await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, name.node, 0, 1), Reception(""))
     with trio.fail_after(10):
         while await link.stream.receive_some(65536):
             pass
@@ -340,10 +341,11 @@ async def test_a_block_without_a_quorum_behind_it_is_not_synced(
     ]
     for certificate in forged:
         link = cluster.network.connect(PeerName("secp", "secp-1"), "mof-1")
-        await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5, 1))
+        await say(link.stream, Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5, 1), Reception(""))
         sender, receiver = FrameSender(), FrameReceiver()
-        sender.push(*encode_message(Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5, 1)))
-        sender.take()  # the hello's number is used
+        for said in (Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 5, 1), Reception("")):
+            sender.push(*encode_message(said))
+        sender.take()  # their numbers are used
         with trio.fail_after(2000):  # distrust lasts longer with each offence
             while data := await link.stream.receive_some(65536):
                 for channel, body in receiver.feed(data):

@@ -26,6 +26,7 @@ from wire.messages import (
     CertificateMessage,
     Hello,
     ProposalMessage,
+    Reception,
     SyncRequest,
     Transactions,
     VoteMessage,
@@ -187,7 +188,7 @@ async def test_a_peer_that_passes_on_a_bad_signature_is_hung_up_on(
     bad[-1] ^= 1
     good = cluster.act(signer=1)
     hello = Hello(PROTOCOL_VERSION, cluster.genesis_hash, "secp-1", 0, 1)
-    await say(link.stream, hello, Transactions((good, bytes(bad))))
+    await say(link.stream, hello, Reception(""), Transactions((good, bytes(bad))))
     with trio.fail_after(5):
         while await link.stream.receive_some(65536):
             pass

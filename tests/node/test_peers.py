@@ -3,6 +3,7 @@
 import random
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,27 @@ from config.pki import (
     server_context,
 )
 from node.limits import HANDSHAKES_MAX
-from node.peers import HELLO_S, SILENCE_S, Link, Peer, PeerName, Peers, TlsTransport, Transport
+from node.peers import (
+    BACKOFF_REFUSED_LAST_S,
+    HELLO_S,
+    IN_USE_S,
+    LIVED_S,
+    SILENCE_S,
+    Link,
+    Peer,
+    PeerName,
+    Peers,
+    TlsTransport,
+    Transport,
+)
+from node.sparing import AGAIN_S, Sparing
 from testing.memory_network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (
     PROTOCOL_VERSION,
     Hello,
     Message,
+    Reception,
     Status,
     Transactions,
     decode_message,
@@ -121,6 +136,15 @@ async def test_a_broken_connection_is_dialled_again(
     nursery.cancel_scope.cancel()
 
 
+def _after_the_greeting() -> FrameSender:
+    """A sender whose numbers go on where the hello and the welcome ended."""
+    sender = FrameSender()
+    for message in (HELLO, WELCOME):
+        sender.push(*encode_message(message))
+    sender.take()
+    return sender
+
+
 async def _stranger(
     nursery: trio.Nursery, name: PeerName, *messages: Message
 ) -> tuple[Recorder, Peers, trio.abc.Stream]:
@@ -135,6 +159,7 @@ async def _stranger(
 
 
 HELLO = Hello(PROTOCOL_VERSION, GENESIS, "b-1", 3, 1)
+WELCOME = Reception("")
 
 
 @pytest.mark.parametrize(
@@ -176,14 +201,12 @@ async def test_a_peer_without_a_hello_is_hung_up_on(
 async def test_a_peer_that_breaks_the_protocol_is_hung_up_on(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, bad: Message | bytes
 ) -> None:
-    recorder, _, stream = await _stranger(nursery, PeerName("b", "b-1"), HELLO)
+    recorder, _, stream = await _stranger(nursery, PeerName("b", "b-1"), HELLO, WELCOME)
     await _until(lambda: recorder.events == ["+b-1"])
     if isinstance(bad, bytes):
         await stream.send_all(bad)
     else:
-        sender = FrameSender()
-        sender.push(*encode_message(Status(1, 0, 0)))
-        sender.take()
+        sender = _after_the_greeting()
         sender.push(*encode_message(bad))
         await stream.send_all(sender.take())
     with trio.fail_after(1):
@@ -196,32 +219,154 @@ async def test_a_peer_that_breaks_the_protocol_is_hung_up_on(
 async def test_a_silent_peer_is_hung_up_on(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    recorder, _, _ = await _stranger(nursery, PeerName("b", "b-1"), HELLO)
+    recorder, _, _ = await _stranger(nursery, PeerName("b", "b-1"), HELLO, WELCOME)
     await _until(lambda: recorder.events == ["+b-1"])
     await trio.sleep(SILENCE_S + 1)
     assert recorder.events == ["+b-1", "-b-1"]
     nursery.cancel_scope.cancel()
 
 
-async def test_a_new_connection_of_the_same_node_replaces_the_old_one(
+async def _statuses(stream: trio.abc.Stream) -> None:
+    """Say a status each second, as every live node does."""
+    sender = _after_the_greeting()
+    while True:
+        sender.push(*encode_message(Status(3, 0, 1)))
+        await stream.send_all(sender.take())
+        await trio.sleep(1)
+
+
+async def _said(stream: trio.abc.Stream) -> list[Message]:
+    """Everything that the other side says until it hangs up."""
+    receiver = FrameReceiver()
+    messages: list[Message] = []
+    with trio.fail_after(2 * HELLO_S):
+        while data := await stream.receive_some(65536):
+            messages += [decode_message(*item) for item in receiver.feed(data)]
+    return messages
+
+
+async def test_a_new_connection_takes_the_place_of_one_that_fell_silent(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
+    """A machine that lost its power leaves a connection that looks open: its node gets in again at once."""
+    recorder, mesh, stream = await _stranger(nursery, PeerName("b", "b-1"), HELLO, WELCOME)
+    await _until(lambda: recorder.events == ["+b-1"])
     network = MemoryNetwork()
-    recorder = Recorder()
-    mesh = _peers(network.transport("a-1", "a"), "a-1", [], recorder)
-    await nursery.start(mesh.run)
+    network.transport("a-1", "a")
+    near, far = trio.testing.memory_stream_pair()
+    began = trio.current_time()
+    nursery.start_soon(mesh._accept, Link(far, PeerName("b", "b-1")))
+    await say(near, HELLO, WELCOME)
+    await _until(lambda: recorder.events == ["+b-1", "-b-1", "+b-1"])
+    assert trio.current_time() - began <= IN_USE_S + 0.1
+    with trio.fail_after(1):
+        while await stream.receive_some(65536):
+            pass
+    assert mesh.connected["b-1"].claims == 0
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_copied_certificate_does_not_displace_a_peer_that_is_alive(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else whoever holds a copy of a validator's certificate cuts it off from its peers, again and again."""
+    recorder, mesh, stream = await _stranger(nursery, PeerName("b", "b-1"), HELLO, WELCOME)
+    await _until(lambda: recorder.events == ["+b-1"])
+    nursery.start_soon(_statuses, stream)
+    for _ in range(12):
+        near, far = trio.testing.memory_stream_pair()
+        nursery.start_soon(mesh._accept, Link(far, PeerName("b", "b-1"), "192.0.2.7:4242"))
+        await say(near, HELLO, WELCOME)
+        last = (await _said(near))[-1]
+        assert isinstance(last, Reception)
+        assert "the name is in use twice" in last.reason
+    assert recorder.events == ["+b-1"]
+    assert mesh.connected["b-1"].claims == 12
+    lines = [
+        line for line in capsys.readouterr().out.splitlines() if "in use twice" in line and "name" in line
+    ]
+    assert 1 <= len([line for line in lines if "a name is in use twice" in line]) <= 2
+    nursery.cancel_scope.cancel()
+
+
+async def test_newcomers_of_one_name_are_judged_one_at_a_time(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    recorder, mesh, _ = await _stranger(nursery, PeerName("b", "b-1"), HELLO, WELCOME)
+    await _until(lambda: recorder.events == ["+b-1"])
     streams = []
     for _ in range(2):
-        link: Link = network.connect(PeerName("b", "b-1"), "a-1")
-        await say(link.stream, HELLO)
-        streams.append(link.stream)
-        await trio.sleep(0.1)
-    with trio.fail_after(1):
-        while await streams[0].receive_some(65536):
-            pass
-    assert recorder.events == ["+b-1", "-b-1", "+b-1"]
-    assert len(mesh.connected) == 1
+        near, far = trio.testing.memory_stream_pair()
+        nursery.start_soon(mesh._accept, Link(far, PeerName("b", "b-1")))
+        await say(near, HELLO, WELCOME)
+        streams.append(near)
+        await trio.sleep(0.01)
+    last = (await _said(streams[1]))[-1]
+    assert isinstance(last, Reception)
+    assert last.reason
+    await _until(lambda: recorder.events == ["+b-1", "-b-1", "+b-1"])
     nursery.cancel_scope.cancel()
+
+
+async def test_who_is_not_welcomed_has_not_joined(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A client of TLS 1.3 believes that it is connected before the other side has looked at it."""
+    recorder, mesh, stream = await _stranger(nursery, PeerName("b", "b-1"), HELLO, Reception("not you"))
+    await _said(stream)
+    assert recorder.events == []
+    assert mesh.connected == {}
+    nursery.cancel_scope.cancel()
+
+
+async def _dial_times(
+    nursery: trio.Nursery, *answers: Message, seconds: float, lasts: float = 0
+) -> list[float]:
+    """When a node dialled within `seconds` another that answers each hello so, and hangs up after `lasts`."""
+    network = MemoryNetwork()
+    times: list[float] = []
+
+    async def answer(link: Link) -> None:
+        times.append(trio.current_time())
+        await say(link.stream, *answers)
+        with trio.move_on_after(lasts):
+            while await link.stream.receive_some(65536):
+                pass
+        await trio.aclose_forcefully(link.stream)
+
+    await nursery.start(network.transport("b-1", "b").serve, answer)
+    mesh = _peers(network.transport("a-1", "a"), "a-1", ["b-1"], Recorder())
+    await nursery.start(mesh.run)
+    await trio.sleep(seconds)
+    nursery.cancel_scope.cancel()
+    return times
+
+
+async def test_a_refused_dial_is_tried_ever_more_rarely(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Two nodes with one identity fought for ever at thirty lines a second."""
+    times = await _dial_times(nursery, HELLO, Reception("the name is in use twice"), seconds=300)
+    assert times[-1] - times[-2] >= BACKOFF_REFUSED_LAST_S / 2
+    assert len([at for at in times if at > times[0] + 60]) <= 2 * 240 / BACKOFF_REFUSED_LAST_S
+
+
+async def test_a_good_connection_that_breaks_is_dialled_again_at_once(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    times = await _dial_times(nursery, HELLO, WELCOME, seconds=40, lasts=LIVED_S + 1)
+    assert len(times) >= 6
+    assert all(later - earlier < LIVED_S + 1.2 for earlier, later in pairwise(times))
+
+
+async def test_what_is_said_sparingly_is_said_once_a_minute_and_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sparing = Sparing()
+    assert [sparing.due("refused", "b-1") for _ in range(5)] == [1, 0, 0, 0, 0]
+    assert sparing.due("refused", "c-1") == 1
+    await trio.sleep(AGAIN_S)
+    assert sparing.due("refused", "b-1") == 5
 
 
 async def test_a_peer_that_does_not_read_costs_bounded_memory_and_is_dropped_when_its_votes_overflow() -> (
