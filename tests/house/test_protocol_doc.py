@@ -32,7 +32,7 @@ from ledger.fields import FIELDS
 from ledger.parameters import BOUNDS
 from ledger.policies import DEFAULT_POLICIES
 from ledger.terms.family import Variant
-from primitives import codec, hashing, merkle
+from primitives import codec, hashing, merkle, signatures
 from wire import blocks, frames, messages
 
 TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -343,6 +343,8 @@ def test_the_enumerations_are_those_of_the_code() -> None:
         (documents, ("ProposalStatus", "Target", "RestrictionKind", "VersionStatus")),
         (rows, ("AccountType", "Role")),
         (agenda, ("What", "Progress")),
+        (terms, ("Act",)),
+        (signatures, ("KeyFault",)),
         (consensus_messages, ("VoteType",)),
     ):
         for name in names:
