@@ -44,6 +44,8 @@ class Code(IntEnum):
     BAD_KEY = 304
     BAD_IDENTIFIER = 305
     OUT_OF_RANGE = 306
+    SUPERSEDED = 307
+    CLAIMED = 308
 
     # 4xx Movement of balances.
     OVERDRAFT = 400

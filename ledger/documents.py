@@ -146,7 +146,8 @@ class Proposal(Document, frozen=True):
 
     `maker` is the first signer. A FAILED proposal keeps the refusal of its effect (code, field number,
     values); an EXECUTED one the indices that its effect created. `due` is its row of the agenda, which lets
-    it expire, or NONE if it was decided at once.
+    it expire, or NONE if it was decided at once. `rests_on` are the subjects, each encoded, whose move by
+    another act closes it; the first `claims` of them are kept for its institution.
     """
 
     kind: int
@@ -167,6 +168,8 @@ class Proposal(Document, frozen=True):
     values: tuple[Any, ...]  # of codes.Plain
     created: tuple[int, ...]
     due: int
+    rests_on: tuple[bytes, ...]
+    claims: int
 
 
 class Vasp(Document, frozen=True):

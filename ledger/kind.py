@@ -50,13 +50,34 @@ class Signers(Enum):
         return self.value[1]
 
 
+Subject = tuple[str | int | bytes, ...]  # a topic, and what of it: ("vasp", 3), ("code", "PKR")
+Subjects = Callable[["State", Any], tuple[Subject, ...]]
+
+
+def none(state: "State", payload: Any) -> tuple[Subject, ...]:
+    """No subjects."""
+    return ()
+
+
+def subject(topic: str, *fields: str) -> Subjects:
+    """The one subject of a topic, told from others of it by what these fields of the payload hold."""
+
+    def found(state: "State", payload: Any) -> tuple[Subject, ...]:
+        return ((topic, *(getattr(payload, field) for field in fields)),)
+
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of transaction; `number` is protocol and is never given a second meaning.
 
     `payload` is the Struct whose fields follow the envelope in the body. `governed` says that the act needs
-    the approvals that the policy of this `name` asks for. The versions of the protocol from `since` to
-    `until` (None: still) have it; another payload from some version on is another declaration.
+    the approvals that the policy of this `name` asks for: its proposals rest on the subjects of `rests_on`
+    and keep those of `claims` (names, codes and keys that it would take) for their institution; one that
+    takes effect moves those of `moves`, and its claims (`ledger.proposals`). The versions of the protocol
+    from `since` to `until` (None: still) have it; another payload from some version on is another
+    declaration.
     """
 
     number: int
@@ -67,6 +88,9 @@ class Kind:
     check: Callable[["Context", Any], None]
     apply: Callable[["Context", Any], tuple[int, ...]]
     governed: bool = False
+    rests_on: Subjects = none
+    claims: Subjects = none
+    moves: Subjects | None = None  # None: what it rests on
     since: int = FIRST
     until: int | None = None
 

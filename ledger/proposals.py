@@ -3,9 +3,14 @@
 A proposal is OPEN, then EXECUTED in the block that completes its policy, FAILED (policy met, effect
 refused: the refusal is kept), REJECTED, WITHDRAWN or EXPIRED. An officer signs a proposal once: its maker
 counts once and is never his own second.
+
+Approvals are for what their proposal rests on. When an act takes effect it moves its subjects: the open
+proposals that rest on one of them close as FAILED in the same block, so that none is ever approved for one
+thing and executed on another. What an open proposal claims - a name, a code, a key - no other institution's
+proposal takes, and nobody's transaction; the claim ends with the proposal.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,11 +19,11 @@ from ledger import agenda, parameters
 from ledger.agenda import Moment, Outcome, What
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Policy, Proposal, ProposalStatus
-from ledger.kind import Context, Kind
+from ledger.kind import Context, Kind, Subject
 from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
-from primitives.codec import pack, unpack
+from primitives.codec import encode, pack, unpack
 
 NO_REASON = 0
 
@@ -35,6 +40,9 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     if not is_met(policy, state.institutions, signatures):
         _check_room(state, maker.officer)
     kind.check(ctx, payload)
+    claims = _encoded(kind.claims(state, payload))
+    for claim in claims:
+        _check_unclaimed(state, claim, maker.institution)
     index = state.proposals.append(
         Proposal(
             kind=kind.number,
@@ -55,6 +63,8 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
             values=(),
             created=(),
             due=NONE,
+            rests_on=(*claims, *_encoded(kind.rests_on(state, payload))),
+            claims=len(claims),
         )
     )
     created = _decide(ctx, index)
@@ -72,6 +82,23 @@ def _check_room(state: State, maker: int) -> None:
         raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit)
     if state.proposals.count_in(maker) >= limit // MAKERS_MIN:
         raise Refused(Code.LIMIT_EXCEEDED, "signers", maker, limit // MAKERS_MIN)
+
+
+def check_unclaimed(state: State, subject: Subject) -> None:
+    """Refuse what an open proposal claims. Raises Refused(claimed)."""
+    _check_unclaimed(state, encode(list(subject)), NONE)
+
+
+def _check_unclaimed(state: State, claim: bytes, institution: int) -> None:
+    """Refuse what an open proposal of another institution claims."""
+    for index in state.proposals.members(claim):
+        proposal = state.proposals[index]
+        if proposal.institution != institution and claim in proposal.rests_on[: proposal.claims]:
+            raise Refused(Code.CLAIMED, "proposal", index)
+
+
+def _encoded(subjects: Iterable[Subject]) -> tuple[bytes, ...]:
+    return tuple(encode(list(subject)) for subject in subjects)
 
 
 def check_signature(ctx: Context, index: int) -> None:
@@ -180,6 +207,7 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     ctx.proposal = index
     try:
         kind.check(ctx, payload)
+        moved = _encoded((kind.moves or kind.rests_on)(ctx.state, payload))
         created = kind.apply(ctx, payload)
     except Refused as refused:
         ctx.state.undo(mark)
@@ -188,7 +216,18 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
         return ()
     executed = replace(proposal, created=created)
     _close(ctx.state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
+    _supersede(ctx, index, (*proposal.rests_on[: proposal.claims], *moved))
     return created
+
+
+def _supersede(ctx: Context, index: int, moved: Iterable[bytes]) -> None:
+    """Close the open proposals that rest on what the act of proposal `index` has moved."""
+    refused = Refused(Code.SUPERSEDED, "proposal", index)
+    for other in sorted({other for subject in moved for other in ctx.state.proposals.members(subject)}):
+        failed = replace(
+            ctx.state.proposals[other], code=refused.code, field=refused.field_number, values=refused.values
+        )
+        _close(ctx.state, other, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
 
 
 def _close(

@@ -131,8 +131,8 @@ class Source(Protocol):
         """The pages of a columnar table, in order."""
 
 
-def _maker_if_open(proposal: documents.Proposal) -> tuple[Hashable, ...]:
-    return (proposal.maker,) if proposal.status is ProposalStatus.OPEN else ()
+def _maker_and_subjects_if_open(proposal: documents.Proposal) -> tuple[Hashable, ...]:
+    return (proposal.maker, *proposal.rests_on) if proposal.status is ProposalStatus.OPEN else ()
 
 
 def _programme_if_live(instrument: documents.Instrument) -> tuple[Hashable, ...]:
@@ -157,7 +157,9 @@ class State:
     institutions = documents_of(2, documents.Institution, "name", watch=REWRITTEN)
     nodes = documents_of(3, documents.Node, "name", watch=Watch(("power", "offences")))
     policies = documents_of(4, documents.Policy, "act", watch=REWRITTEN)
-    proposals = documents_of(5, documents.Proposal, groups=_maker_if_open, watch=Watch(("status",)))
+    proposals = documents_of(
+        5, documents.Proposal, groups=_maker_and_subjects_if_open, watch=Watch(("status",))
+    )
     vasps = documents_of(6, documents.Vasp, "name", watch=Watch(("stage", "frozen")))
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)

@@ -117,6 +117,8 @@ SENTENCES: tuple[Sentence, ...] = (
         Code.DUPLICATE_OFFICER, "signers", 0, "this officer has already signed the proposal and counts once"
     ),
     Sentence(Code.LIMIT_EXCEEDED, "proposal", 0, "proposals open at once (proposals_open_max)"),
+    Sentence(Code.SUPERSEDED, "proposal", 0, "this act took effect since, on what the proposal rests on"),
+    Sentence(Code.CLAIMED, "proposal", 0, "this open proposal claims the same name, code, debit or key"),
     Sentence(
         Code.LIMIT_EXCEEDED, "signers", 1, "at most {1} open proposals of one maker (proposals_open_max)"
     ),

@@ -17,6 +17,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import ACCOUNT_OPEN_ROWS_MAX
+from ledger.proposals import check_unclaimed
 from ledger.rows import CUSTODIAL, NO_ROW, Account, AccountType, Role, Signer
 from ledger.schema import U8, Hash32, Jurisdiction, Payload, PublicKeyOrNone, Seconds
 from primitives.signatures import enrolment_fault
@@ -58,6 +59,7 @@ def check(ctx: Context, payload: AccountOpen) -> None:
         if row.owner_key:
             if row.owner_key in keys or state.signers.find(row.owner_key) is not None:
                 raise Refused(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", row.owner_key, number)
+            check_unclaimed(state, ("key", row.owner_key))
             keys.add(row.owner_key)
 
 

@@ -3,7 +3,7 @@
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_currency_shape
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.positions import ensure_holding, treasury_account
 from ledger.schema import Name, Payload
 from ledger.terms.cash import Cash
@@ -47,4 +47,14 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
     return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index, ctx.time_ms))
 
 
-KIND = Kind(52, "cash_define", Lane.ACTS, Signers.OFFICERS, CashDefine, check, apply, governed=True)
+KIND = Kind(
+    52,
+    "cash_define",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    CashDefine,
+    check,
+    apply,
+    governed=True,
+    claims=subject("code", "currency"),
+)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ledger.balances import available, burn
 from ledger.codes import Code, Refused
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.kinds.cash_issue import TAKERS
 from ledger.postings import Movement
 from ledger.schema import Amount, Hash32, Index, Payload
@@ -52,4 +52,14 @@ def apply(ctx: Context, payload: CashDestroy) -> tuple[int, ...]:
     return (index,)
 
 
-KIND = Kind(54, "cash_destroy", Lane.ACTS, Signers.OFFICERS, CashDestroy, check, apply, governed=True)
+KIND = Kind(
+    54,
+    "cash_destroy",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    CashDestroy,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("reversal", "debit"),
+)

@@ -4,7 +4,7 @@ from ledger import parameters, rights, terms
 from ledger.balances import mint
 from ledger.codes import Code, Refused
 from ledger.documents import FundingDebit
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import AMOUNT_MAX
 from ledger.postings import Movement
 from ledger.rows import AccountType
@@ -48,4 +48,14 @@ def apply(ctx: Context, payload: CashIssue) -> tuple[int, ...]:
     return (ctx.state.debits.append(debit),)
 
 
-KIND = Kind(53, "cash_issue", Lane.ACTS, Signers.OFFICERS, CashIssue, check, apply, governed=True)
+KIND = Kind(
+    53,
+    "cash_issue",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    CashIssue,
+    check,
+    apply,
+    governed=True,
+    claims=subject("debit", "debit"),
+)

@@ -6,8 +6,9 @@ authority acted stands in the proposal, which is not served publicly.
 
 from ledger import restrictions
 from ledger.documents import Target
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, Subject, none
 from ledger.schema import Index, Payload
+from ledger.state import State
 
 
 class Freeze(Payload, frozen=True):
@@ -25,4 +26,20 @@ def apply(ctx: Context, payload: Freeze) -> tuple[int, ...]:
     return (restrictions.freeze(ctx.state, payload.target, payload.index, ctx.proposal, ctx.time_ms),)
 
 
-KIND = Kind(70, "freeze", Lane.ACTS, Signers.OFFICERS, Freeze, check, apply, governed=True)
+def rests_on(state: State, payload: Freeze) -> tuple[Subject, ...]:
+    """The target as it is since the last lift. Freezes do not move it: two of one target are two."""
+    return (("target", int(payload.target), payload.index),)
+
+
+KIND = Kind(
+    70,
+    "freeze",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    Freeze,
+    check,
+    apply,
+    governed=True,
+    rests_on=rests_on,
+    moves=none,
+)

@@ -15,7 +15,7 @@ from ledger.calendar import day_of
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_isin_shape, isin_check_digit
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
 from ledger.postings import Movement
@@ -106,4 +106,14 @@ def apply(ctx: Context, payload: InstrumentIssue) -> tuple[int, ...]:
     return (index, treasury_holding, pool_cash)
 
 
-KIND = Kind(60, "instrument_issue", Lane.ACTS, Signers.OFFICERS, InstrumentIssue, check, apply, governed=True)
+KIND = Kind(
+    60,
+    "instrument_issue",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    InstrumentIssue,
+    check,
+    apply,
+    governed=True,
+    claims=subject("code", "isin"),
+)

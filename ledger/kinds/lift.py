@@ -1,8 +1,9 @@
 """Two different authorities lift one freeze, by its own index; others of the same target stay."""
 
 from ledger import agenda, restrictions
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, Subject
 from ledger.schema import Index, Payload
+from ledger.state import State
 
 
 class Lift(Payload, frozen=True):
@@ -21,4 +22,26 @@ def apply(ctx: Context, payload: Lift) -> tuple[int, ...]:
     return (payload.restriction,)
 
 
-KIND = Kind(71, "lift", Lane.ACTS, Signers.OFFICERS, Lift, check, apply, governed=True)
+def rests_on(state: State, payload: Lift) -> tuple[Subject, ...]:
+    """The one freeze."""
+    return (("restriction", payload.restriction),)
+
+
+def moves(state: State, payload: Lift) -> tuple[Subject, ...]:
+    """The freeze, and what it froze: approvals to freeze that given before its lift do not freeze it anew."""
+    restriction = state.restrictions[payload.restriction]
+    return (*rests_on(state, payload), ("target", int(restriction.target), restriction.index))
+
+
+KIND = Kind(
+    71,
+    "lift",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    Lift,
+    check,
+    apply,
+    governed=True,
+    rests_on=rests_on,
+    moves=moves,
+)

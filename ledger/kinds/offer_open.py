@@ -9,7 +9,7 @@ from ledger.agenda import What
 from ledger.balances import available, lock
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, Offer, OfferStatus
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import OFFERS_OPEN_MAX, UNIT_COST_MIN
 from ledger.pricing import PRICE_SCALE
 from ledger.schema import Amount, Index, Payload, TimeMs
@@ -77,4 +77,14 @@ def apply(ctx: Context, payload: OfferOpen) -> tuple[int, ...]:
     return (index,)
 
 
-KIND = Kind(61, "offer_open", Lane.ACTS, Signers.OFFICERS, OfferOpen, check, apply, governed=True)
+KIND = Kind(
+    61,
+    "offer_open",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    OfferOpen,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("offers", "instrument"),
+)

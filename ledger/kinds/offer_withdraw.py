@@ -10,7 +10,7 @@ from ledger import agenda
 from ledger.balances import unlock
 from ledger.codes import Code, Refused
 from ledger.documents import OfferStatus
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Index, Payload
 
 
@@ -35,4 +35,14 @@ def apply(ctx: Context, payload: OfferWithdraw) -> tuple[int, ...]:
     return (payload.offer,)
 
 
-KIND = Kind(63, "offer_withdraw", Lane.ACTS, Signers.OFFICERS, OfferWithdraw, check, apply, governed=True)
+KIND = Kind(
+    63,
+    "offer_withdraw",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    OfferWithdraw,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("offer", "offer"),
+)

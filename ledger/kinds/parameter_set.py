@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from ledger.codes import Code, Refused
 from ledger.documents import Parameter
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import NAMES_MAX
 from ledger.schema import U63, Name, Payload
 
@@ -33,4 +33,14 @@ def apply(ctx: Context, payload: ParameterSet) -> tuple[int, ...]:
     return (index,)
 
 
-KIND = Kind(80, "parameter_set", Lane.ACTS, Signers.OFFICERS, ParameterSet, check, apply, governed=True)
+KIND = Kind(
+    80,
+    "parameter_set",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    ParameterSet,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("parameter", "name"),
+)

@@ -3,7 +3,7 @@
 from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Programme
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Amount, Name, Payload
 
 
@@ -25,4 +25,14 @@ def apply(ctx: Context, payload: ProgrammeCreate) -> tuple[int, ...]:
     return (ctx.state.programmes.append(Programme(payload.name, payload.cap_cents, ctx.time_ms)),)
 
 
-KIND = Kind(50, "programme_create", Lane.ACTS, Signers.OFFICERS, ProgrammeCreate, check, apply, governed=True)
+KIND = Kind(
+    50,
+    "programme_create",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    ProgrammeCreate,
+    check,
+    apply,
+    governed=True,
+    claims=subject("programme", "name"),
+)

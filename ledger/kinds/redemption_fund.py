@@ -4,7 +4,7 @@ from ledger import agenda, terms
 from ledger.balances import available, move
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.postings import Movement
 from ledger.schema import Amount, Index, Payload
 from ledger.terms import Act
@@ -38,4 +38,14 @@ def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:
     return (payload.instrument,)
 
 
-KIND = Kind(62, "redemption_fund", Lane.ACTS, Signers.OFFICERS, RedemptionFund, check, apply, governed=True)
+KIND = Kind(
+    62,
+    "redemption_fund",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    RedemptionFund,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("funding", "instrument"),
+)

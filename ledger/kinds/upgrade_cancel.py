@@ -2,7 +2,7 @@
 
 from ledger import schedule
 from ledger.codes import Code, Refused
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Index, Payload
 
 
@@ -23,4 +23,14 @@ def apply(ctx: Context, payload: UpgradeCancel) -> tuple[int, ...]:
     return (payload.entry,)
 
 
-KIND = Kind(83, "upgrade_cancel", Lane.ACTS, Signers.OFFICERS, UpgradeCancel, check, apply, governed=True)
+KIND = Kind(
+    83,
+    "upgrade_cancel",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    UpgradeCancel,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("upgrade"),
+)

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from ledger import parameters, schedule
 from ledger.codes import Code, Refused
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import U63, Payload
 
 
@@ -34,4 +34,14 @@ def apply(ctx: Context, payload: UpgradeSchedule) -> tuple[int, ...]:
     return (schedule.schedule(ctx.state, payload.version, payload.height, ctx.height),)
 
 
-KIND = Kind(82, "upgrade_schedule", Lane.ACTS, Signers.OFFICERS, UpgradeSchedule, check, apply, governed=True)
+KIND = Kind(
+    82,
+    "upgrade_schedule",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    UpgradeSchedule,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("upgrade"),
+)

@@ -6,7 +6,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import POWER_MAX
 from ledger.schema import Index, Payload
 
@@ -37,4 +37,14 @@ def apply(ctx: Context, payload: ValidatorUpdate) -> tuple[int, ...]:
     return (payload.node,)
 
 
-KIND = Kind(81, "validator_update", Lane.ACTS, Signers.OFFICERS, ValidatorUpdate, check, apply, governed=True)
+KIND = Kind(
+    81,
+    "validator_update",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    ValidatorUpdate,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("validators"),
+)

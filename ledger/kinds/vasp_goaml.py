@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Name, Payload
 
@@ -33,4 +33,14 @@ def apply(ctx: Context, payload: VaspGoaml) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(43, "vasp_goaml", Lane.ACTS, Signers.OFFICERS, VaspGoaml, check, apply, governed=True)
+KIND = Kind(
+    43,
+    "vasp_goaml",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspGoaml,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("goaml", "vasp"),
+)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Name, Payload
 
@@ -56,4 +56,14 @@ def apply(ctx: Context, payload: VaspLicense) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(45, "vasp_license", Lane.ACTS, Signers.OFFICERS, VaspLicense, check, apply, governed=True)
+KIND = Kind(
+    45,
+    "vasp_license",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspLicense,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

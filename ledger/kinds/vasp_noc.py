@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Payload
 
@@ -26,4 +26,14 @@ def apply(ctx: Context, payload: VaspNoc) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(41, "vasp_noc", Lane.ACTS, Signers.OFFICERS, VaspNoc, check, apply, governed=True)
+KIND = Kind(
+    41,
+    "vasp_noc",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspNoc,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

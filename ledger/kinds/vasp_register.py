@@ -69,4 +69,14 @@ def apply(ctx: Context, payload: VaspRegister) -> tuple[int, ...]:
     return (index, signer)
 
 
-KIND = Kind(40, "vasp_register", Lane.ACTS, Signers.OFFICERS, VaspRegister, check, apply, governed=True)
+KIND = Kind(
+    40,
+    "vasp_register",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspRegister,
+    check,
+    apply,
+    governed=True,
+    claims=lambda state, payload: (("vasp", payload.name), ("key", payload.settlement_key)),
+)

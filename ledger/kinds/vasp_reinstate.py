@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Payload
 
@@ -24,4 +24,14 @@ def apply(ctx: Context, payload: VaspReinstate) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(47, "vasp_reinstate", Lane.ACTS, Signers.OFFICERS, VaspReinstate, check, apply, governed=True)
+KIND = Kind(
+    47,
+    "vasp_reinstate",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspReinstate,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

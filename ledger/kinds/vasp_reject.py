@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Payload
 
@@ -28,4 +28,14 @@ def apply(ctx: Context, payload: VaspReject) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(42, "vasp_reject", Lane.ACTS, Signers.OFFICERS, VaspReject, check, apply, governed=True)
+KIND = Kind(
+    42,
+    "vasp_reject",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspReject,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

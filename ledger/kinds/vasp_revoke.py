@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Payload
 
@@ -29,4 +29,14 @@ def apply(ctx: Context, payload: VaspRevoke) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(48, "vasp_revoke", Lane.ACTS, Signers.OFFICERS, VaspRevoke, check, apply, governed=True)
+KIND = Kind(
+    48,
+    "vasp_revoke",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspRevoke,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Name, Payload
 
@@ -40,4 +40,14 @@ def apply(ctx: Context, payload: VaspSubsidiary) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(44, "vasp_subsidiary", Lane.ACTS, Signers.OFFICERS, VaspSubsidiary, check, apply, governed=True)
+KIND = Kind(
+    44,
+    "vasp_subsidiary",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspSubsidiary,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("subsidiary", "vasp"),
+)

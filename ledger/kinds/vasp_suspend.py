@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.documents import Stage
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
 from ledger.schema import Index, Payload
 
@@ -28,4 +28,14 @@ def apply(ctx: Context, payload: VaspSuspend) -> tuple[int, ...]:
     return (payload.vasp,)
 
 
-KIND = Kind(46, "vasp_suspend", Lane.ACTS, Signers.OFFICERS, VaspSuspend, check, apply, governed=True)
+KIND = Kind(
+    46,
+    "vasp_suspend",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    VaspSuspend,
+    check,
+    apply,
+    governed=True,
+    rests_on=subject("vasp", "vasp"),
+)

@@ -106,14 +106,15 @@ async def test_an_approval_says_what_became_of_the_proposal(
     save_key(second, key("sbp officer 1"), PASSPHRASE.encode())
     async with one_node() as (node, front):
         keep_the_chains_time(node, monkeypatch)
-        market = market_of(node)
+        market_of(node)
         proposals = []
-        for _ in range(2):  # both of the same debit: only one can be issued
-            made = node.little.commit(
-                node.little.transaction(
-                    "cash_issue", officers("sbp", count=1), market.money, 5_000, b"d" * 32
-                )
-            )
+        signers = officers("mof", "pvara") | officers("sbp", count=1)
+        everyone = officers("mof", "sbp", "pvara", "secp")
+        node.little.commit(
+            node.little.transaction("parameter_set", everyone, "programmes_cap_cents", 200_000_000_100)
+        )
+        for name in ("one", "two"):  # each takes all that is left under the cap
+            made = node.little.commit(node.little.transaction("programme_create", signers, name, 100))
             proposals.append(str(made.results[0].created[0]))
         executed = await said(front, "tx", "approve", proposals[0], "-k", str(second))
         command = ("tx", "approve", proposals[1], "-k", str(second))
@@ -122,7 +123,7 @@ async def test_an_approval_says_what_became_of_the_proposal(
 
     assert (executed["ok"], executed["proposal_status"]) == (True, "executed")
     assert failed.exit_code == Exit.FAILED
-    assert "debit_already_used" in failed.stderr
+    assert "cap_exceeded" in failed.stderr
     assert again.exit_code == Exit.REFUSED
 
 

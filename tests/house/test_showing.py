@@ -55,6 +55,8 @@ WITHHELD = {
     "Instrument.redemption": "the agenda's own",
     "Offer.due": "the agenda's own",
     "Proposal.due": "the agenda's own",
+    "Proposal.rests_on": "follows from the payload; it lists proposals by what would close them",
+    "Proposal.claims": "how many of those it keeps for itself",
 }
 
 

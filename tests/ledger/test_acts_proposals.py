@@ -103,18 +103,6 @@ def test_an_expired_proposal_is_over_even_before_its_row_of_the_agenda_is_reache
 
 
 def test_an_effect_refused_in_the_end_leaves_a_failed_proposal_with_its_code(net: Network) -> None:
-    (first,) = net.ok("cash_define", "sbp1", currency="PKR")
-    (second,) = net.ok("cash_define", "sbp2", currency="PKR")
-    net.ok("approve", "sbp2", proposal=first, reason=0)
-    net.ok("approve", "sbp1", proposal=second, reason=0)
-    record = net.proposal(second)
-    assert (record.status, record.code) == (ProposalStatus.FAILED, Code.ALREADY_EXISTS)
-    assert (FIELD_NAMES[record.field], record.values) == ("currency", ("PKR",))
-    assert len(record.approvals) == 2
-    assert net.state.proposals.grouped == 0
-
-
-def test_the_cap_is_checked_again_at_execution(net: Network) -> None:
     net.define_money()
     (first,) = net.ok("instrument_issue", "mof1 mof2 sbp1 sbp2", **{**BILL, "units": 112_000_000})
     (second,) = net.ok(
