@@ -1,8 +1,9 @@
 """Replays one validator's chain from genesis and believes nothing that is stored.
 
 Every transaction's signatures, every commit certificate against its height's validators, every link and root,
-every policy (by executing again), every result; conservation of every instrument; and every balance, locked
-amount and supply against the sum of all postings since genesis. The first fault is named with its height.
+every policy (by executing again), every result, posting and event; conservation of every instrument; and
+every balance, locked amount and supply against the sum of all postings since genesis. The first fault is
+named with its height.
 """
 
 from collections.abc import Callable
@@ -173,7 +174,7 @@ def _execute(replica: Replica, block: SealedBlock) -> AppliedBlock:
 
 
 def _check_results(blocks: BlockStore, applied: AppliedBlock) -> None:
-    """Results and index as stored; a crash, or a running node, may lack those of the last block."""
+    """Results, stream and index as stored; a crash, or a running node, may lack those of the last block."""
     stored = blocks.results(applied.height)
     if stored is None:
         if applied.height < blocks.height():
@@ -181,6 +182,12 @@ def _check_results(blocks: BlockStore, applied: AppliedBlock) -> None:
         return
     if stored != applied.results_bytes:
         raise _Found("results: executing the block gives others than those stored")
+    for name, kept, ours in (
+        ("postings", blocks.postings(applied.height), applied.postings),
+        ("events", blocks.events(applied.height), applied.events),
+    ):
+        if kept != ours:
+            raise _Found(f"{name}: executing the block gives others than those stored")
     for position, transaction_id in enumerate(applied.transaction_ids):
         if blocks.find_transaction(transaction_id) != (applied.height, position):
             raise _Found(f"index: transaction {transaction_id.hex()} is not found at position {position}")

@@ -87,7 +87,7 @@ class Chain:
         if fault is None:
             self._blocks.append(block.height, block.raw, encode_certificate(certificate))
         applied = self.replica.execute(block)
-        self._blocks.put_results(applied.height, applied.results_bytes, list(applied.transaction_ids))
+        self._keep(applied)
         self._header = block.header
         return applied
 
@@ -139,9 +139,27 @@ class Chain:
         self._header = block.header
         results = self._blocks.results(height)
         if results is None:
-            self._blocks.put_results(height, applied.results_bytes, list(applied.transaction_ids))
-        elif results != applied.results_bytes:
-            raise StorageCorrupt("blocks", f"results of height {height}", "replaying the block gives others")
+            self._keep(applied)
+            return
+        for name, stored, ours in (
+            ("results", results, applied.results_bytes),
+            ("postings", self._blocks.postings(height), applied.postings),
+            ("events", self._blocks.events(height), applied.events),
+        ):
+            if stored != ours:
+                raise StorageCorrupt(
+                    "blocks", f"{name} of height {height}", "replaying the block gives others"
+                )
+
+    def _keep(self, applied: AppliedBlock) -> None:
+        """Store what executing a block gave, all of it or nothing."""
+        self._blocks.put_results(
+            applied.height,
+            applied.results_bytes,
+            list(applied.transaction_ids),
+            postings=applied.postings,
+            events=applied.events,
+        )
 
 
 def _restore(genesis: Genesis, states: StateStore) -> tuple[Replica, int]:

@@ -1,14 +1,19 @@
-"""The block log: each height's block, commit certificate and results, and an index of transaction ids.
+"""The block log: each height's block, commit certificate, results and stream; an index of transaction ids.
 
 A block and its certificate become durable together, before anything of the block is executed; so this log is
-what recovery replays. Heights are stored without gaps.
+what recovery replays. Heights are stored without gaps. The stream of a height, its postings and its events
+(`ledger.postings`), is stored with its results, in pieces; a height without any has none.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.events import EVENT_BYTES
+from ledger.postings import POSTING_BYTES
 from primitives.codec import CodecError, decode, encode
 from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
 from storage.errors import StorageCorrupt, StorageError
+from storage.limits import PIECE_ROWS
 
 
 def _height_place(key: bytes) -> str:
@@ -23,6 +28,20 @@ BLOCKS = Table("blocks", _height_place)
 CERTIFICATES = Table("certificates", _height_place)
 RESULTS = Table("results", _height_place)
 TRANSACTIONS = Table("transactions", _transaction_place)
+POSTINGS = Table("postings", _height_place)
+EVENTS = Table("events", _height_place)
+TABLES = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, POSTINGS, EVENTS)
+
+_WIDTHS = {POSTINGS.name: POSTING_BYTES, EVENTS.name: EVENT_BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """Consecutive postings, or events, of one height; `first` is the number of the first one in its block."""
+
+    height: int
+    first: int
+    rows: bytes
 
 
 class BlockStore:
@@ -31,9 +50,8 @@ class BlockStore:
     def __init__(
         self, path: Path, readonly: bool = False, *, map_bytes: int = MAP_BYTES, faults: Faults | None = None
     ) -> None:
-        tables = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS)
         self._environment = Environment(
-            path, "blocks", tables, readonly=readonly, map_bytes=map_bytes, faults=faults
+            path, "blocks", TABLES, readonly=readonly, map_bytes=map_bytes, faults=faults
         )
 
     def append(self, height: int, block: bytes, certificate: bytes) -> None:
@@ -48,14 +66,26 @@ class BlockStore:
             writer.put(BLOCKS, _key(height), block)
             writer.put(CERTIFICATES, _key(height), certificate)
 
-    def put_results(self, height: int, results: bytes, transaction_ids: list[bytes]) -> None:
-        """Store what executing the block of `height` returned, and where its transactions are found."""
+    def put_results(
+        self,
+        height: int,
+        results: bytes,
+        transaction_ids: list[bytes],
+        *,
+        postings: bytes = b"",
+        events: bytes = b"",
+    ) -> None:
+        """Store what executing the block of `height` gave, and where its transactions are found."""
         with self._environment.write() as writer:
             if writer.get(BLOCKS, _key(height)) is None:
                 raise StorageError(f"blocks: results of height {height}, whose block is not stored")
             writer.put(RESULTS, _key(height), results)
             for position, transaction_id in enumerate(transaction_ids):
                 writer.put(TRANSACTIONS, transaction_id, encode([height, position]))
+            for table, rows in ((POSTINGS, postings), (EVENTS, events)):
+                size = PIECE_ROWS * _WIDTHS[table.name]
+                for piece, at in enumerate(range(0, len(rows), size)):
+                    writer.put(table, _piece_key(height, piece), rows[at : at + size])
 
     def block(self, height: int) -> bytes | None:
         return self._get(BLOCKS, _key(height))
@@ -65,6 +95,29 @@ class BlockStore:
 
     def results(self, height: int) -> bytes | None:
         return self._get(RESULTS, _key(height))
+
+    def postings(self, height: int) -> bytes:
+        """Every posting of a height."""
+        return self._whole(POSTINGS, height)
+
+    def events(self, height: int) -> bytes:
+        """Every event of a height."""
+        return self._whole(EVENTS, height)
+
+    def stream(self, table: Table, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
+        """Rows of POSTINGS or EVENTS from `row` of `height` on, to the end of height `last` or `rows_max`."""
+        width, found, missing = _WIDTHS[table.name], [], rows_max
+        with self._environment.read() as reader:
+            for key, rows in reader.items_from(table, _piece_key(height, row // PIECE_ROWS)):
+                at, first = _height_of(key[:8]), int.from_bytes(key[8:], "big") * PIECE_ROWS
+                if at > last or missing <= 0:
+                    break
+                skipped = max(row - first, 0) if at == height else 0
+                taken = rows[skipped * width : (skipped + missing) * width]
+                if taken:
+                    found.append(StreamRows(at, first + skipped, taken))
+                    missing -= len(taken) // width
+        return found
 
     def height(self) -> int:
         """The last height stored, 0 when there is none."""
@@ -84,6 +137,10 @@ class BlockStore:
     def close(self) -> None:
         self._environment.close()
 
+    def _whole(self, table: Table, height: int) -> bytes:
+        with self._environment.read() as reader:
+            return b"".join(rows for _, rows in reader.items(table, _key(height)))
+
     def _get(self, table: Table, key: bytes) -> bytes | None:
         with self._environment.read() as reader:
             return reader.get(table, key)
@@ -98,6 +155,10 @@ def _find_transaction(reader: Reader, transaction_id: bytes) -> tuple[int, int] 
     except (CodecError, ValueError, TypeError) as error:
         raise StorageCorrupt("blocks", _transaction_place(transaction_id), str(error)) from error
     return height, position
+
+
+def _piece_key(height: int, piece: int) -> bytes:
+    return _key(height) + piece.to_bytes(4, "big")
 
 
 def _key(height: int) -> bytes:

@@ -74,6 +74,15 @@ class Reader:
             yield key, self._checked(table, key, bytes(cursor.value()))
             present = cursor.next()
 
+    def items_from(self, table: Table, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys from `start` on, in order, with their values."""
+        cursor = self._transaction.cursor(db=self._handles[table.name])
+        present = cursor.set_range(start)
+        while present:
+            key = bytes(cursor.key())
+            yield key, self._checked(table, key, bytes(cursor.value()))
+            present = cursor.next()
+
     def _checked(self, table: Table, key: bytes, stored: bytes) -> bytes:
         value = stored[HASH_BYTES:]
         if stored[:HASH_BYTES] != _checksum(table, key, value):

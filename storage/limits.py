@@ -2,6 +2,7 @@
 
 # blocks
 RESULTS_BYTES_MAX = 64 * 1024 * 1024
+PIECE_ROWS = 1024  # postings, or events, that are stored under one key
 
 # environment
 READERS_MAX = 254

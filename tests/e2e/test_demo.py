@@ -29,7 +29,7 @@ from ledger.kinds import transfer
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
 from primitives.hashing import TX_LIST
 from primitives.merkle import list_root
-from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
+from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TABLES, BlockStore
 from storage.environment import MAP_BYTES, Environment, Table
 from testing.disk import results_height
 from wire.blocks import Block, decode_block
@@ -124,7 +124,7 @@ def flip_in_place(blocks: Path, table: Table, height: int) -> None:
 
 def rewrite(blocks: Path, table: Table, height: int, change: Callable[[bytes], bytes]) -> None:
     """Change a stored value as somebody would who knows how checksums are made."""
-    environment = Environment(blocks, "blocks", (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS))
+    environment = Environment(blocks, "blocks", TABLES)
     with environment.write() as writer:
         stored = writer.get(table, height.to_bytes(8, "big"))
         assert stored is not None

@@ -17,7 +17,7 @@ from ledger.codes import InvariantError, Refused
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
 from primitives.codec import pack, unpack
-from storage.blocks import BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, BlockStore
+from storage.blocks import BLOCKS, CERTIFICATES, EVENTS, POSTINGS, RESULTS, TABLES, BlockStore
 from storage.environment import Environment, Table, Writer
 from storage.errors import StorageError
 from storage.state import DOCUMENTS, META, PAGES
@@ -56,7 +56,7 @@ def folder(finished: tuple[Path, Market], tmp_path: Path) -> Path:
 
 def change(folder: Path, table: Table, height: int, changed: Callable[[bytes], bytes]) -> None:
     """Change a value of the block store and its checksum with it."""
-    environment = Environment(folder / "blocks", "blocks", (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS))
+    environment = Environment(folder / "blocks", "blocks", TABLES)
     with environment.write() as writer:
         stored = writer.get(table, height.to_bytes(8, "big"))
         assert stored is not None
@@ -190,6 +190,19 @@ def test_a_changed_header_is_named(folder: Path) -> None:
 
     change(folder, BLOCKS, 9, lambda data: change_block(data, later))
     assert fault_of(folder) == "height 9: certificate: of another block"
+
+
+@pytest.mark.parametrize("table", [POSTINGS, EVENTS])
+def test_a_changed_row_of_the_stream_is_named_with_its_height(folder: Path, table: Table) -> None:
+    environment = Environment(folder / "blocks", "blocks", TABLES)
+    with environment.write() as writer:
+        key, rows = list(writer.items(table))[-1]
+        writer.put(table, key, rows[:-1] + bytes((rows[-1] ^ 1,)))
+    environment.close()
+    height = int.from_bytes(key[:8], "big")
+    assert fault_of(folder) == (
+        f"height {height}: {table.name}: executing the block gives others than those stored"
+    )
 
 
 def test_a_state_that_is_not_that_of_the_blocks_is_named(folder: Path) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events import EVENT_BYTES
+from ledger.postings import POSTING_BYTES
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.errors import DoubleSignRefused, StorageFull
@@ -72,11 +74,21 @@ class Stores:
 Acknowledge = Callable[[str, int, bytes], None]
 
 
+def put_results(stores: Stores, height: int) -> None:
+    stores.blocks.put_results(
+        height,
+        content("results", height, 300),
+        transaction_ids(height),
+        postings=content("postings", height, 1_500 * POSTING_BYTES),
+        events=content("events", height, 5 * EVENT_BYTES),
+    )
+
+
 def recover(stores: Stores) -> None:
     """What a node does on start: execute what is stored and not executed."""
     height = stores.blocks.height()
     if height and results_height(stores.blocks) < height:
-        stores.blocks.put_results(height, content("results", height, 300), transaction_ids(height))
+        put_results(stores, height)
 
 
 def run_height(stores: Stores, acknowledge: Acknowledge) -> None:
@@ -94,7 +106,7 @@ def run_height(stores: Stores, acknowledge: Acknowledge) -> None:
         acknowledge("sign", height * 3 + step, message)
     stores.blocks.append(height, block, content("certificate", height, 300))
     acknowledge("block", height, b"")
-    stores.blocks.put_results(height, content("results", height, 300), transaction_ids(height))
+    put_results(stores, height)
     acknowledge("results", height, b"")
     if height % CHECKPOINT_EVERY == 0 and (stores.state.height() or 0) < height:
         stores.state.save(height, Change(height), content("meta", height, 40))
@@ -130,6 +142,8 @@ def check(stores: Stores, acknowledged: Acknowledged) -> None:
         assert stores.blocks.certificate(recent) == content("certificate", recent, 300)
     for recent in range(max(1, height - 2), results_height(stores.blocks) + 1):
         assert stores.blocks.results(recent) == content("results", recent, 300)
+        assert stores.blocks.postings(recent) == content("postings", recent, 1_500 * POSTING_BYTES)
+        assert stores.blocks.events(recent) == content("events", recent, 5 * EVENT_BYTES)
         for position, transaction_id in enumerate(transaction_ids(recent)):
             assert stores.blocks.find_transaction(transaction_id) == (recent, position)
     if (open_height := acknowledged.greatest.get("wal", 0)) > height:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.blocks import BlockStore
+from ledger.events import EVENT_BYTES
+from ledger.postings import POSTING_BYTES
+from storage.blocks import POSTINGS, BlockStore
 from storage.errors import (
     DoubleSignRefused,
     SignerUninitialised,
@@ -14,6 +16,7 @@ from storage.errors import (
     StorageError,
     StorageFull,
 )
+from storage.limits import PIECE_ROWS
 from storage.signer import SignedState, SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -76,12 +79,52 @@ def test_results_need_their_block(tmp_path: Path) -> None:
     store.close()
 
 
+def rows_caused_by(causes: list[int], width: int) -> bytes:
+    return b"".join(
+        cause.to_bytes(4, "little") + number.to_bytes(width - 4, "little")
+        for number, cause in enumerate(causes)
+    )
+
+
+def test_the_stream_of_a_height_is_read_back_whole_and_from_any_row_on(tmp_path: Path) -> None:
+    store = BlockStore(tmp_path)
+    kept: dict[int, bytes] = {}
+    for height, count in ((1, 2 * PIECE_ROWS), (2, 0), (3, PIECE_ROWS + 1), (4, 3)):
+        store.append(height, b"block", b"certificate")
+        kept[height] = rows_caused_by([0] * count, POSTING_BYTES)
+        store.put_results(height, b"results", [], postings=kept[height], events=b"e" * EVENT_BYTES)
+    store.close()
+    store = BlockStore(tmp_path)
+    assert [store.postings(height) for height in kept] == list(kept.values())
+    assert [store.events(height) for height in kept] == [b"e" * EVENT_BYTES] * 4
+    for height, row in ((1, 0), (1, PIECE_ROWS), (1, 2 * PIECE_ROWS), (1, 5000), (2, 0), (3, 7), (4, 3)):
+        for last in (1, 3, 4):
+            for rows_max in (1, PIECE_ROWS, 10_000):
+                found = store.stream(POSTINGS, height, row, last, rows_max)
+                wanted = [
+                    (each, number)
+                    for each, rows in kept.items()
+                    if height <= each <= last
+                    for number in range(row if each == height else 0, len(rows) // POSTING_BYTES)
+                ][:rows_max]
+                assert [
+                    (part.height, part.first + number)
+                    for part in found
+                    for number in range(len(part.rows) // POSTING_BYTES)
+                ] == wanted
+                for part in found:
+                    assert part.rows in kept[part.height]
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("needle", "place", "read"),
     [
         (b"block of height two", "blocks of height 2", lambda store: store.block(2)),
         (b"certificate of two", "certificates of height 2", lambda store: store.certificate(2)),
         (b"results of two", "results of height 2", lambda store: store.results(2)),
+        (b"postings of height two!!", "postings of height 2", lambda store: store.postings(2)),
+        (b"the events of height two", "events of height 2", lambda store: store.events(2)),
     ],
 )
 def test_a_flipped_bit_is_noticed_and_its_height_named(
@@ -90,7 +133,13 @@ def test_a_flipped_bit_is_noticed_and_its_height_named(
     store = BlockStore(tmp_path)
     store.append(1, b"block of height one", b"certificate of one")
     store.append(2, b"block of height two", b"certificate of two")
-    store.put_results(2, b"results of two", [b"t" * 32])
+    store.put_results(
+        2,
+        b"results of two",
+        [b"t" * 32],
+        postings=b"postings of height two!!",
+        events=b"the events of height two",
+    )
     store.close()
     flip(tmp_path, needle, 3)
     store = BlockStore(tmp_path)
