@@ -138,14 +138,13 @@ def verify_evidence(
         raise VerificationError("evidence: the two messages are not of one height and round")
 
 
-def evidence_key(evidence: Evidence) -> tuple[int, int, int, int]:
-    """What evidence is known by, as one record of each is enough: (height, round, type, validator), with 0 as
-    the type of a proposal."""
+def accused(evidence: Evidence) -> int:
+    """The position of the validator that `evidence` is against, in the set of its height."""
     match evidence:
         case VoteEquivocation(first=vote):
-            return (vote.height, vote.round, int(vote.type), vote.validator)
+            return vote.validator
         case ProposalEquivocation(first=proposal):
-            return (proposal.height, proposal.round, 0, proposal.proposer)
+            return proposal.proposer
 
 
 def _verify_two_votes(first: Vote, second: Vote) -> None:

@@ -113,7 +113,11 @@ class Institution(Document, frozen=True):
 
 
 class Node(Document, frozen=True):
-    """A node of the network; `power` 0 means that it does not vote. `offences` counts its proven ones."""
+    """A node of the network; `power` 0 means that it does not vote.
+
+    `offences` counts its proven ones, one a height; `offended` are the latest heights of them, ascending, by
+    which `ledger.validators` knows evidence that is not to be committed again.
+    """
 
     name: str
     institution: int
@@ -121,6 +125,7 @@ class Node(Document, frozen=True):
     power: int
     role: str
     offences: int
+    offended: tuple[int, ...]
 
 
 class Policy(Document, frozen=True):

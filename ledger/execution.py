@@ -9,27 +9,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from ledger import conservation, due, proposals, versions, window
 from ledger.agenda import Moment
-from ledger.codes import Code, InvariantError, Refused
+from ledger.codes import Code, Refused
 from ledger.kind import Context
 from ledger.postings import results_root
 from ledger.state import State
 from ledger.transactions import Transaction
-from ledger.validators import VotingNode, validator_set
+from ledger.validators import VotingNode, count_offence, validator_set
 from primitives.codec import pack
 
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """One proven equivocation: a node's index, and the height, round and type of what it signed twice."""
+    """One proven equivocation: a node's index, and the height at which it signed two things."""
 
     node: int
     height: int
-    round: int
-    type: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,8 @@ def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transact
     validators = validator_set(state)
     time_ms = facts.time_ms + state.chain_record.clock_offset_ms
     versions.begin_block(state, facts.height, time_ms)
-    _count_offences(state, facts.evidence)
+    for offence in facts.evidence:
+        count_offence(state, offence.node, offence.height)
     due.begin_block(state, Moment(facts.height, time_ms))
     results = []
     for position, tx in enumerate(transactions):
@@ -126,11 +124,3 @@ def _use_sequence(state: State, tx: Transaction) -> None:
     state.signers.set_field(first, "bitmap", new_bitmap)
     if new_highest != highest:
         state.signers.set_field(first, "highest", new_highest)
-
-
-def _count_offences(state: State, evidence: Sequence[Offence]) -> None:
-    for offence in evidence:
-        if not 0 <= offence.node < len(state.nodes):
-            raise InvariantError(f"evidence against node {offence.node} of {len(state.nodes)}")
-        node = state.nodes[offence.node]
-        state.nodes.replace(offence.node, replace(node, offences=node.offences + 1))

@@ -140,7 +140,7 @@ def create_state(genesis: Genesis) -> State:
         _enrol(state, institution)
     for node in genesis.nodes:
         state.nodes.append(
-            Node(node.name, indices[node.institution], node.public_key, node.power, node.role, 0)
+            Node(node.name, indices[node.institution], node.public_key, node.power, node.role, 0, ())
         )
     for policy in genesis.policies:
         named = tuple(sorted(indices[name] for name in policy.institutions))

@@ -72,6 +72,9 @@ SIGNERS_MAX = 16
 HOLDING_REST_MS = 7 * 86_400_000  # before a finished holding is taken over: the most of expiry_horizon_s
 BATCH_ROWS_MAX = 8_192
 
+# evidence
+OFFENDED_MAX = 64  # heights by which a node's record knows the evidence that was committed
+
 # window
 WINDOW = 64
 SEQUENCE_MAX = 2**32 - 1
@@ -83,7 +86,7 @@ class BlockLimits:
 
     transaction_bytes: int
     signers: int
-    evidence: int  # pieces in a block; all stay in the checkpoint for as long as evidence may be old
+    evidence: int  # pieces in a block
 
 
 # By the first version of the protocol that has them.

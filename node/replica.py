@@ -17,7 +17,7 @@ from consensus.encoding import encode_evidence
 from consensus.errors import VerificationError
 from consensus.messages import Evidence, Validator
 from consensus.quorum import validators_hash
-from consensus.verification import evidence_key, verify_evidence
+from consensus.verification import accused, verify_evidence
 from ledger import parameters as parameter_table
 from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures, check_signers
@@ -29,7 +29,7 @@ from ledger.postings import results_root
 from ledger.release import UnknownVersion, newest
 from ledger.state import TABLES, State
 from ledger.transactions import Transaction
-from ledger.validators import validator_set
+from ledger.validators import may_offend, validator_set
 from ledger.words import sentence_of
 from node.limits import OUTSTANDING_MAX
 from node.sealed import Known, SealedBlock, seal
@@ -40,8 +40,6 @@ from wire.blocks import Block, Header, layout_of
 from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
-
-EvidenceKey = tuple[int, int, int, int]  # as consensus.verification.evidence_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,6 @@ class Memory(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     state_root: bytes
     results_root: bytes
     validator_sets: tuple[tuple[int, tuple[tuple[bytes, int], ...]], ...]  # (in force from height, set)
-    evidence: tuple[tuple[int, int, int, int], ...]  # keys, committed and young enough to be repeated
 
 
 class Replica:
@@ -100,8 +97,7 @@ class Replica:
             (first, tuple(Validator(key, power) for key, power in members))
             for first, members in memory.validator_sets
         ]
-        self._committed_evidence: dict[EvidenceKey, None] = dict.fromkeys(memory.evidence)
-        self._outstanding: dict[EvidenceKey, Evidence] = {}
+        self._outstanding: dict[Offence, Evidence] = {}
 
     @classmethod
     def at_genesis(cls, genesis: Genesis) -> "Replica":
@@ -118,7 +114,6 @@ class Replica:
             state_root=state.root(),
             results_root=results_root((), b"", b""),
             validator_sets=((1, members),),
-            evidence=(),
         )
         return cls(genesis, state, memory)
 
@@ -138,7 +133,6 @@ class Replica:
 
     def memory(self) -> Memory:
         """What `Replica(genesis, state, memory)` needs to be this replica again."""
-        oldest = self.height - self.parameters.evidence_age_blocks
         return Memory(
             self.genesis_hash,
             self.height,
@@ -151,7 +145,6 @@ class Replica:
                 (first, tuple((member.public_key, member.power) for member in members))
                 for first, members in self._sets
             ),
-            tuple(key for key in self._committed_evidence if key[0] >= oldest),
         )
 
     # --- validator sets -----------------------------------------------------------------------------------
@@ -178,16 +171,16 @@ class Replica:
         fault = self._evidence_fault(evidence, max(self.height, evidence.first.height) + 1)
         if fault is not None:
             return fault
-        key = evidence_key(evidence)
-        if key in self._committed_evidence or key in self._outstanding:
+        offence = self._offence(evidence)
+        if not self._is_news(offence) or offence in self._outstanding:
             return None
-        if sum(known[3] == key[3] for known in self._outstanding) < OUTSTANDING_MAX:
-            self._outstanding[key] = evidence
+        if sum(known.node == offence.node for known in self._outstanding) < OUTSTANDING_MAX:
+            self._outstanding[offence] = evidence
         return None
 
     def outstanding_evidence(self) -> tuple[Evidence, ...]:
         """Evidence that the next block may hold and none holds yet, at most as much as one block takes."""
-        ready = (evidence for key, evidence in self._outstanding.items() if key[0] <= self.height)
+        ready = (evidence for offence, evidence in self._outstanding.items() if offence.height <= self.height)
         return tuple(islice(ready, self.rules.limits.evidence))
 
     def _evidence_fault(self, evidence: Evidence, height: int) -> str | None:
@@ -198,6 +191,17 @@ class Replica:
         except (ValueError, VerificationError) as error:
             return str(error)
         return None
+
+    def _offence(self, evidence: Evidence) -> Offence:
+        """Evidence as the ledger counts it: against the node whose key signed twice."""
+        height = evidence.first.height
+        key = self.validators_at(height)[accused(evidence)].public_key
+        nodes = [number for number, node in enumerate(self.state.nodes) if node.public_key == key]
+        return Offence(nodes[0], height)
+
+    def _is_news(self, offence: Offence) -> bool:
+        """Whether the state, and nothing else that we remember, says that no block holds it."""
+        return may_offend(self.state.nodes[offence.node], offence.height)
 
     # --- building -----------------------------------------------------------------------------------------
 
@@ -213,16 +217,16 @@ class Replica:
         would make the block invalid is left out."""
         time_ms = max(now_ms, self.last_time_ms + 1)
         room = self.parameters.block_bytes - HEADER_BYTES_MAX
-        proofs: dict[EvidenceKey, bytes] = {}
+        proofs: dict[Offence, bytes] = {}
         for item in evidence:
-            key, encoded = evidence_key(item), encode_evidence(item)
-            if key in self._committed_evidence or key in proofs:
-                continue
             if self._evidence_fault(item, self.height + 1) is not None:
+                continue
+            offence, encoded = self._offence(item), encode_evidence(item)
+            if not self._is_news(offence) or offence in proofs:
                 continue
             if len(proofs) == self.rules.limits.evidence or len(encoded) + ITEM_BYTES > room:
                 break
-            proofs[key] = encoded
+            proofs[offence] = encoded
             room -= len(encoded) + ITEM_BYTES
         taken: list[Transaction] = []
         admission = BlockAdmission(self.state, time_ms, self.rules)
@@ -303,15 +307,15 @@ class Replica:
         most = self.rules.limits.evidence
         if len(block.evidence) > most:
             return f"{len(block.evidence)} pieces of evidence, at most {most}"
-        seen = set()
+        seen: set[Offence] = set()
         for evidence in block.decoded_evidence():
             fault = self._evidence_fault(evidence, self.height + 1)
             if fault is not None:
                 return fault
-            key = evidence_key(evidence)
-            if key in self._committed_evidence or key in seen:
-                return f"evidence against validator {key[3]} at height {key[0]} round {key[1]} is repeated"
-            seen.add(key)
+            offence = self._offence(evidence)
+            if not self._is_news(offence) or offence in seen:
+                return f"evidence against node {offence.node} at height {offence.height} is repeated"
+            seen.add(offence)
         return None
 
     def _transactions_fault(
@@ -359,12 +363,12 @@ class Replica:
         if outcome.validator_updates is not None:
             members = tuple(Validator(key, power) for _, key, power in outcome.validator_updates)
             self._sets.append((self.height + 2, members))
-        for key in map(evidence_key, committed):
-            self._committed_evidence[key] = None
-            self._outstanding.pop(key, None)
         oldest = self.height + 1 - self.parameters.evidence_age_blocks
-        for key in [key for key in self._outstanding if key[0] < oldest]:
-            del self._outstanding[key]
+        self._outstanding = {
+            offence: evidence
+            for offence, evidence in self._outstanding.items()
+            if offence.height >= oldest and self._is_news(offence)
+        }
         return AppliedBlock(
             self.height,
             outcome.results,
@@ -375,13 +379,6 @@ class Replica:
             tuple(transaction.signers[0] for transaction in transactions),
             self.last_work,
         )
-
-    def _offence(self, evidence: Evidence) -> Offence:
-        """Evidence as the ledger counts it: against the node whose key signed twice."""
-        height, round_number, kind, position = evidence_key(evidence)
-        key = self.validators_at(height)[position].public_key
-        nodes = [number for number, node in enumerate(self.state.nodes) if node.public_key == key]
-        return Offence(nodes[0], height, round_number, kind)
 
     def dump(self, header: Header) -> dict[str, object]:
         """What an engineer needs to find out why a decided header contradicts us."""

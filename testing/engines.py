@@ -38,7 +38,7 @@ from consensus.events import (
 )
 from consensus.messages import Certificate, Evidence, Proposal, Validator, Vote, VoteType
 from consensus.quorum import is_quorum, power_of, total_power
-from consensus.verification import evidence_key
+from consensus.verification import accused
 from testing.liars import LIES, Liar, Message, fake_signature
 from testing.limits import ROUNDS_AFTER_FAULTS_MAX
 
@@ -240,11 +240,13 @@ class Cluster:
         self.decided_round[commit.height] = min(first, certificate.round)
 
     def accuse(self, node: "Node", evidence: Evidence) -> None:
-        key = evidence_key(evidence)
-        if key[3] != self.schedule.liar:
+        if accused(evidence) != self.schedule.liar:
             raise RuleBroken(f"{node.where()} accuses an honest validator: {evidence}")
         if fake_signature(evidence.first) != evidence.first.signature or evidence.first == evidence.second:
             raise RuleBroken(f"{node.where()} reports evidence that proves nothing: {evidence}")
+        first = evidence.first
+        sort = int(first.type) if isinstance(first, Vote) else 0
+        key = (first.height, first.round, sort, accused(evidence))
         self.evidence.setdefault(key, evidence)
 
     def _calm(self) -> None:

@@ -46,6 +46,7 @@ WITHHELD = {
     "Proposal.maker": "the first of the approvals, which hide who acted where that is confidential",
     "Node.role": "only validators are listed",
     "Node.offences": "evidence stands in blocks, for all to see",
+    "Node.offended": "what blocks may hold next, not what is known of a node",
     "Account.first_holding": "holding_list follows it",
     "Account.institution": "an institution names its treasury",
     "Holding.next_holding": "holding_list follows it",

@@ -20,7 +20,7 @@ BINANCE = 0
 def state() -> State:
     state = new_state()
     add_vasp(state, "binance")
-    state.nodes.append(Node("mof", 0, public_key_of(key("node mof")), 10, "validator", 0))
+    state.nodes.append(Node("mof", 0, public_key_of(key("node mof")), 10, "validator", 0, ()))
     return state
 
 

@@ -1,6 +1,7 @@
 """Blocks: each included transaction uses its sequence, results are exact, nothing raises, all conserves."""
 
 import dataclasses
+from random import Random
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from ledger.execution import BlockFacts, BlockOutcome, Offence, Result, apply_bl
 from ledger.fields import FIELDS
 from ledger.kinds import transfer
 from ledger.kinds.account_open import AccountRow
+from ledger.limits import OFFENDED_MAX
 from ledger.postings import Movement
 from ledger.rows import AccountType, Role
 from ledger.state import State
 from ledger.transactions import Transaction
+from ledger.validators import count_offence, may_offend
 from primitives.codec import pack, unpack
 from testing import world
 from testing.keys import public
@@ -313,12 +316,30 @@ def test_ledger_time_is_header_time_plus_the_clock_offset() -> None:
 
 def test_evidence_is_counted_against_the_node() -> None:
     state = market()
-    node = Node("n", 0, bytes(32), 1, "validator", 0)
+    node = Node("n", 0, bytes(32), 1, "validator", 0, ())
     state.nodes.append(node)
-    facts = BlockFacts(7, START_MS, (Offence(0, 5, 0, 1), Offence(0, 5, 0, 2)))
+    facts = BlockFacts(7, START_MS, (Offence(0, 5), Offence(0, 3)))
     outcome = apply_block(state, facts, ())
-    assert state.nodes[0].offences == 2
+    assert (state.nodes[0].offences, state.nodes[0].offended) == (2, (3, 5))
     assert outcome.validator_updates is None
+    for wrong in (Offence(0, 5), Offence(1, 6), Offence(-1, 6)):
+        with pytest.raises(InvariantError, match="evidence against node"):
+            apply_block(state, BlockFacts(8, START_MS + 1, (wrong,)), ())
+
+
+def test_what_was_counted_against_a_node_is_never_counted_again() -> None:
+    state = market()
+    state.nodes.append(Node("n", 0, bytes(32), 1, "validator", 0, ()))
+    chance, counted = Random(5), set()
+    for _ in range(20 * OFFENDED_MAX):
+        height = chance.randrange(1, 4 * OFFENDED_MAX)
+        if may_offend(state.nodes[0], height):
+            assert height not in counted
+            count_offence(state, 0, height)
+            counted.add(height)
+        assert not any(may_offend(state.nodes[0], known) for known in counted)
+    assert len(state.nodes[0].offended) == OFFENDED_MAX
+    assert state.nodes[0].offences == len(counted) > OFFENDED_MAX
 
 
 def test_results_are_committed_to_and_survive_encoding() -> None:

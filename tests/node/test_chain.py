@@ -300,23 +300,25 @@ def test_old_evidence_is_refused(tmp_path: Path) -> None:
 
 def test_evidence_too_old_to_be_committed_makes_room(tmp_path: Path) -> None:
     little = LittleChain(tmp_path, make_genesis(parameters=(("evidence_age_blocks", 8),)))
-    little.commit()
-    old = [little.equivocation("secp", 1, number) for number in range(2 * OUTSTANDING_MAX)]
-    assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * len(old)
-    assert len(little.replica._outstanding) == OUTSTANDING_MAX
-    assert len(little.replica.outstanding_evidence()) == EVIDENCE
-    for _ in range(16):
+    for _ in range(8):
         little.commit()
-    fresh = little.equivocation("secp", 17)
+    old = [little.equivocation("secp", height) for height in range(1, 9)]
+    assert [little.replica.add_evidence(evidence) for evidence in old] == [None] * len(old)
+    assert len(little.replica.outstanding_evidence()) == EVIDENCE
+    for _ in range(8):
+        little.commit()
+    assert not little.replica._outstanding
+    fresh = little.equivocation("secp", 16)
     assert little.replica.add_evidence(fresh) is None
     assert little.replica.outstanding_evidence() == (fresh,)
     little.close()
 
 
 def test_an_equivocator_without_end_costs_bounded_memory(little: LittleChain) -> None:
-    little.commit()
-    for number in range(1000):
-        little.replica.add_evidence(little.equivocation("secp", 1, number))
+    for height in range(1, OUTSTANDING_MAX + 5):
+        little.commit()
+        for number in range(5):
+            assert little.replica.add_evidence(little.equivocation("secp", height, number)) is None
     assert len(little.replica._outstanding) == OUTSTANDING_MAX
     assert little.replica.add_evidence(little.equivocation("mof", 1)) is None
     assert little.equivocation("mof", 1) in little.replica._outstanding.values()
