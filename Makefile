@@ -6,7 +6,7 @@ ARGS ?=
 unexport PYTHONPATH PYTHONHOME
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo devnet test lint simulate bench clean
+.PHONY: help setup demo devnet test lint simulate replay record bench clean
 
 help:            ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -43,7 +43,7 @@ test: setup      ## run the tests
 FLAKE8 := --select ASYNC1,ASYNC2,ASYNC3,ASYNC4 --ignore ASYNC109,ASYNC114,ASYNC128,ASYNC401 \
 	--per-file-ignores 'tests/*:ASYNC110,ASYNC124 testing/*:ASYNC110,ASYNC124'
 # These rules are about async code alone: files that never say so, four of five, are not parsed.
-ASYNC_FILES = $$(grep -rlE 'async|trio' --include='*.py' --exclude-dir=.venv --exclude-dir=build .)
+ASYNC_FILES = $$(grep -rlE 'async|trio' --include='*.py' --exclude-dir=.venv --exclude-dir=.venv-replay --exclude-dir=build .)
 
 lint: setup      ## ruff, flake8-async, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -55,8 +55,14 @@ lint: setup      ## ruff, flake8-async, mypy --strict, import-linter
 simulate: setup  ## random consensus schedules from seeds
 	@$(BIN)/python -m testing.simulate $(ARGS)
 
+replay: setup    ## the recorded chain under every Python installed and several hash seeds
+	@$(BIN)/python -m testing.pythons
+
+record: setup    ## record that chain anew, after bytes of the protocol changed
+	@$(BIN)/python -m testing.record
+
 bench: setup     ## measure: make bench ARGS="batch|signed|latency --json"
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:           ## remove .venv and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-replay build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
