@@ -33,7 +33,7 @@ class Question(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
 class Place(Enum):
     """Where a read is answered."""
 
-    STATE = auto()  # on the event loop, where the state stands still
+    STATE = auto()  # on the event loop: it is short
     LOG = auto()  # in a worker thread: whole blocks are read and decoded
     NODE = auto()  # by the running node, which may wait
 
@@ -111,7 +111,7 @@ def read(function: Callable[Concatenate[View, P], R]) -> Read[P, R]:
 
 
 def read_log(function: Callable[Concatenate[View, P], R]) -> Read[P, R]:
-    """Declare a read of the block log: it must not look at the view's state, which may move meanwhile."""
+    """Declare a read of the block log, which reads and decodes whole blocks."""
     return Read(function.__name__, function, Place.LOG, waits=False)
 
 

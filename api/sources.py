@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.execution import Result
-from ledger.state import State
+from ledger.state import StateView
 from ledger.transactions import Transaction
 from wire.blocks import Header
 
@@ -50,8 +50,8 @@ class View(Protocol):
     """The state after the block of `height`, and the log: all that most reads need."""
 
     @property
-    def state(self) -> State:
-        """The tables. They stand still while a read looks at them."""
+    def state(self) -> StateView:
+        """The tables as they stood after that block. They never change."""
 
     @property
     def archive(self) -> Archive:
@@ -95,11 +95,7 @@ class Submission(Enum):
 
 
 class Services(Protocol):
-    """What only a running node can do. Whatever is not `async` is short and happens on the event loop; it is
-    called only right after `quiet`."""
-
-    async def quiet(self) -> None:
-        """Return once no block is being executed; the state stands still until the caller next awaits."""
+    """What only a running node can do. Whatever is not `async` is short and happens on the event loop."""
 
     def view(self) -> View:
         """The state after the last executed block."""

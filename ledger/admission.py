@@ -7,14 +7,14 @@ is decided at execution. Callers that verified the very same bytes before may sk
 from ledger import parameters, window
 from ledger.codes import Code, Refused
 from ledger.kind import Lane
-from ledger.state import State
+from ledger.state import Readable
 from ledger.transactions import Transaction, sign_input
 from ledger.versions import Rules
 from primitives.signatures import verify
 
 
 def check_envelope(
-    state: State,
+    state: Readable,
     tx: Transaction,
     genesis_hash: bytes,
     header_time_ms: int,
@@ -50,14 +50,14 @@ def check_version(rules: Rules, tx: Transaction) -> None:
         raise Refused(Code.LIMIT_EXCEEDED, "signatures", len(tx.signers), limits.signers)
 
 
-def check_signers(state: State, tx: Transaction) -> None:
+def check_signers(state: Readable, tx: Transaction) -> None:
     """Refuse a signer index that no key has."""
     for signer in tx.signers:
         if signer >= len(state.signers):
             raise Refused(Code.UNKNOWN_SIGNER, "signers", signer)
 
 
-def check_signatures(state: State, tx: Transaction, genesis_hash: bytes) -> None:
+def check_signatures(state: Readable, tx: Transaction, genesis_hash: bytes) -> None:
     """Refuse unless every signer signed this body for this chain."""
     message = sign_input(genesis_hash, tx.body)
     for signer, signature in zip(tx.signers, tx.signatures, strict=True):
@@ -83,7 +83,7 @@ def check_sequence(tx: Transaction, highest: int, bitmap: int) -> None:
 class BlockAdmission:
     """Admits the transactions of one block in order, each as if those before it had used their sequences."""
 
-    def __init__(self, state: State, header_time_ms: int, rules: Rules) -> None:
+    def __init__(self, state: Readable, header_time_ms: int, rules: Rules) -> None:
         self._state = state
         self._rules = rules
         self._header_time_ms = header_time_ms
@@ -116,5 +116,5 @@ class BlockAdmission:
         self._acts += lane is Lane.ACTS
 
 
-def _window(state: State, signer: int) -> tuple[int, int]:
+def _window(state: Readable, signer: int) -> tuple[int, int]:
     return state.signers.field(signer, "highest"), state.signers.field(signer, "bitmap")

@@ -16,7 +16,7 @@ from ledger.codes import InvariantError
 from ledger.documents import Instrument, InstrumentStatus
 from ledger.postings import Movement
 from ledger.rows import FROZEN
-from ledger.state import State
+from ledger.state import Readable, State
 from ledger.transfers import open_holdings
 
 HOLDERS_PER_COST = 32  # holders whose payment costs as much as a document written
@@ -36,7 +36,7 @@ def redeem(state: State, moment: Moment, index: int, detail: int) -> Outcome:
     return Outcome(Progress.DONE, 1 + _redeem(state, index, moment.time_ms) // HOLDERS_PER_COST)
 
 
-def redemption_due(state: State, instrument: Instrument) -> int:
+def redemption_due(state: Readable, instrument: Instrument) -> int:
     """What the pool must hold before every holder is paid, in minor units of cash: the face of all units but
     the treasury's own."""
     own = int(state.holdings.field(instrument.treasury_holding, "balance"))

@@ -17,7 +17,7 @@ from primitives.codec import encode
 from primitives.hashing import PARAMS, tagged_hash
 
 if TYPE_CHECKING:
-    from ledger.state import State
+    from ledger.state import Readable
 
 Value = int | str | tuple[str, ...]
 
@@ -140,30 +140,39 @@ def _names_refusal(value: Any, allowed: tuple[str, ...]) -> Refused | None:
     return None
 
 
-def read(state: "State") -> Parameters:
+def read(state: "Readable") -> Parameters:
     """Every parameter as it stands in `state`."""
-    found = state.parameters.by_key
-    values: dict[str, Any] = {name: state.parameters[found[name]].value for name in _TYPED if name in found}
+    found = ((name, state.parameters.find(name)) for name in _TYPED)
+    values: dict[str, Any] = {
+        name: state.parameters[index].value for name, index in found if index is not None
+    }
     return Parameters(**values)
 
 
-def number(state: "State", name: str) -> int:
+def number(state: "Readable", name: str) -> int:
     """One integer parameter."""
-    value = state.parameters[state.parameters.by_key[name]].value
+    value = _value(state, name)
     if type(value) is not int:
         raise TypeError(f"parameter {name} is not a number")
     return value
 
 
-def names(state: "State", name: str) -> tuple[str, ...]:
+def names(state: "Readable", name: str) -> tuple[str, ...]:
     """One parameter that is a list of names."""
-    value = state.parameters[state.parameters.by_key[name]].value
+    value = _value(state, name)
     if not isinstance(value, tuple):
         raise TypeError(f"parameter {name} is not a list of names")
     return value
 
 
-def parameters_hash(state: "State") -> bytes:
+def _value(state: "Readable", name: str) -> Any:
+    index = state.parameters.find(name)
+    if index is None:
+        raise InvariantError(f"there is no parameter {name}")
+    return state.parameters[index].value
+
+
+def parameters_hash(state: "Readable") -> bytes:
     """What a header's params_hash commits to: every name and value that is in force, in the table's order."""
     in_force = bounds_at(state.version)
     return tagged_hash(

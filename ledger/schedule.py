@@ -7,10 +7,10 @@ cancelled until its height. The block of that height is the first that follows i
 from msgspec.structs import replace
 
 from ledger.documents import Version, VersionStatus
-from ledger.state import State
+from ledger.state import Readable, State
 
 
-def version_at(state: State, height: int) -> int:
+def version_at(state: Readable, height: int) -> int:
     """The version that the block of `height` follows, as `state` has the schedule."""
     for record in reversed(state.versions):
         if record.from_height <= height and record.status is not VersionStatus.CANCELLED:
@@ -18,7 +18,7 @@ def version_at(state: State, height: int) -> int:
     return state.version
 
 
-def pending(state: State) -> int | None:
+def pending(state: Readable) -> int | None:
     """The index of the version that is scheduled and not yet in force, if there is one."""
     last = len(state.versions) - 1
     return last if last >= 0 and state.versions[last].status is VersionStatus.SCHEDULED else None
@@ -34,7 +34,7 @@ def cancel(state: State, index: int) -> None:
     state.versions.replace(index, replace(state.versions[index], status=VersionStatus.CANCELLED))
 
 
-def due(state: State, height: int) -> int | None:
+def due(state: Readable, height: int) -> int | None:
     """The index of the version that comes into force with the block of `height`, if one does."""
     index = pending(state)
     return index if index is not None and state.versions[index].from_height <= height else None

@@ -20,6 +20,7 @@ from ledger.documents import InstrumentStatus, OfferStatus, ProposalStatus, Vers
 from ledger.events import UNWATCHED, Watch
 from ledger.release import FIRST, UnknownVersion, holds, newest
 from ledger.tables import ColumnarTable, DocumentTable, Journal, Mark
+from ledger.views import Documents, DocumentsView, Rows, RowsView
 from primitives.hashing import STATE, tagged_hash
 
 D = TypeVar("D", bound=msgspec.Struct)
@@ -150,7 +151,59 @@ def _held_and_causes_if_open(restriction: documents.Restriction) -> tuple[Hashab
     return ((restriction.target, restriction.index), *restriction.causes)
 
 
-class State:
+class Readable:
+    """What can be read of a state, live or published: functions that write nothing ask for this."""
+
+    version: int  # the one in force; the table `versions` says the same
+    parameters: Documents[documents.Parameter]
+    institutions: Documents[documents.Institution]
+    nodes: Documents[documents.Node]
+    policies: Documents[documents.Policy]
+    proposals: Documents[documents.Proposal]
+    vasps: Documents[documents.Vasp]
+    programmes: Documents[documents.Programme]
+    fixings: Documents[documents.Fixing]
+    instruments: Documents[documents.Instrument]
+    offers: Documents[documents.Offer]
+    debits: Documents[documents.FundingDebit]
+    chain: Documents[documents.ChainRecord]
+    accounts: Rows[rows.Account]
+    holdings: Rows[rows.Holding]
+    signers: Rows[rows.Signer]
+    versions: Documents[documents.Version]
+    agenda: Rows[rows.Due]
+    restrictions: Documents[documents.Restriction]
+
+    @property
+    def chain_record(self) -> documents.ChainRecord:
+        """The one record of the chain."""
+        if len(self.chain) != 1:
+            raise InvariantError(f"chain: {len(self.chain)} records, must be one")
+        return self.chain[0]
+
+
+class StateView(Readable):
+    """A state as it stood between two blocks: never written, to be read by whoever and for as long as he
+    likes (`ledger.views`)."""
+
+    holdings: RowsView[rows.Holding]
+    agenda: RowsView[rows.Due]
+    restrictions: DocumentsView[documents.Restriction]
+
+    def __init__(
+        self, version: int, root: bytes, tables: Iterable[DocumentsView[Any] | RowsView[Any]]
+    ) -> None:
+        self.version = version
+        self._root = root
+        for table in tables:
+            setattr(self, table.name, table)
+
+    def root(self) -> bytes:
+        """The state root, 32 bytes."""
+        return self._root
+
+
+class State(Readable):
     """All tables of one ledger, in memory: those of the version in force, the others empty."""
 
     parameters = documents_of(1, documents.Parameter, "name", watch=REWRITTEN)
@@ -179,7 +232,7 @@ class State:
     )
 
     def __init__(self, version: int = FIRST) -> None:
-        self.version = version  # the one in force; the table `versions` says the same
+        self.version = version
         self.journal = Journal()
         self.stream = self.journal.stream  # of postings and events
         tables = {number: spec.create(self.journal, version) for number, spec in sorted(TABLES.items())}
@@ -270,12 +323,10 @@ class State:
             {table.number: len(table) for table in tables},
         )
 
-    @property
-    def chain_record(self) -> documents.ChainRecord:
-        """The one record of the chain."""
-        if len(self.chain) != 1:
-            raise InvariantError(f"chain: {len(self.chain)} records, must be one")
-        return self.chain[0]
+    def publish(self) -> StateView:
+        """This state, to be read while it moves on. Raises InvariantError if anything changed since
+        `rehash`."""
+        return StateView(self.version, self.root(), [table.publish() for table in self._tables.values()])
 
     @property
     def vasp_by_name(self) -> Mapping[str, int]:

@@ -4,7 +4,7 @@ Leaves of the Merkle trees are set by `rehash`, once a block; only leaves that c
 columnar table is 16 rows, absent ones zero; a leaf of a document table is one document's encoding.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
@@ -17,12 +17,12 @@ from ledger.events import ABSENT, PRESENT, RECORD, UNWATCHED, Watch
 from ledger.fields import FieldName
 from ledger.limits import DOCUMENT_BYTES_MAX, TABLES_ROWS_MAX
 from ledger.postings import Stream, StreamMark
+from ledger.views import PAGE_ROWS, DocumentsView, RowsView
 from primitives.codec import pack, unpack
 from primitives.hashing import LEAF
 from primitives.merkle import Tree, leaf_hash, table_root
 
 LEAF_ROWS = 16
-PAGE_ROWS = 256  # rows copied, stored and loaded together; not protocol
 
 _ROWS_AT_FIRST = 1024
 
@@ -152,6 +152,8 @@ class DocumentTable(Sequence[D]):
         self._tree = Tree()
         self._dirty: set[int] = set()
         self._undrained: set[int] = set()
+        self._unpublished: set[int] = set()
+        self._view = DocumentsView[D](number, name, (), 0, self.by_key, {})
 
     def __len__(self) -> int:
         return len(self._documents)
@@ -199,13 +201,16 @@ class DocumentTable(Sequence[D]):
         return index
 
     def replace(self, index: int, document: D) -> None:
-        """Put `document` where another one was."""
+        """Put `document` where another one was. Raises InvariantError if its key is another: views find by
+        the one index of keys, so a record keeps its key."""
         if not 0 <= index < len(self._documents):
             raise InvariantError(f"{self.name}: replacing document {index} of {len(self._documents)}")
         document = self._lifted(document)
         old = self._documents[index]
-        self._leave(index, old)
-        self._enter(index, document)
+        if self._key is not None and self._key(document) != self._key(old):
+            raise InvariantError(f"{self.name}: document {index} keeps its key")
+        self._leave_groups(index, old)
+        self._enter_groups(index, document)
         self._documents[index] = document
         self._journal.entries.append(DocumentWas(self, index, old))
         self._dirty.add(index)
@@ -236,15 +241,17 @@ class DocumentTable(Sequence[D]):
 
     def restore(self, index: int, old: D | None) -> None:
         """Put `old` back, or take the last document away; for the journal alone."""
-        self._leave(index, self._documents[index])
+        self._leave_groups(index, self._documents[index])
         if old is None:
             if index != len(self._documents) - 1:
                 raise InvariantError(f"{self.name}: undoing an append at {index} that is not the last")
-            self._documents.pop()
+            document = self._documents.pop()
+            if self._key is not None:
+                del self.by_key[self._key(document)]
             self._encodings.pop()
             self._dirty.discard(index)
         else:
-            self._enter(index, old)
+            self._enter_groups(index, old)
             self._documents[index] = old
             self._dirty.add(index)
 
@@ -253,14 +260,15 @@ class DocumentTable(Sequence[D]):
             key = self._key(document)
             if self.by_key.setdefault(key, index) != index:
                 raise InvariantError(f"{self.name}: the key of document {index} is taken")
+        self._enter_groups(index, document)
+
+    def _enter_groups(self, index: int, document: D) -> None:
         if self._groups is not None and (groups := self._groups(document)):
             for group in groups:
                 self._members.setdefault(group, set()).add(index)
             self.grouped += 1
 
-    def _leave(self, index: int, document: D) -> None:
-        if self._key is not None:
-            del self.by_key[self._key(document)]
+    def _leave_groups(self, index: int, document: D) -> None:
         if self._groups is not None and (groups := self._groups(document)):
             for group in groups:
                 self._members[group].remove(index)
@@ -276,6 +284,7 @@ class DocumentTable(Sequence[D]):
                 self._encodings[index] = encoding
                 self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
                 self._undrained.add(index)
+                self._unpublished.add(index)
         self._dirty = set()
         self._tree.update()
 
@@ -302,6 +311,44 @@ class DocumentTable(Sequence[D]):
         self._undrained = set()
         return changed
 
+    def publish(self) -> DocumentsView[D]:
+        """The documents as they are now, to be read while the table moves on."""
+        self._must_be_hashed()
+        if self._unpublished:
+            before = self._view
+            pages = list(before.pages)
+            for page in sorted({index // PAGE_ROWS for index in self._unpublished}):
+                pages[page : page + 1] = [tuple(self._documents[page * PAGE_ROWS : (page + 1) * PAGE_ROWS])]
+            self._view = DocumentsView(
+                self.number,
+                self.name,
+                pages,
+                len(self._documents),
+                self.by_key,
+                self._groups_after(before),
+            )
+            self._unpublished = set()
+        return self._view
+
+    def _groups_after(self, before: DocumentsView[D]) -> Mapping[Hashable, tuple[int, ...]]:
+        """The groups of now: those of `before`, but for what documents have entered and left since."""
+        if self._groups is None:
+            return before.groups
+        moved: set[Hashable] = set()
+        for index in self._unpublished:
+            was = self._groups(before[index]) if index < len(before) else ()
+            now = self._groups(self._documents[index])
+            if was != now:
+                moved.update(was, now)
+        if not moved:
+            return before.groups
+        groups = dict(before.groups)
+        for group in moved:
+            groups[group] = tuple(self.members(group))
+            if not groups[group]:
+                del groups[group]
+        return groups
+
     def load(self, encodings: Iterable[bytes], count: int) -> None:
         """Fill an empty table. Raises CodecError or InvariantError if `encodings` are not a table's."""
         for encoding in encodings:
@@ -311,6 +358,7 @@ class DocumentTable(Sequence[D]):
             self._documents.append(document)
             self._encodings.append(encoding)
             self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
+            self._unpublished.add(index)
         if len(self._documents) != count:
             raise InvariantError(f"{self.name}: {len(self._documents)} documents, their count says {count}")
         self._tree.update()
@@ -349,6 +397,8 @@ class ColumnarTable(Generic[R]):
         self._readonly: dict[str, Column]
         self._dirty: npt.NDArray[np.bool_]  # by leaf
         self._undrained: npt.NDArray[np.bool_]  # by page
+        self._unpublished: npt.NDArray[np.bool_]  # by page
+        self._view = RowsView[R](number, name, (), 0, row_type, self.by_key)
         self._allocate(_ROWS_AT_FIRST)
 
     def __len__(self) -> int:
@@ -505,12 +555,15 @@ class ColumnarTable(Generic[R]):
         data = np.zeros(capacity, self.dtype)
         dirty = np.zeros(capacity // LEAF_ROWS, np.bool_)
         undrained = np.zeros(-(-capacity // PAGE_ROWS), np.bool_)
+        unpublished = np.zeros(-(-capacity // PAGE_ROWS), np.bool_)
         if self._count:
             data[: self._count] = self._data[: self._count]
         if hasattr(self, "_dirty"):
             dirty[: len(self._dirty)] = self._dirty
             undrained[: len(self._undrained)] = self._undrained
-        self._data, self._dirty, self._undrained = data, dirty, undrained
+            unpublished[: len(self._unpublished)] = self._unpublished
+        self._data, self._dirty = data, dirty
+        self._undrained, self._unpublished = undrained, unpublished
         self._fields = {name: data[name] for name in self.dtype.names or ()}
         self._readonly = {name: column.view() for name, column in self._fields.items()}
         for column in self._readonly.values():
@@ -523,7 +576,9 @@ class ColumnarTable(Generic[R]):
             return
         self._dirty[leaves] = False
         leaves = leaves[leaves < -(-self._count // LEAF_ROWS)]  # an undone append leaves its mark behind
-        self._undrained[leaves * LEAF_ROWS // PAGE_ROWS] = True
+        pages = leaves * LEAF_ROWS // PAGE_ROWS
+        self._undrained[pages] = True
+        self._unpublished[pages] = True
         width = LEAF_ROWS * self.dtype.itemsize
         content = self._data.view(np.uint8).data
         prefix = LEAF + self.number.to_bytes(1, "big")
@@ -559,6 +614,21 @@ class ColumnarTable(Generic[R]):
             (page, self._data[page * PAGE_ROWS : min((page + 1) * PAGE_ROWS, self._count)].tobytes())
             for page in pages
         ]
+
+    def publish(self) -> RowsView[R]:
+        """The rows as they are now, to be read while the table moves on."""
+        self._must_be_hashed()
+        changed = np.flatnonzero(self._unpublished).tolist()
+        if changed:
+            pages = list(self._view.pages)
+            width = PAGE_ROWS * self.dtype.itemsize
+            content = self._data.view(np.uint8).data  # as bytes: numpy copies rows field by field
+            for page in changed:
+                copied = np.frombuffer(bytes(content[page * width : (page + 1) * width]), self.dtype)
+                pages[page : page + 1] = (copied,)
+            self._view = RowsView(self.number, self.name, pages, self._count, self._row_type, self.by_key)
+            self._unpublished[:] = False
+        return self._view
 
     def load(self, pages: Iterable[bytes], count: int) -> None:
         """Fill an empty table from its pages in order. Raises InvariantError if they are not a table's."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ledger.codes import InvariantError
 from ledger.documents import Node
 from ledger.limits import OFFENDED_MAX
-from ledger.state import State
+from ledger.state import Readable, State
 
 
 class VotingNode(NamedTuple):
@@ -18,7 +18,7 @@ class VotingNode(NamedTuple):
     power: int
 
 
-def validator_set(state: State) -> tuple[VotingNode, ...]:
+def validator_set(state: Readable) -> tuple[VotingNode, ...]:
     """Every node with power, in the order of the registry."""
     return tuple(
         VotingNode(index, node.public_key, node.power)

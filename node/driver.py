@@ -7,7 +7,7 @@ and signer are reached through `run_sync`, off the event loop.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 import trio
@@ -18,7 +18,8 @@ from consensus.events import Effect, HeightStarted, Input, ProposalReceived, Wor
 from consensus.messages import Certificate
 from node.application import LedgerApplication
 from node.blockcache import BlockCache
-from node.chain import AppliedBlock, Chain
+from node.chain import Chain
+from node.handover import HandOver
 from node.host import Host
 from node.inbox import Heard, Inbox
 from node.inputlog import InputLog
@@ -36,6 +37,8 @@ from storage.wal import WriteAheadLog
 from wire.messages import Message
 
 log = structlog.get_logger("consensus")
+
+T = TypeVar("T")
 
 
 class Surroundings(Protocol):
@@ -101,7 +104,7 @@ class Driver:
             now_ms=now_ms,
             run_sync=run_sync,
         )
-        self._executed: trio.Event | None = None  # while a block is being executed
+        self._handover = HandOver(chain, self.inbox.wake)
 
     # --- what the node asks -------------------------------------------------------------------------------
 
@@ -118,10 +121,10 @@ class Driver:
         if not self.started:
             self.wake()
 
-    async def quiet(self) -> None:
-        """Return once no block is being executed: the state stands still until the caller next waits."""
-        while self._executed is not None:
-            await self._executed.wait()
+    async def between_blocks(self, work: Callable[[Chain], T]) -> T:
+        """What `work` makes of the live chain, while it stands still; it must be short. Raises what it
+        raises."""
+        return await self._handover.do(work)
 
     @property
     def started(self) -> bool:
@@ -192,6 +195,7 @@ class Driver:
     async def _catch_up(self) -> None:
         """Apply, one after the other, the decided blocks that sync has brought."""
         while True:
+            self._handover.run()
             self._chain.replica.require_known()
             height = self._chain.height + 1
             item = self._sync.take(height)
@@ -259,7 +263,7 @@ class Driver:
     async def _commit(self, block: SealedBlock, certificate: Certificate) -> None:
         """Block and certificate durable, then executed, then the log advances."""
         height = block.height
-        applied = await self._execute(block, certificate)
+        applied = await self._run_sync(self._application.execute, block, certificate)  # off the event loop
         self._timers.clear()
         self._verifier.clear()
         self._host.decided = None
@@ -267,15 +271,6 @@ class Driver:
         self._surroundings.committed(Committed(block, certificate, applied, self._chain.publish()))
         await self._inputs.advance(height)
         log.debug("committed", height=height, transactions=len(block.transactions), round=certificate.round)
-
-    async def _execute(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
-        """Off the event loop, while everyone who reads the state waits in `quiet`."""
-        self._executed = trio.Event()
-        try:
-            return await self._run_sync(self._application.execute, block, certificate)
-        finally:
-            self._executed.set()
-            self._executed = None
 
     async def _start_height(self) -> None:
         replica = self._chain.replica

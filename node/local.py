@@ -217,7 +217,6 @@ _reading = trio.CapacityLimiter(2)
 async def _reply(services: Services, read: Read[Any, Any], question: Question) -> bytes:
     match read.place:
         case Place.STATE:
-            await services.quiet()
             return pack(read.answer(services.view(), question))
         case Place.LOG:
             return await _in_thread(lambda view: pack(read.answer(view, question)), services.view())

@@ -1,8 +1,8 @@
 """Makes the proof of one holding, in two steps: the state as it stands now is certified by the next header.
 
-`start_proof` takes what must be taken while the state stands still; once the next block is stored,
-`finish_proof` adds its header and certificate, and every change of validators since genesis. `prove` does
-both, and waits in between.
+`start_proof` takes what must be taken while the state stands still, so the driver runs it between two blocks;
+once the next block is stored, `finish_proof` adds its header and certificate, and every change of validators
+since genesis. `prove` waits for that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import trio
 
 from api.proofs import PROOF_VERSION, Certified, Claim, HoldingProof, SetChange
-from api.reads.running import ProofReply
 from api.refusals import Declined
 from consensus.messages import Validator
 from ledger.codes import Code
@@ -71,19 +70,17 @@ _reading = trio.CapacityLimiter(2)
 
 
 async def prove(
-    replica: Replica, blocks: BlockStore, holding: int, wait_height: Callable[[int, float], Awaitable[bool]]
-) -> ProofReply:
-    """The proof of a holding as it stands, once `wait_height` says that the next block has certified it.
-    Raises Refused."""
-    started = start_proof(replica, holding)
+    started: StartedProof, blocks: BlockStore, wait_height: Callable[[int, float], Awaitable[bool]]
+) -> bytes:
+    """The encoded proof, once `wait_height` says that the next block has certified it. Raises Declined."""
     certified = await wait_height(started.height + 1, PROOF_S_MAX)
     proof = (
         await trio.to_thread.run_sync(finish_proof, started, blocks, limiter=_reading) if certified else None
     )
     if proof is None:
         rule = f"no block after {started.height} has certified this state within {PROOF_S_MAX:g} s"
-        raise Declined(Code.WRONG_STATUS, "holding", holding, rule)
-    return ProofReply(height=replica.height, holding=holding, proven_height=started.height, proof=proof)
+        raise Declined(Code.WRONG_STATUS, "holding", started.claim.holding, rule)
+    return proof
 
 
 def _certified(blocks: BlockStore, height: int) -> Certified:

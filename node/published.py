@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from consensus.messages import Validator
 from ledger import schedule
 from ledger.parameters import Parameters
+from ledger.state import StateView
+from ledger.versions import Rules
 from node.replica import Replica
 from wire.blocks import Header
 
@@ -32,8 +34,10 @@ class Published:
     header: Header | None
     genesis_hash: bytes
     time_ms: int  # header time of the last block; that of the genesis before the first
+    state: StateView  # all tables as they stood
     state_root: bytes
     version: int  # of the protocol, which the next block follows
+    rules: Rules  # of that version
     scheduled: tuple[int, int] | None  # the version that is to come, and the first height that follows it
     parameters: Parameters
     validators: tuple[Validator, ...]  # those who decide the next height
@@ -60,8 +64,10 @@ def publish(replica: Replica, header: Header | None) -> Published:
         header=header,
         genesis_hash=replica.genesis_hash,
         time_ms=replica.last_time_ms,
+        state=replica.state.publish(),
         state_root=replica.state_root,
         version=replica.next_version,
+        rules=replica.rules,
         scheduled=None if scheduled is None else (scheduled.version, scheduled.from_height),
         parameters=replica.parameters,
         validators=replica.validators,

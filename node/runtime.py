@@ -26,7 +26,7 @@ from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool
 from node.peers import Peer, PeerName, Peers, Transport
 from node.ports import Commits, Committed
-from node.proofs import prove
+from node.proofs import prove, start_proof
 from node.published import Published
 from node.readiness import Readiness
 from node.running import RunSync
@@ -232,14 +232,10 @@ class Node:
 
     # --- questions (node.local.Services) ------------------------------------------------------------------
 
-    async def quiet(self) -> None:
-        """Return once no block is being executed."""
-        await self.driver.quiet()
-
     def view(self) -> View:
         """The state after the last executed block."""
         return View(
-            self._chain.replica.state,
+            self.published.state,
             self._archive,
             self.published.header,
             self.published.genesis_hash,
@@ -266,8 +262,11 @@ class Node:
 
     async def prove(self, holding: int) -> ProofReply:
         """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
-        await self.quiet()
-        return await prove(self._chain.replica, self._blocks, holding, self.wait_height)
+        started = await self.driver.between_blocks(lambda chain: start_proof(chain.replica, holding))
+        proof = await prove(started, self._blocks, self.wait_height)
+        return ProofReply(
+            height=self.published.height, holding=holding, proven_height=started.height, proof=proof
+        )
 
     def health(self) -> NodeHealthReply:
         """Whether the chain advances, and if not, whose votes are missing."""
@@ -351,7 +350,6 @@ class Node:
         """Check peers' transactions, a slice at a time, so that votes are never behind them."""
         async for peer, batch in self._intake:
             for start in range(0, len(batch), INTAKE_SLICE):
-                await self.quiet()
                 if not self._take_in_slice(peer, batch[start : start + INTAKE_SLICE]):
                     break
                 await trio.lowlevel.checkpoint()
@@ -374,8 +372,7 @@ class Node:
         """Copy what changed between two blocks, write it beside consensus."""
         while True:
             await self._checkpoint_due.wait()
-            await self.quiet()
-            taken = self._chain.take_checkpoint()
+            taken = await self.driver.between_blocks(Chain.take_checkpoint)
             await self._run_sync(self._chain.save_checkpoint, taken)
             self._checkpoint_due = trio.Event()
 
@@ -408,12 +405,12 @@ class Node:
         return SyncResponse(request.first, tuple(found))
 
     def _check(self, transaction: Transaction, verified: bool) -> None:
-        replica = self._chain.replica
-        time_ms = max(self._now_ms(), replica.last_time_ms + 1)
-        check_envelope(replica.state, transaction, replica.genesis_hash, time_ms, replica.rules, verified)
+        shown = self.published
+        time_ms = max(self._now_ms(), shown.time_ms + 1)
+        check_envelope(shown.state, transaction, shown.genesis_hash, time_ms, shown.rules, verified)
 
     def _still_open(self, signer: int, sequence: int) -> bool:
-        record = self._chain.replica.state.signers[signer]
+        record = self.published.state.signers[signer]
         code = window.check(record.highest, record.bitmap, sequence)
         return code in (Code.OK, Code.SEQUENCE_AHEAD)
 

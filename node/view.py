@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from api.refusals import Declined
 from ledger.codes import Code
 from ledger.execution import Result
-from ledger.state import State
+from ledger.state import StateView
 from node.limits import DECODED_BLOCKS_MAX
 from primitives.codec import convert, decode
 from storage.blocks import BlockStore
@@ -51,7 +51,7 @@ class Archive:
 class View:
     """What there is to read: the state after the block of `header` (None before the first), and the log."""
 
-    state: State
+    state: StateView
     archive: Archive
     header: Header | None
     genesis_hash: bytes

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from consensus.messages import Certificate, VoteType
 from ledger.genesis import create_state
 from ledger.parameters import read
+from ledger.state import State
+from ledger.versions import rules
 from node.ports import Committed
 from node.published import Published, RegisteredNode
 from node.replica import AppliedBlock
@@ -46,5 +48,19 @@ def commit_of(
         seal(Block(header, (), ())),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),
         AppliedBlock(height, (), b"", b"", b"", tuple(ids), tuple(signers), bool(ids)),
-        Published(height, header, ZERO_HASH, time_ms, ZERO_HASH, 1, None, PARAMETERS, (), nodes, {}),
+        Published(
+            height=height,
+            header=header,
+            genesis_hash=ZERO_HASH,
+            time_ms=time_ms,
+            state=State.empty().publish(),
+            state_root=ZERO_HASH,
+            version=1,
+            rules=rules(1),
+            scheduled=None,
+            parameters=PARAMETERS,
+            validators=(),
+            nodes=nodes,
+            roots={},
+        ),
     )

@@ -18,7 +18,7 @@ from ledger.window import check as check_window
 from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
-from node.proofs import prove
+from node.proofs import prove, start_proof
 from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
@@ -75,13 +75,9 @@ class OneNode:
             key(name), self.little.replica.genesis_hash, valid_s=60, clock=lambda: self.little.now_ms / 1000
         )
 
-    async def quiet(self) -> None:
-        await trio.lowlevel.checkpoint()
-
     def view(self) -> View:
         published = self.little.chain.published
-        state = self.little.replica.state
-        return View(state, self._archive, published.header, published.genesis_hash, "mof", "test")
+        return View(published.state, self._archive, published.header, published.genesis_hash, "mof", "test")
 
     def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
         taken = self.mempool.submit(raw, ours=True)
@@ -99,19 +95,22 @@ class OneNode:
         return await self.commitments.wait_height(height, timeout_s)
 
     async def prove(self, holding: int) -> ProofReply:
-        return await prove(self.little.replica, self.little.blocks, holding, self.wait_height)
+        started = start_proof(self.little.replica, holding)
+        proof = await prove(started, self.little.blocks, self.wait_height)
+        height = self.little.chain.height
+        return ProofReply(height=height, holding=holding, proven_height=started.height, proof=proof)
 
     def health(self) -> NodeHealthReply:
         return HEALTHY
 
     def _check(self, transaction: Transaction, verified: bool) -> None:
-        replica = self.little.replica
+        shown = self.little.chain.published
         check_envelope(
-            replica.state, transaction, replica.genesis_hash, self.little.now_ms, replica.rules, verified
+            shown.state, transaction, shown.genesis_hash, self.little.now_ms, shown.rules, verified
         )
 
     def _still_open(self, signer: int, sequence: int) -> bool:
-        row = self.little.replica.state.signers[signer]
+        row = self.little.chain.published.state.signers[signer]
         return not check_window(row.highest, row.bitmap, sequence)
 
 

@@ -23,7 +23,7 @@ from api.showing import page_of, shown
 from api.sources import View
 from ledger.codes import Code
 from ledger.rows import CLOSED, FROZEN, NO_ROW, AccountType, Role
-from ledger.state import State
+from ledger.state import StateView
 from primitives.codec import encode
 from primitives.hashing import WINDOW
 from primitives.signatures import verify
@@ -170,7 +170,7 @@ class AccountReads:
             found = _of_account(state, account, instrument, cursor)
         elif instrument is not None:
             state.instruments.require(instrument, "instrument")
-            found = _of_instrument(state, instrument, cursor, limit)
+            found = state.holdings.matching("instrument", instrument, cursor)
         else:
             found = iter(range(cursor, len(state.holdings)))
         indices, next_cursor = page_of(found, limit)
@@ -190,13 +190,13 @@ def _asks_for_itself(view: View, public_key: bytes, asked_ms: int | None, signat
     return True
 
 
-def _holding(kind: type[H], state: State, index: int, **more: int) -> H:
+def _holding(kind: type[H], state: StateView, index: int, **more: int) -> H:
     row = state.holdings[index]
     code = state.instruments[row.instrument].code
     return shown(kind, row, holding=index, code=code, frozen=bool(row.flags & FROZEN), **more)
 
 
-def _of_account(state: State, account: int, instrument: int | None, cursor: int) -> Iterator[int]:
+def _of_account(state: StateView, account: int, instrument: int | None, cursor: int) -> Iterator[int]:
     """Along the account's own list, which is as long as the number of its instruments; by index."""
     found = []
     index = state.accounts.require(account, "account").first_holding
@@ -206,9 +206,3 @@ def _of_account(state: State, account: int, instrument: int | None, cursor: int)
             found.append(index)
         index = row.next_holding
     return iter(sorted(found))
-
-
-def _of_instrument(state: State, instrument: int, cursor: int, limit: int) -> Iterator[int]:
-    column = state.holdings.column("instrument")[cursor:]
-    matching = (column == instrument).nonzero()[0][: limit + 1]
-    return (int(offset) + cursor for offset in matching)

@@ -167,5 +167,7 @@ class InstitutionReads:
         known = rules(view.state.version).bounds
         if name not in known:
             raise Declined(Code.NOT_FOUND, "name", name, f"must be one of {', '.join(known)}")
-        record = view.state.parameters[view.state.parameters.by_key[name]]
-        return shown(ParameterReply, record, height=view.height, meaning=known[name].meaning)
+        index = index_of(view.state.parameters, name, "name")
+        return shown(
+            ParameterReply, view.state.parameters[index], height=view.height, meaning=known[name].meaning
+        )

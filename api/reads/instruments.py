@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from api.declare import read
 from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
 from api.refusals import Declined
@@ -190,10 +188,9 @@ class InstrumentReads:
     ) -> AgendaListReply:
         """What time does, by index of its row: all of it, or what is pending, waiting, done or cancelled."""
         agenda = view.state.agenda
-        rows = np.arange(min(cursor, len(agenda)), len(agenda))
-        if progress is not None:
-            rows = rows[agenda.column("progress")[rows] == progress]
-        indices, next_cursor = page_of(iter(rows[: limit + 1].tolist()), limit)
+        everything = iter(range(cursor, len(agenda)))
+        found = everything if progress is None else agenda.matching("progress", progress, cursor)
+        indices, next_cursor = page_of(found, limit)
         items = tuple(_due(index, agenda[index]) for index in indices)
         return AgendaListReply(height=view.height, items=items, next_cursor=next_cursor)
 

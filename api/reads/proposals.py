@@ -10,7 +10,7 @@ from api.showing import shown
 from api.sources import View
 from ledger.codes import Code
 from ledger.documents import Approval, ProposalStatus
-from ledger.state import State
+from ledger.state import StateView
 from ledger.words import words
 
 CONFIDENTIAL_ACTS = frozenset({"freeze", "lift"})  # which authority acted is not served
@@ -101,7 +101,7 @@ class ProposalReads:
         return ProposalListReply(height=view.height, items=tuple(items), next_cursor=next_cursor)
 
 
-def _proposal(kind: type[V], state: State, index: int, **more: int) -> V:
+def _proposal(kind: type[V], state: StateView, index: int, **more: int) -> V:
     proposal = state.proposals[index]
     confidential = proposal.act in CONFIDENTIAL_ACTS
     field, value, rule = words(proposal.code, proposal.field, proposal.values)
@@ -120,7 +120,9 @@ def _proposal(kind: type[V], state: State, index: int, **more: int) -> V:
     )
 
 
-def _signatures(state: State, approvals: Iterable[Approval], confidential: bool) -> tuple[SignatureView, ...]:
+def _signatures(
+    state: StateView, approvals: Iterable[Approval], confidential: bool
+) -> tuple[SignatureView, ...]:
     return tuple(
         shown(
             SignatureView,

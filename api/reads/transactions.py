@@ -103,7 +103,6 @@ class TransactionReads:
     @ask("tx_submit")
     async def tx_submit(node: Services, chain: Hash, tx: TransactionBytes) -> TxSubmitReply:
         """Hand in a signed transaction for the chain of that genesis hash; a resend is safe."""
-        await node.quiet()
         _check_chain(node, chain)
         submission, transaction = node.submit(tx)
         view = node.view()
@@ -127,14 +126,12 @@ class TransactionReads:
         for position, raw in enumerate(txs):
             if position % SUBMITS_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-                await node.quiet()
             items.append(_submitted(node, raw))
         return TxSubmitManyReply(height=node.view().height, items=tuple(items))
 
     @ask("tx_get")
     async def tx_get(node: Services, tx_id: Hash) -> TxReply:
         """A transaction that waits or is in a block, by its id."""
-        await node.quiet()
         return _transaction(node, tx_id)
 
     @ask("tx_wait", waits=True)
@@ -142,7 +139,6 @@ class TransactionReads:
         """As tx_get, but wait up to `timeout_ms` for the transaction to be in a block."""
         if node.view().archive.find(tx_id) is None:
             await node.wait_committed(tx_id, timeout_ms / 1000)
-        await node.quiet()
         return _transaction(node, tx_id)
 
 
@@ -187,9 +183,10 @@ def _transaction(node: Services, tx_id: bytes) -> TxReply:
 
 
 def _committed(view: View, tx_id: bytes) -> TxReply | None:
-    """The transaction of that id, if it is in a block whose results are stored."""
+    """The transaction of that id, if it is in a block of the view: one that is still being executed may be in
+    the log already."""
     place = view.archive.find(tx_id)
-    if place is None:
+    if place is None or place[0] > view.height:
         return None
     raw, result = view.archive.transaction(*place)
     return _tx_reply(view, decode_transaction(raw), _result(*place, result))

@@ -1,6 +1,7 @@
 """Tables, journal and root: what is undone was never there, and what is stored comes back the same."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger import rows, transfers
 from ledger.codes import Code, InvariantError, Refused
-from ledger.state import TABLES, State, state_root
+from ledger.state import TABLES, Readable, State, state_root
 from ledger.tables import PAGE_ROWS, ColumnarTable, DocumentTable
 from ledger.words import words_of
 from testing import world
@@ -25,11 +26,17 @@ def contents(state: State) -> object:
     )
 
 
+def records(state: Readable) -> list[list[Any]]:
+    """All records of all tables, of a state or of a view of it."""
+    tables = [getattr(state, spec.name) for spec in TABLES.values()]
+    return [[table[index] for index in range(len(table))] for table in tables]
+
+
 Step = tuple[str, int, int]
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["vasp", "rename", "signer", "account", "holding", "many", "balance", "column", "moves", "key"]
+            ["vasp", "retitle", "signer", "account", "holding", "many", "balance", "column", "moves", "key"]
         ),
         st.integers(0, 2**16),
         st.integers(0, 2**40),
@@ -46,8 +53,8 @@ def perform(state: State, step: Step, fresh: list[int]) -> None:
     match name:
         case "vasp":
             world.add_vasp(state, f"vasp-{fresh[0]}")
-        case "rename" if len(state.vasps):
-            world.change(state.vasps, where % len(state.vasps), name=f"new-{fresh[0]}")
+        case "retitle" if len(state.vasps):
+            world.change(state.vasps, where % len(state.vasps), title=f"new-{fresh[0]}")
         case "signer":
             world.add_signer(state, f"signer-{fresh[0]}", rows.Role.OWNER, where)
         case "account":
@@ -100,6 +107,7 @@ def test_undo_leaves_exactly_what_was_there(first: list[Step], second: list[Step
 def test_incremental_root_equals_that_of_the_state_loaded_from_its_changes(blocks: list[list[Step]]) -> None:
     state, store, fresh = world.new_state(), KeptState(), [0]
     world.add_instrument(state, "PK0012345671")
+    published = []
     for block in blocks:
         for number, step in enumerate(block):
             mark = state.mark()
@@ -108,11 +116,35 @@ def test_incremental_root_equals_that_of_the_state_loaded_from_its_changes(block
                 state.undo(mark)
         state.rehash()
         store.save(state.drain_changes())
+        published.append((state.publish(), state.root(), records(state)))
         loaded = State.load(store)
         assert contents(loaded) == contents(state)
         assert loaded.root() == state.root()
         assert loaded.drain_changes().documents == []
         assert loaded.drain_changes().pages == []
+        assert records(loaded.publish()) == records(state)
+    for view, root, was in published:
+        assert (view.root(), records(view)) == (root, was)
+
+
+def test_a_record_keeps_its_key() -> None:
+    state = world.new_state()
+    world.add_vasp(state, "htx")
+    with pytest.raises(InvariantError, match="keeps its key"):
+        world.change(state.vasps, 0, name="other")
+
+
+def test_a_key_that_is_younger_than_a_view_is_not_found_in_it() -> None:
+    state = world.new_state()
+    state.rehash()
+    view = state.publish()
+    vasp = world.add_vasp(state, "htx")
+    signer = world.add_signer(state, "owner", rows.Role.OWNER, 0)
+    key = state.signers[signer].public_key
+    assert (view.vasps.find("htx"), view.signers.find(key)) == (None, None)
+    state.rehash()
+    assert (view.vasps.find("htx"), view.signers.find(key)) == (None, None)
+    assert (state.publish().vasps.find("htx"), state.publish().signers.find(key)) == (vasp, signer)
 
 
 def test_drained_pages_are_copies_of_changed_pages_alone() -> None:

@@ -32,12 +32,7 @@ class Nothing:
 
     def __init__(self) -> None:
         self.waits = 0
-        self.quiet_calls = 0
         self.fault: Exception | None = None
-
-    async def quiet(self) -> None:
-        self.quiet_calls += 1
-        await trio.lowlevel.checkpoint()
 
     def view(self) -> View:
         if self.fault is not None:
@@ -226,25 +221,6 @@ async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
         refusal = unpack((await gateway.receive()).body, Refusal, 1000)
 
     assert (refusal.name, "secret" in str(refusal)) == ("storage_failed", False)
-
-
-async def test_the_state_is_read_only_when_no_block_is_being_executed() -> None:
-    class Executing(Nothing):
-        """A node in the middle of a block: `quiet` does not return."""
-
-        async def quiet(self) -> None:
-            await trio.sleep_forever()
-
-        def submit(self, raw: bytes) -> tuple[Submission, Any]:
-            raise AssertionError("read while the state moves")
-
-    async with served(Executing()) as path, gateway_to(path) as gateway:
-        await gateway.send(1, Reads.tx_submit.question(chain=bytes(32), tx=b"abcd"))
-        await gateway.send(2, Reads.holding_get.question(holding=1))
-        await gateway.send(3, Reads.node_health.question())
-        response = await gateway.receive()
-
-    assert response.number == 3
 
 
 async def test_the_socket_is_closed_to_others_and_gone_afterwards() -> None:

@@ -27,8 +27,11 @@ from consensus.events import (
     WorkAvailable,
 )
 from consensus.messages import Certificate, Proposal, Vote, VoteType
+from ledger.codes import Code, Refused
 from node.application import LedgerApplication
 from node.blockcache import BlockCache
+from node.chain import Chain
+from node.handover import HandOver
 from node.host import Host
 from node.inbox import Heard, Inbox
 from node.inputlog import FORGET_EVERY, InputLog
@@ -269,3 +272,30 @@ async def test_a_timeout_runs_from_when_it_was_asked_for(hands: Hands) -> None:
     now = trio.current_time()
     await hands.perform(ScheduleTimeout(TimeoutStep.RESEND, 1, 0, 50))
     assert now <= hands.timers.next_s <= trio.current_time() + 0.05
+
+
+async def test_a_job_is_done_when_the_driver_comes_to_it_and_its_error_is_the_askers(tmp_path: Path) -> None:
+    little, woken, heights = LittleChain(tmp_path), [0], []
+
+    def wake() -> None:
+        woken[0] += 1
+
+    def refuses(chain: Chain) -> None:
+        raise Refused(Code.NOT_FOUND, "holding", chain.height)
+
+    async def ask(handover: HandOver) -> None:
+        heights.append(await handover.do(lambda chain: chain.height))
+        with pytest.raises(Refused):
+            await handover.do(refuses)
+        heights.append(await handover.do(lambda chain: chain.height))
+
+    handover = HandOver(little.chain, wake)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, handover)
+        for _ in range(3):
+            await trio.testing.wait_all_tasks_blocked()
+            little.commit()
+            handover.run()
+        await trio.testing.wait_all_tasks_blocked()
+    assert (heights, woken) == ([1, 3], [3])
+    little.close()
