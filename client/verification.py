@@ -1,22 +1,25 @@
-"""Verifies proofs offline, trusting nothing but the genesis.
+"""Verifies proofs offline, trusting nothing but the genesis or a checkpoint of one's own (`client.trust`).
 
-The validators of genesis vouch for headers, a header for the next validators where the set changes, the last
+The validators trusted vouch for headers, a header for the next validators where the set changes, the last
 header for the state root, and the state root for the row. Every signature that a proof holds must be valid.
+A proof is of one moment: how old that may be, the caller must say.
 """
 
 from dataclasses import dataclass
 
 from api.limits import PROOF_BYTES_MAX
 from api.proofs import PROOF_VERSION, Certified, HoldingProof
+from client.trust import TRUSTING_MS, Trust
 from consensus.encoding import decode_certificate
 from consensus.errors import VerificationError
 from consensus.messages import Validator, VoteType
 from consensus.quorum import validators_fault, validators_hash
 from consensus.verification import verify_certificate
-from ledger.genesis import Genesis, genesis_hash
 from ledger.proofs import ProofError, proven_holding
 from primitives.codec import CodecError, unpack
 from wire.blocks import Header, decode_header
+
+CLOCK_MS = 600_000  # how far a header may be ahead of the verifier's own clock
 
 
 class ProofRefused(ValueError):
@@ -25,11 +28,16 @@ class ProofRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedHolding:
-    """One holding after the block of `height`, whose state has the root `state_root`."""
+    """One holding after the block of `height`, whose state has the root `state_root`. That is certified by
+    the block `block_id` of height `certified_height` and header time `time_ms`; `age_ms` is the time from
+    there to the verifier's own. `checkpoint` is what may be trusted from now on."""
 
     chain: str
     height: int
     time_ms: int
+    age_ms: int
+    certified_height: int
+    block_id: bytes
     state_root: bytes
     holding: int
     account: int
@@ -39,39 +47,47 @@ class VerifiedHolding:
     flags: int
     signers: int
     validators: int
+    checkpoint: Trust
 
 
-def verify_proof(proof_bytes: bytes, genesis: Genesis) -> VerifiedHolding:
-    """What `proof_bytes` proves on the chain of `genesis`. Raises ProofRefused."""
+def verify_proof(
+    proof_bytes: bytes,
+    trust: Trust,
+    *,
+    now_ms: int,
+    max_age_ms: int | None,
+    least_height: int = 0,
+    trusting_ms: int | None = TRUSTING_MS,
+) -> VerifiedHolding:
+    """What `proof_bytes` proves to one who trusts `trust` at `now_ms`, his own clock's UTC in milliseconds.
+
+    The state proven is at most `max_age_ms` old and at least of `least_height`; the trust itself at most
+    `trusting_ms` old. None, said on purpose, asks for neither age. Raises ProofRefused.
+    """
+    if trusting_ms is not None and now_ms - trust.time_ms > trusting_ms:
+        raise ProofRefused(
+            f"trust: of height {trust.height} and {_days(now_ms - trust.time_ms)} old, at most"
+            f" {_days(trusting_ms)}: keys retired since may have leaked; give a later checkpoint"
+        )
     try:
         proof = unpack(proof_bytes, HoldingProof, PROOF_BYTES_MAX)
     except CodecError as error:
         raise ProofRefused(f"not a proof: {error}") from error
     if proof.version != PROOF_VERSION:
         raise ProofRefused(f"version: {proof.version}, this verifier knows {PROOF_VERSION}")
-    chain_hash = genesis_hash(genesis)
+    chain_hash = trust.genesis_hash
     if proof.genesis_hash != chain_hash:
         raise ProofRefused(
             f"genesis_hash: {proof.genesis_hash.hex()}, the genesis given is {chain_hash.hex()}"
         )
-    members = tuple(Validator(node.public_key, node.power) for node in genesis.nodes if node.power > 0)
-    height = 0
-    for change in proof.changes:
-        last = _header(change.last)
-        if last.height <= height:
-            raise ProofRefused(f"changes: height {last.height} does not follow {height}")
-        height = last.height
-        _verify_decided(last, change.last, members, chain_hash)
-        members = tuple(Validator(key, power) for key, power in change.members)
-        fault = validators_fault(members)
-        if fault is not None:
-            raise ProofRefused(f"changes: {fault}")
-        if validators_hash(members) != last.next_validators_hash:
-            raise ProofRefused(f"changes: header {height} does not name these as the next validators")
-    header = _header(proof.certified)
-    if header.height <= height:
-        raise ProofRefused(f"certified: height {header.height} does not follow {height}")
-    signers = _verify_decided(header, proof.certified, members, chain_hash)
+    header, members, signers = _led_to(proof, trust)
+    age_ms = now_ms - header.time_ms
+    if age_ms < -CLOCK_MS:
+        raise ProofRefused(f"time_ms: {header.time_ms} is {-age_ms} ms ahead of this verifier's clock")
+    if max_age_ms is not None and age_ms > max_age_ms:
+        raise ProofRefused(f"time_ms: {header.time_ms} is {age_ms} ms ago, at most {max_age_ms}")
+    if proof.claim.height < least_height:
+        raise ProofRefused(f"claim.height: {proof.claim.height}, at least {least_height}")
     claim = proof.claim
     if header.executed_height != claim.height:
         raise ProofRefused(f"claim.height: {claim.height}, the header shows height {header.executed_height}")
@@ -84,15 +100,47 @@ def verify_proof(proof_bytes: bytes, genesis: Genesis) -> VerifiedHolding:
     if shown != claimed:
         raise ProofRefused(f"claim: {claimed}, the state shows {shown}")
     return VerifiedHolding(
-        genesis.chain,
+        trust.chain,
         claim.height,
         header.time_ms,
+        age_ms,
+        header.height,
+        header.hash(),
         header.state_root,
         claim.holding,
         *shown,
         signers,
         len(members),
+        Trust(trust.chain, chain_hash, header.height, header.time_ms, members),
     )
+
+
+def _led_to(proof: HoldingProof, trust: Trust) -> tuple[Header, tuple[Validator, ...], int]:
+    """The header that certifies the state, the validators that decided it, and how many of them signed."""
+    members, height = trust.validators, trust.height
+    for change in proof.changes:
+        last = _header(change.last)
+        if last.height < trust.height:
+            continue  # it led to validators that are trusted already
+        if last.height < height or (last.height == height and height != trust.height):
+            raise ProofRefused(f"changes: height {last.height} does not follow {height}")
+        height = last.height
+        _verify_decided(last, change.last, members, trust.genesis_hash)
+        members = tuple(Validator(key, power) for key, power in change.members)
+        fault = validators_fault(members)
+        if fault is not None:
+            raise ProofRefused(f"changes: {fault}")
+        if validators_hash(members) != last.next_validators_hash:
+            raise ProofRefused(f"changes: header {height} does not name these as the next validators")
+    header = _header(proof.certified)
+    changed = members is not trust.validators
+    if header.height < height or (changed and header.height == height):
+        raise ProofRefused(f"certified: height {header.height} does not follow {height}")
+    return header, members, _verify_decided(header, proof.certified, members, trust.genesis_hash)
+
+
+def _days(milliseconds: int) -> str:
+    return f"{milliseconds // 86_400_000} days"
 
 
 def _header(certified: Certified) -> Header:

@@ -181,14 +181,24 @@ async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_no
         market = market_of(node)
         written = await said(front, "proof", str(market.clients[0]), "-o", str(file))
         genesis.write_text(genesis_to_toml(node.little.genesis))
-        good = await mohur(front, "verify", str(file), "--genesis", str(genesis))
+        old = await mohur(front, "verify", str(file), "--genesis", str(genesis))
+        command = ("verify", str(file), "--genesis", str(genesis), "--any-age", "--any-trust")
+        kept = tmp_path / "checkpoint"
+        good = await mohur(front, *command, "--checkpoint", str(kept), "--witness", front.url)
+        since = await mohur(front, *command, "--since", str(kept))
+        low = await mohur(front, *command, "--at-least-height", "100000")
+        kept.write_text("{}")
+        broken = await mohur(front, *command, "--since", str(kept))
         content = bytearray(file.read_bytes())
         content[-40] ^= 1
         file.write_bytes(content)
-        bad = await mohur(front, "verify", str(file), "--genesis", str(genesis))
+        bad = await mohur(front, *command)
 
     assert written["bytes"] == len(content)
     assert (good.exit_code, bad.exit_code) == (Exit.OK, Exit.INVALID), good.output
+    assert (since.exit_code, low.exit_code, broken.exit_code) == (Exit.OK, Exit.INVALID, Exit.CONFIG)
+    assert old.exit_code == Exit.INVALID
+    assert "keys retired since may have leaked" in old.stderr
 
 
 async def test_raw_blocks_are_fetched_page_by_page() -> None:

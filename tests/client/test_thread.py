@@ -13,7 +13,7 @@ from client.blocking import Client
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
 from client.rpc import AsyncClient
 from client.transactions import BadPayload
-from client.verification import ProofRefused, verify_proof
+from client.verification import ProofRefused
 from client.wallet import sign_together
 from consensus.encoding import decode_certificate
 from consensus.messages import Validator
@@ -26,6 +26,7 @@ from testing import version2
 from testing.keys import public
 from testing.little_chain import Market, make_genesis, open_market, rows_of
 from testing.one_node import OneNode, one_node
+from testing.verifying import verify_alone
 from wire.blocks import decode_block
 
 
@@ -261,13 +262,13 @@ async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a
         holding = await client.holding_get(market.clients[0])
         genesis = node.little.genesis
 
-    verified = verify_proof(reply.proof, genesis)
+    verified = verify_alone(reply.proof, genesis)
     assert (verified.holding, verified.balance) == (market.clients[0], holding.balance)
     assert verified.height == reply.proven_height
     spoiled = bytearray(reply.proof)
     spoiled[len(spoiled) // 2] ^= 1
     with pytest.raises(ProofRefused):
-        verify_proof(bytes(spoiled), genesis)
+        verify_alone(bytes(spoiled), genesis)
 
 
 async def test_an_auditor_gets_the_whole_chain_in_pages_and_verifies_it_alone() -> None:

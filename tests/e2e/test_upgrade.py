@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from client.rpc import AsyncClient
-from client.verification import ProofRefused, verify_proof
+from client.verification import ProofRefused
 from config.genesis_file import genesis_to_toml, load_genesis
 from devnet.network import POWER, Network, create_network, save_network
 from devnet.processes import RunningNetwork, running_network
@@ -30,6 +30,7 @@ from node.app import ExitCode
 from storage.blocks import BlockStore
 from testing import version2
 from testing.joining import add_node
+from testing.verifying import verify_alone
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
@@ -156,12 +157,12 @@ async def what_the_version_brings_is_there(story: Story) -> None:
 
 async def proofs_of_either_side_verify(directory: Path, before: bytes, after: bytes) -> None:
     genesis = load_genesis(directory / "genesis.toml")
-    old = verify_proof(before, genesis)
+    old = verify_alone(before, genesis)
     with pytest.raises(ProofRefused, match="version: 2, this software knows 1 to 1"):
-        verify_proof(after, genesis)
+        verify_alone(after, genesis)
     with version2.known():
-        assert verify_proof(before, genesis) == old
-        assert verify_proof(after, genesis).holding == old.holding
+        assert verify_alone(before, genesis) == old
+        assert verify_alone(after, genesis).holding == old.holding
 
 
 def audit_replays_across_it(directory: Path, height: int) -> None:

@@ -1,6 +1,7 @@
 """The audit: a whole bill's life replays and sums; whatever is changed on disk is named with its height."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from msgspec.structs import replace
 
 from api.limits import PROOF_BYTES_MAX
 from api.proofs import HoldingProof
-from client.verification import ProofRefused, verify_proof
+from client.trust import TRUSTING_MS, CheckpointError, checkpoint_bytes, checkpoint_of, trust_genesis
+from client.verification import CLOCK_MS, ProofRefused, verify_proof
 from consensus.encoding import encode_certificate
 from consensus.messages import VoteType
 from ledger import conservation
@@ -31,6 +33,7 @@ from testing.little_chain import (
     open_market,
     rows_of,
 )
+from testing.verifying import verify_alone
 from wire.blocks import Block, decode_block
 
 
@@ -269,7 +272,7 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int, int]:
 
 def test_a_proof_shows_one_holding_against_the_genesis_alone(proven: tuple[bytes, int, int]) -> None:
     proof, holding, height = proven
-    verified = verify_proof(proof, make_genesis())
+    verified = verify_alone(proof, make_genesis())
     assert (verified.holding, verified.balance, verified.height) == (holding, 4_711, height)
     assert (verified.instrument, verified.signers, verified.validators) == (0, 4, 4)
     assert len(unpack(proof, HoldingProof, PROOF_BYTES_MAX).changes) == 2
@@ -277,7 +280,7 @@ def test_a_proof_shows_one_holding_against_the_genesis_alone(proven: tuple[bytes
 
 def test_a_proof_is_of_one_chain_only(proven: tuple[bytes, int, int]) -> None:
     with pytest.raises(ProofRefused, match="genesis_hash"):
-        verify_proof(proven[0], make_genesis(chain="other"))
+        verify_alone(proven[0], make_genesis(chain="other"))
 
 
 def test_no_byte_of_a_proof_can_be_flipped(proven: tuple[bytes, int, int]) -> None:
@@ -287,7 +290,7 @@ def test_no_byte_of_a_proof_can_be_flipped(proven: tuple[bytes, int, int]) -> No
         flipped = bytearray(proof)
         flipped[position] ^= 1 << (position % 8)
         with pytest.raises(ProofRefused):
-            verify_proof(bytes(flipped), genesis)
+            verify_alone(bytes(flipped), genesis)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +326,71 @@ def test_a_proof_whose_parts_do_not_fit_is_refused(
 ) -> None:
     proof = unpack(proven[0], HoldingProof, PROOF_BYTES_MAX)
     with pytest.raises(ProofRefused, match=rule):
-        verify_proof(pack(change_it(proof)), make_genesis())
+        verify_alone(pack(change_it(proof)), make_genesis())
+
+
+def test_an_old_balance_is_not_taken_for_todays(proven: tuple[bytes, int, int]) -> None:
+    """A proof of what was is as true as one of what is: who verifies it says how old it may be."""
+    proof, _, height = proven
+    trust = trust_genesis(make_genesis())
+    moment = verify_alone(proof, make_genesis()).time_ms
+    fresh = verify_proof(proof, trust, now_ms=moment + 5_000, max_age_ms=5_000, least_height=height)
+    assert (fresh.height, fresh.time_ms, fresh.age_ms) == (height, moment, 5_000)
+    with pytest.raises(ProofRefused, match="is 5001 ms ago, at most 5000"):
+        verify_proof(proof, trust, now_ms=moment + 5_001, max_age_ms=5_000)
+    with pytest.raises(ProofRefused, match=f"claim.height: {height}, at least {height + 1}"):
+        verify_proof(proof, trust, now_ms=moment, max_age_ms=5_000, least_height=height + 1)
+    with pytest.raises(ProofRefused, match="ahead of this verifier's clock"):
+        verify_proof(proof, trust, now_ms=moment - CLOCK_MS - 1, max_age_ms=None)
+
+
+def test_validators_of_long_ago_are_not_trusted_for_ever(proven: tuple[bytes, int, int]) -> None:
+    """A quorum of keys that were retired long ago and leaked signs any history from the genesis on: whoever
+    starts there must know it, or start from a checkpoint of his own."""
+    proof = proven[0]
+    trust = trust_genesis(make_genesis())
+    late = trust.time_ms + TRUSTING_MS + 1
+    with pytest.raises(ProofRefused, match="trust: of height 0"):
+        verify_proof(proof, trust, now_ms=late, max_age_ms=None)
+    assert verify_proof(proof, trust, now_ms=late, max_age_ms=None, trusting_ms=None).signers == 4
+
+
+def test_a_checkpoint_leads_on_and_refuses_what_is_before_it(proven: tuple[bytes, int, int]) -> None:
+    """The history that retired keys forge begins before the checkpoint: it does not lead there."""
+    proof = proven[0]
+    genesis = make_genesis()
+    whole = verify_alone(proof, genesis)
+    kept = checkpoint_of(checkpoint_bytes(whole.checkpoint), genesis)
+    assert kept == whole.checkpoint
+    again = verify_proof(proof, kept, now_ms=whole.time_ms, max_age_ms=0)
+    assert (again.balance, again.checkpoint) == (whole.balance, whole.checkpoint)
+    decoded = unpack(proof, HoldingProof, PROOF_BYTES_MAX)
+    bare = pack(replace(decoded, changes=()))  # what led to the checkpoint is not asked for again
+    assert verify_proof(bare, kept, now_ms=whole.time_ms, max_age_ms=0).balance == whole.balance
+    later = dataclasses.replace(kept, height=kept.height + 1)
+    with pytest.raises(ProofRefused, match="does not follow"):
+        verify_proof(proof, later, now_ms=whole.time_ms, max_age_ms=None)
+    others = dataclasses.replace(kept, validators=kept.validators[1:])
+    with pytest.raises(ProofRefused, match="decided by other validators"):
+        verify_proof(proof, others, now_ms=whole.time_ms, max_age_ms=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"height": "7"}, "height: must be an integer"),
+        ({"genesis_hash": "00" * 32}, "genesis_hash: must be that of the genesis given"),
+        ({"validators": []}, "validators: 0 validators"),
+        ({"validators": [["zz", 1]]}, "validators: must be pairs"),
+        ({"surplus": 1}, "must be an object of exactly"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_by_field(
+    proven: tuple[bytes, int, int], change: dict[str, object], rule: str
+) -> None:
+    good = json.loads(checkpoint_bytes(verify_alone(proven[0], make_genesis()).checkpoint))
+    with pytest.raises(CheckpointError, match=rule):
+        checkpoint_of(json.dumps(good | change).encode(), make_genesis())
 
 
 def test_a_header_of_this_proof_under_prevotes_is_refused(tmp_path: Path) -> None:
@@ -338,7 +405,7 @@ def test_a_header_of_this_proof_under_prevotes_is_refused(tmp_path: Path) -> Non
     decoded = unpack(proof, HoldingProof, PROOF_BYTES_MAX)
     forged = replace(decoded, certified=replace(decoded.certified, certificate=encode_certificate(polka)))
     with pytest.raises(ProofRefused, match="of prevotes"):
-        verify_proof(pack(forged), make_genesis())
+        verify_alone(pack(forged), make_genesis())
     little.close()
 
 

@@ -9,7 +9,6 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from client.verification import verify_proof
 from ledger.codes import Code
 from ledger.limits import BLOCK_LIMITS, BlockLimits
 from ledger.release import UnknownVersion
@@ -20,6 +19,7 @@ from storage.signer import SignerStore
 from testing import version2
 from testing.cluster import MAP_BYTES, OFFICERS, VALIDATORS, Cluster, new_genesis
 from testing.little_chain import LittleChain, Market, live, make_genesis, officers, open_market
+from testing.verifying import verify_alone
 from wire import blocks
 from wire.blocks import Count, Hash, Header, decode_block
 
@@ -147,7 +147,7 @@ def test_the_audit_replays_across_the_upgrade_and_old_proofs_hold(tmp_path: Path
         assert report.ok, report.fault
         assert report.height == little.replica.height > height
         for proof in (before, across, after):
-            assert verify_proof(proof, GENESIS).holding == market.money
+            assert verify_alone(proof, GENESIS).holding == market.money
 
 
 def test_a_transaction_of_the_version_to_come_waits_for_its_height(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_version_may_lay_headers_out_anew(tmp_path: Path, monkeypatch: pytest.
         stored = [little.blocks.block(at) for at in (height - 1, height)]
         layouts = [type(decode_block(block).header) for block in stored if block is not None]
         assert layouts == [Header, OtherHeader]
-        assert verify_proof(old, GENESIS).height < height <= verify_proof(new, GENESIS).height
+        assert verify_alone(old, GENESIS).height < height <= verify_alone(new, GENESIS).height
         little.close()
 
 
