@@ -156,6 +156,9 @@ def expected(name: str) -> Table:
                 [str(variant.__struct_config__.tag), variant.__name__, fields_of(variant)]
                 for variant in terms.FAMILIES
             ]
+        case "written":
+            names = [kind.name for _, kind in sorted((kind.number, kind) for kind in kinds.DECLARED)]
+            return [[name] for name in (*names, *(what.name for what in agenda.What), "the block")]
         case "tables":
             return [
                 [
@@ -287,6 +290,10 @@ def test_the_terms_of_instruments_are_those_of_the_code() -> None:
 def test_every_kind_has_a_paragraph_of_rules() -> None:
     rules = TEXT.partition("### What each kind does")[2]
     assert [kind.name for kind in kinds.DECLARED if f"**`{kind.name}`" not in rules] == []
+
+
+def test_all_that_writes_says_what_it_writes_in_which_order() -> None:
+    assert first_columns("written") == expected("written")
 
 
 def test_the_tables_of_state_are_those_of_the_code() -> None:

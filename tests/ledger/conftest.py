@@ -1,10 +1,18 @@
-"""In every test of the ledger, whatever is refused is also put into words."""
+"""In every test of the ledger, whatever is refused is also put into words, and every block is held to the
+page that says what each kind writes, in which order."""
+
+from collections.abc import Sequence
 
 import pytest
 
 from ledger.codes import Code, Plain, Refused
+from ledger.execution import BlockFacts, BlockOutcome
 from ledger.fields import FieldName
+from ledger.state import State
+from ledger.transactions import Transaction
 from ledger.words import CATALOGUE, words_of
+from testing import ledger_network
+from tests.ledger import written
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +26,16 @@ def _every_refusal_has_words(monkeypatch: pytest.MonkeyPatch) -> None:
         assert words_of(self).rule
 
     monkeypatch.setattr(Refused, "__init__", said)
+
+
+@pytest.fixture(autouse=True)
+def _every_block_is_written_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ledger_network.apply_block
+
+    def applied(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:
+        by_hand = written.Written(state.stream.postings(), state.stream.events())
+        outcome = plain(state, facts, transactions)
+        written.check(state, transactions, outcome, by_hand)
+        return outcome
+
+    monkeypatch.setattr(ledger_network, "apply_block", applied)
