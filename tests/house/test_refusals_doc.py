@@ -102,11 +102,12 @@ def refusals(*functions: Any) -> list[Refusal]:
 
 
 def expected() -> list[list[str]]:
+    declared = sorted((kind.number, kind) for kind in kinds.DECLARED)
     asked = {
         "any kind": refusals(Context.authorise),
         "any governed kind": refusals(proposals._signatures, proposals._check_room),
-    } | {
-        kind.name: refusals(kind.check) for _, kind in sorted((kind.number, kind) for kind in kinds.DECLARED)
+        **{kind.name: refusals(kind.check) for _, kind in declared},
+        "any governed kind, last": refusals(proposals._check_unclaimed),
     }
     return [
         [name, code, field, str(operands)] for name, found in asked.items() for code, field, operands in found

@@ -78,7 +78,7 @@ def check(state: State, transactions: Sequence[Transaction], outcome: BlockOutco
             continue  # of a version that exists for tests
         pattern = _expression(PATTERNS[kind.name])
         if kind.governed:
-            pattern = f"(?:proposals )(?:(?:{pattern})?(?:proposals\\.status ))?"
+            pattern = f"(?:proposals )(?:(?:{pattern})?(?:proposals\\.status )+)?"
         _match(kind.name, pattern if result.code == Code.OK else "", words)
     _match("the block", _expression(PATTERNS["the block"]), written.pop(BLOCK, ""))
     for cause, words in written.items():
