@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from ledger.codes import Code, Plain, Refused
-from ledger.execution import BlockFacts, BlockOutcome
+from ledger.execution import BlockFacts, BlockOutcome, apply_block
 from ledger.fields import FieldName
 from ledger.state import State
 from ledger.transactions import Transaction
@@ -30,11 +30,9 @@ def _every_refusal_has_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _every_block_is_written_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = ledger_network.apply_block
-
     def applied(state: State, facts: BlockFacts, transactions: Sequence[Transaction]) -> BlockOutcome:
         by_hand = written.Written(state.stream.postings(), state.stream.events())
-        outcome = plain(state, facts, transactions)
+        outcome = apply_block(state, facts, transactions)
         written.check(state, transactions, outcome, by_hand)
         return outcome
 
