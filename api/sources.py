@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.execution import Result
+from ledger.postings import StreamRows
 from ledger.state import StateView
 from ledger.transactions import Transaction
 from wire.blocks import Header
@@ -26,6 +27,15 @@ class Log(Protocol):
 
     def certificate(self, height: int) -> bytes | None:
         """The encoding of the commit certificate of the block of `height`."""
+
+    def postings_from(self, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
+        """Postings from `row` of `height` on, to the end of height `last`, at most `rows_max` of them."""
+
+    def events_from(self, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
+        """Events from `row` of `height` on, to the end of height `last`, at most `rows_max` of them."""
+
+    def first_posting_of(self, height: int, position: int) -> int:
+        """The number of the first posting that the transaction at `position`, or one after it, caused."""
 
 
 class Archive(Protocol):

@@ -87,6 +87,14 @@ class StreamMark(NamedTuple):
     events: int
 
 
+class StreamRows(NamedTuple):
+    """Consecutive postings, or events, of one height; `first` is the number of the first one in its block."""
+
+    height: int
+    first: int
+    rows: bytes
+
+
 class Stream:
     """Collects what one block does; `cause` is who is doing it."""
 

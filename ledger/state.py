@@ -186,6 +186,7 @@ class StateView(Readable):
     """A state as it stood between two blocks: never written, to be read by whoever and for as long as he
     likes (`ledger.views`)."""
 
+    accounts: RowsView[rows.Account]
     holdings: RowsView[rows.Holding]
     agenda: RowsView[rows.Due]
     restrictions: DocumentsView[documents.Restriction]

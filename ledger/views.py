@@ -154,6 +154,11 @@ class RowsView(Generic[R]):
         self._check(index)
         return self.pages[index // PAGE_ROWS][name].item(index % PAGE_ROWS)
 
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """One field of every row, copied."""
+        columns = [page[name] for page in self.pages]
+        return np.concatenate(columns)[: self._count] if columns else np.zeros(0, np.int64)
+
     def matching(self, name: str, value: int, start: int) -> Iterator[int]:
         """The rows from `start` on whose field is `value`, ascending; a page is looked at when its turn
         comes."""

@@ -5,11 +5,10 @@ what recovery replays. Heights are stored without gaps. The stream of a height, 
 (`ledger.postings`), is stored with its results, in pieces; a height without any has none.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.events import EVENT_BYTES
-from ledger.postings import POSTING_BYTES
+from ledger.postings import AGENDA, POSTING_BYTES, StreamRows
 from primitives.codec import CodecError, decode, encode
 from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
 from storage.errors import StorageCorrupt, StorageError
@@ -33,15 +32,6 @@ EVENTS = Table("events", _height_place)
 TABLES = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, POSTINGS, EVENTS)
 
 _WIDTHS = {POSTINGS.name: POSTING_BYTES, EVENTS.name: EVENT_BYTES}
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRows:
-    """Consecutive postings, or events, of one height; `first` is the number of the first one in its block."""
-
-    height: int
-    first: int
-    rows: bytes
 
 
 class BlockStore:
@@ -104,8 +94,15 @@ class BlockStore:
         """Every event of a height."""
         return self._whole(EVENTS, height)
 
-    def stream(self, table: Table, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
-        """Rows of POSTINGS or EVENTS from `row` of `height` on, to the end of height `last` or `rows_max`."""
+    def postings_from(self, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
+        """Postings from `row` of `height` on, to the end of height `last`, at most `rows_max` of them."""
+        return self._rows_from(POSTINGS, height, row, last, rows_max)
+
+    def events_from(self, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
+        """Events from `row` of `height` on, to the end of height `last`, at most `rows_max` of them."""
+        return self._rows_from(EVENTS, height, row, last, rows_max)
+
+    def _rows_from(self, table: Table, height: int, row: int, last: int, rows_max: int) -> list[StreamRows]:
         width, found, missing = _WIDTHS[table.name], [], rows_max
         with self._environment.read() as reader:
             for key, rows in reader.items_from(table, _piece_key(height, row // PIECE_ROWS)):
@@ -118,6 +115,29 @@ class BlockStore:
                     found.append(StreamRows(at, first + skipped, taken))
                     missing -= len(taken) // width
         return found
+
+    def first_posting_of(self, height: int, position: int) -> int:
+        """The number of the first posting that the transaction at `position`, or one after it, caused."""
+        table, width = POSTINGS, POSTING_BYTES
+        with self._environment.read() as reader:
+            last = reader.last_key(table, _key(height))
+            low, high = 0, 0 if last is None else int.from_bytes(last[8:], "big")
+            while low < high:  # the first piece that ends with a row of such a cause, or the last one
+                middle = (low + high) // 2
+                rows = reader.get(table, _piece_key(height, middle)) or b""
+                if _order(rows[-width:]) < position:
+                    low = middle + 1
+                else:
+                    high = middle
+            rows = reader.get(table, _piece_key(height, low)) or b""
+        low_row, high_row = 0, len(rows) // width
+        while low_row < high_row:
+            middle = (low_row + high_row) // 2
+            if _order(rows[middle * width :][:4]) < position:
+                low_row = middle + 1
+            else:
+                high_row = middle
+        return low * PIECE_ROWS + low_row
 
     def height(self) -> int:
         """The last height stored, 0 when there is none."""
@@ -155,6 +175,12 @@ def _find_transaction(reader: Reader, transaction_id: bytes) -> tuple[int, int] 
     except (CodecError, ValueError, TypeError) as error:
         raise StorageCorrupt("blocks", _transaction_place(transaction_id), str(error)) from error
     return height, position
+
+
+def _order(row: bytes) -> int:
+    """Where a row's cause stands: what the block itself does comes before its transactions."""
+    cause = int.from_bytes(row[:4], "little")
+    return -1 if cause >= AGENDA else cause
 
 
 def _piece_key(height: int, piece: int) -> bytes:

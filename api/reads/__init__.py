@@ -14,6 +14,8 @@ from api.reads.instruments import InstrumentReads
 from api.reads.proposals import ProposalReads
 from api.reads.restrictions import RestrictionReads
 from api.reads.running import RunningReads
+from api.reads.statements import StatementReads
+from api.reads.stream import StreamReads
 from api.reads.transactions import TransactionReads
 
 
@@ -25,6 +27,8 @@ class Reads(
     InstitutionReads,
     ProposalReads,
     RestrictionReads,
+    StreamReads,
+    StatementReads,
     RunningReads,
 ):
     """Everything that a gateway may ask of its node. Both clients have these as methods."""

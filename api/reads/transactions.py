@@ -7,8 +7,9 @@ import trio
 from msgspec import Meta
 
 from api.declare import ask
-from api.fields import Hash, Height, Index, Shown, TransactionBytes, WaitMs
+from api.fields import PAGE_DEFAULT, Hash, Height, Index, Shown, TransactionBytes, WaitMs
 from api.limits import SUBMIT_MANY_MAX
+from api.reads.stream import PostingView, posting_views
 from api.refusals import Declined, said
 from api.showing import shown
 from api.sources import Services, Submission, View
@@ -85,7 +86,8 @@ class TxSubmitManyReply(Shown, frozen=True):
 
 class TxReply(Shown, frozen=True):
     """A transaction; `signers` and `sequence` are None for acts of officers, whose signatures their proposal
-    shows."""
+    shows. `movements` is what it moved, in order; of a large batch the first ones, and `next_row` is where in
+    its block `posting_list` goes on."""
 
     height: Height
     tx_id: Hash
@@ -95,6 +97,8 @@ class TxReply(Shown, frozen=True):
     valid_until: int
     signers: tuple[Index, ...] | None
     result: TransactionResult | None
+    movements: tuple[PostingView, ...]
+    next_row: int | None
 
 
 class TransactionReads:
@@ -189,7 +193,19 @@ def _committed(view: View, tx_id: bytes) -> TxReply | None:
     if place is None or place[0] > view.height:
         return None
     raw, result = view.archive.transaction(*place)
-    return _tx_reply(view, decode_transaction(raw), _result(*place, result))
+    return _tx_reply(view, decode_transaction(raw), _result(*place, result), *_moved(view, *place))
+
+
+def _moved(view: View, height: int, position: int) -> tuple[tuple[PostingView, ...], int | None]:
+    """What the transaction moved, and where the rest is if that is much."""
+    log = view.archive.blocks
+    first = log.first_posting_of(height, position)
+    parts = log.postings_from(height, first, height, PAGE_DEFAULT + 1)
+    views = (item for part in parts for item in posting_views(part))
+    found = tuple(item for item in views if item.position == position)
+    if len(found) <= PAGE_DEFAULT:
+        return found, None
+    return found[:PAGE_DEFAULT], found[PAGE_DEFAULT].row
 
 
 def _result(height: int, position: int, result: Result) -> TransactionResult:
@@ -209,7 +225,13 @@ def _result(height: int, position: int, result: Result) -> TransactionResult:
     )
 
 
-def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | None) -> TxReply:
+def _tx_reply(
+    view: View,
+    transaction: Transaction,
+    result: TransactionResult | None,
+    movements: tuple[PostingView, ...] = (),
+    next_row: int | None = None,
+) -> TxReply:
     kind = transaction.definition
     is_act = kind.lane is Lane.ACTS
     if is_act and result is not None and result.field in ("signers", "sequence"):
@@ -225,4 +247,6 @@ def _tx_reply(view: View, transaction: Transaction, result: TransactionResult | 
         sequence=None if is_act else transaction.sequence,
         signers=None if is_act else transaction.signers,
         result=result,
+        movements=movements,
+        next_row=next_row,
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ledger.events import EVENT_BYTES
-from ledger.postings import POSTING_BYTES
-from storage.blocks import POSTINGS, BlockStore
+from ledger.postings import AGENDA, BLOCK, POSTING_BYTES
+from storage.blocks import BlockStore
 from storage.errors import (
     DoubleSignRefused,
     SignerUninitialised,
@@ -100,7 +100,7 @@ def test_the_stream_of_a_height_is_read_back_whole_and_from_any_row_on(tmp_path:
     for height, row in ((1, 0), (1, PIECE_ROWS), (1, 2 * PIECE_ROWS), (1, 5000), (2, 0), (3, 7), (4, 3)):
         for last in (1, 3, 4):
             for rows_max in (1, PIECE_ROWS, 10_000):
-                found = store.stream(POSTINGS, height, row, last, rows_max)
+                found = store.postings_from(height, row, last, rows_max)
                 wanted = [
                     (each, number)
                     for each, rows in kept.items()
@@ -114,6 +114,18 @@ def test_the_stream_of_a_height_is_read_back_whole_and_from_any_row_on(tmp_path:
                 ] == wanted
                 for part in found:
                     assert part.rows in kept[part.height]
+    store.close()
+
+
+def test_the_rows_of_a_transaction_are_found_without_an_index(tmp_path: Path) -> None:
+    causes = [BLOCK] * 3 + [AGENDA + 7] * PIECE_ROWS + [2] * PIECE_ROWS + [3] * 2 + [9] * (3 * PIECE_ROWS)
+    store = BlockStore(tmp_path)
+    store.append(1, b"block", b"certificate")
+    store.put_results(1, b"results", [], postings=rows_caused_by(causes, POSTING_BYTES))
+    for position in range(12):
+        first = next((row for row, cause in enumerate(causes) if position <= cause < AGENDA), len(causes))
+        assert store.first_posting_of(1, position) == first
+    assert store.first_posting_of(2, 0) == 0
     store.close()
 
 
