@@ -606,14 +606,12 @@ class ColumnarTable(Generic[R]):
 
     def drain(self) -> list[tuple[int, bytes]]:
         """Every changed page as (page, bytes of its rows), of those changed since the last drain,
-        ascending."""
-        self._must_be_hashed()
+        ascending. They are the pages of the view of now, so that they are not in memory a second time."""
+        copies = self.publish().pages
         pages = np.flatnonzero(self._undrained).tolist()
         self._undrained[:] = False
-        return [
-            (page, self._data[page * PAGE_ROWS : min((page + 1) * PAGE_ROWS, self._count)].tobytes())
-            for page in pages
-        ]
+        width = self.dtype.itemsize
+        return [(page, _bytes_of(copies[page])[: (self._count - page * PAGE_ROWS) * width]) for page in pages]
 
     def publish(self) -> RowsView[R]:
         """The rows as they are now, to be read while the table moves on."""
@@ -653,3 +651,9 @@ class ColumnarTable(Generic[R]):
     def _must_be_hashed(self) -> None:
         if self._dirty.any():
             raise InvariantError(f"{self.name}: rows changed since the last rehash")
+
+
+def _bytes_of(page: npt.NDArray[Any]) -> bytes:
+    """The bytes that a published page was made from."""
+    base = page.base
+    return base if isinstance(base, bytes) else page.tobytes()
