@@ -1,8 +1,9 @@
 """Every kind with arbitrary payloads and signers on a lively ledger: only results, never an exception.
 
 Payloads are drawn by the types of their fields, near what the ledger holds, so that most rules are reached;
-time jumps over windows and maturities. Conservation is asserted after every block, and each batch of
-transfers is settled both ways and compared.
+time jumps over windows and maturities. After every block conservation is asserted, and balances, locked
+amounts and supplies are what its postings say, one by one; each batch of transfers is settled both ways and
+compared.
 """
 
 import struct
@@ -22,6 +23,7 @@ from ledger.documents import Rule
 from ledger.execution import execute
 from ledger.kind import Kind, Signers
 from ledger.kinds import BY_NAME
+from ledger.postings import Form, Movement, posting_rows, results_root
 from ledger.rows import NO_ROW, Role
 from ledger.state import State
 from ledger.tables import DocumentTable
@@ -210,10 +212,59 @@ def settled_both_ways(state: State, signer: int, time_ms: int, data: bytes) -> N
     settle: Callable[..., Any]
     for settle in (transfers.settle_batch, settle_batch_in_order):
         mark = state.mark()
+        before = len(state.stream.postings())
         codes = settle(state, mover, time_ms, transfers.batch_rows(data)).tolist()
-        outcomes.append((codes, state.holdings.rows().tobytes()))
+        outcomes.append((codes, state.holdings.rows().tobytes(), state.stream.postings()[before:]))
         state.undo(mark)
+        assert len(state.stream.postings()) == before
     assert outcomes[0] == outcomes[1]
+
+
+class Counted:
+    """Balances, locked amounts and supplies as postings alone say, counted one by one."""
+
+    def __init__(self, state: State) -> None:
+        self.held = [(row.balance, row.locked) for row in map(state.holdings.__getitem__, everyone(state))]
+        self.supplies = [instrument.supply for instrument in state.instruments]
+
+    def add(self, state: State, postings: bytes) -> None:
+        self.held += [(0, 0)] * (len(state.holdings) - len(self.held))
+        self.supplies += [0] * (len(state.instruments) - len(self.supplies))
+        for _, number, _, source, target, amount in posting_rows(postings).tolist():
+            match Movement(number).form:
+                case Form.MOVES:
+                    self._change(source, -amount, 0)
+                    self._change(target, amount, 0)
+                case Form.CREATES:
+                    self._change(target, amount, 0)
+                    self.supplies[state.holdings[target].instrument] += amount
+                case Form.DESTROYS:
+                    self._change(source, -amount, 0)
+                    self.supplies[state.holdings[source].instrument] -= amount
+                case Form.LOCKS:
+                    self._change(target, 0, amount)
+                case Form.UNLOCKS:
+                    self._change(target, 0, -amount)
+
+    def _change(self, holding: int, balance: int, locked: int) -> None:
+        had = self.held[holding]
+        self.held[holding] = had[0] + balance, had[1] + locked
+        assert 0 <= self.held[holding][1] <= self.held[holding][0], "at every posting, not only at the end"
+
+
+def everyone(state: State) -> range:
+    return range(len(state.holdings))
+
+
+def test_the_results_root_commits_to_every_posting_and_event() -> None:
+    random = Random(1)
+    rows = {"postings": random.randbytes(24 * 300), "events": random.randbytes(32 * 300)}
+    root = results_root([b"result"], **rows)
+    for name, whole in rows.items():
+        for at in (0, len(whole) // 2, len(whole) - 1):
+            changed = whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :]
+            assert results_root([b"result"], **{**rows, name: changed}) != root
+        assert results_root([b"result"], **{**rows, name: whole[:-32]}) != root
 
 
 def indexes_are_those_rebuilt(state: State, kept: KeptState) -> None:
@@ -238,6 +289,7 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
         world.change(state.parameters, state.parameters.by_key["agenda_block_cost"], value=1)
     header_ms, codes = net.header_ms, set()
     kept = KeptState()
+    counted = Counted(state)
     for height in range(net.height + 1, net.height + BLOCKS):
         header_ms += random.choice([1, 1_000, 1_000, 3_600_000])
         draw.now_ms = header_ms + state.chain_record.clock_offset_ms
@@ -256,6 +308,9 @@ def test_execution_never_raises_and_conserves(seed: int) -> None:
         conservation.check_block(state, mark)
         conservation.check_all(state)
         restrictions.check_all(state)
+        counted.add(state, state.stream.postings())
+        assert counted.held == [tuple(state.holdings[index])[2:4] for index in everyone(state)]
+        assert counted.supplies == [instrument.supply for instrument in state.instruments]
         state.rehash()
         kept.save(state.drain_changes())
         if height % 50 == 0:
