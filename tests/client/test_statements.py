@@ -10,8 +10,12 @@ from api.reads.statements import Direction, StatementReply, StatementView
 from api.reads.stream import PostingView
 from client.errors import CallRefused
 from client.rpc import AsyncClient
+from ledger.calendar import day_of
+from ledger.documents import Register
+from ledger.limits import HOLDING_REST_MS
 from ledger.postings import Movement
-from testing.little_chain import DAY_MS, Market, live, open_market, rows_of
+from ledger.terms.discount import Discount
+from testing.little_chain import DAY_MS, Market, live, officers, open_market, rows_of
 from testing.one_node import OneNode, one_node
 
 
@@ -198,3 +202,34 @@ async def test_what_cannot_be_told_is_refused_by_name() -> None:
         beyond = await client.statement_get(holding=market.money, from_block=10_000)
     assert beyond.items[0].opening_balance == beyond.items[0].closing_balance > 0
     assert beyond.items[0].movements == ()
+
+
+async def test_a_statement_ends_where_another_instrument_takes_the_holding_over() -> None:
+    async with lived() as (node, client, market):
+        little = node.little
+        old = market.clients[0]
+        little.commit(
+            little.transaction("dev_advance_clock", officers("mof", count=1), HOLDING_REST_MS + DAY_MS)
+        )
+        now_ms = little.now_ms + little.replica.state.chain_record.clock_offset_ms
+        little.act("fixing_attest", ("sbp",), 2_800_000, now_ms)
+        first = little.replica.state.instruments[market.bill]
+        (bill, *_) = little.act(
+            "instrument_issue", ("mof", "sbp", "pvara"),
+            first.programme, market.cash, "PK0012345689", 10, (), (), bytes(32), Register.NATIVE, "",
+            Discount(500_000, day_of(now_ms), day_of(now_ms) + 84, 93_784),
+        )  # fmt: skip
+        account = little.replica.state.holdings[old].account
+        pair = account.to_bytes(4, "little") + bill.to_bytes(4, "little")
+        opened = little.commit(little.transaction("holding_open", market.vasp, pair))
+        assert opened.results[0].created == (old,)
+        node.commit([])
+        ended, begun = (await client.statement_get(holding=old)).items
+        before, after = await pages(client, holding=old, limit=len(ended.movements) + 1)
+        until = await client.statement_get(holding=old, to_block=opened.height - 1)
+    assert (ended.instrument, ended.code, ended.ended) == (market.bill, "PK0012345671", opened.height)
+    assert (begun.instrument, begun.code, begun.ended) == (bill, "PK0012345689", None)
+    assert (ended.closing_balance, begun.opening_balance, begun.movements) == (0, 0, ())
+    assert before.items + after.items == (ended, begun)
+    assert [(each.instrument, each.ended) for each in until.items] == [(market.bill, None)]
+    assert until.items[0].movements == ended.movements
