@@ -12,7 +12,7 @@ from client.wallet import Wallet
 from devnet.actors import Actors
 from devnet.processes import RunningNetwork
 from devnet.watching import require
-from ledger.rows import AccountType
+from ledger.rows import AccountType, Role
 
 ACCOUNT_ROWS = 4_000
 BATCH_ROWS = 8_192
@@ -44,6 +44,7 @@ class World:
             name="bench",
             title="Bench",
             settlement_key=self.vasp.public_key,
+            proof=self.vasp.prove(Role.SETTLEMENT, "bench"),
         )
         await self.client.align(self.vasp)
         await self.actors.enact(["pvara"], "vasp_noc", vasp=vasp)
@@ -52,10 +53,10 @@ class World:
         await self.actors.perform(self.vasp, "licence_apply", categories=CATEGORIES)
         await self.actors.enact(["pvara"], "vasp_license", vasp=vasp, categories=CATEGORIES)
         self.currency = (await self.actors.enact(["sbp"], "cash_define", currency="PKR"))[0]
-        money = (await self._open_accounts([self._row(0, AccountType.CLIENT_MONEY, b"")], 1))[0]
+        money = (await self._open_accounts([self._row(0, AccountType.CLIENT_MONEY)], 1))[0]
         (self.money,) = await self._open_holdings([money])
         accounts = await self._open_accounts(
-            [self._row(number, AccountType.CUSTODIAL, b"") for number in range(custodial)], custodial
+            [self._row(number, AccountType.CUSTODIAL) for number in range(custodial)], custodial
         )
         self.holdings = await self._open_holdings(accounts)
         if owners:
@@ -80,14 +81,13 @@ class World:
         keys = [Ed25519PrivateKey.generate() for _ in range(count)]
         self.owners = [Wallet(key, self.actors.genesis_hash) for key in keys]
         rows = [
-            self._row(number, AccountType.SELF_CUSTODY, owner.public_key)
-            for number, owner in enumerate(self.owners)
+            self._row(number, AccountType.SELF_CUSTODY, owner) for number, owner in enumerate(self.owners)
         ]
         self.owned = await self._open_holdings(await self._open_accounts(rows, count))
         for owner in self.owners:
             await self.client.align(owner)
 
-    def _row(self, number: int, type: AccountType, owner: bytes) -> dict[str, object]:
+    def _row(self, number: int, type: AccountType, owner: Wallet | None = None) -> dict[str, object]:
         commitment = hashlib.sha256(f"bench {type} {number}".encode()).digest()
         return {
             "type": int(type),
@@ -95,7 +95,8 @@ class World:
             "kyc_until": KYC_UNTIL,
             "jurisdiction": PAKISTAN,
             "investor_class": RETAIL,
-            "owner_key": owner,
+            "owner_key": b"" if owner is None else owner.public_key,
+            "proof": b"" if owner is None else owner.prove(Role.OWNER, "bench", commitment),
         }
 
     async def _open_accounts(self, rows: Sequence[dict[str, object]], count: int) -> list[int]:

@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import Exit, Json, fail, reported, show, table
+
+if TYPE_CHECKING:
+    from ledger.rows import Role
 
 app = typer.Typer(no_args_is_help=True, help="Make, show and list private keys (encrypted PKCS#8 files).")
 
@@ -14,6 +17,10 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(help="File whose first line is the passphrase, mode 0600. Without it: MOHUR_PASSPHRASE."),
 ]
+
+
+PURPOSES = {"node": "INSTITUTION/NODE", "owner": "VASP/KYC, KYC being 64 hex digits"}
+KYC_BYTES = 32
 
 
 @app.command("new")
@@ -78,6 +85,60 @@ def certificate(
         issued = issue_node(root, identity, datetime.now(UTC))
         save_certificate(issued, directory / "tls.crt", directory / "tls.pem", passphrase)
         show({"certificate": str(directory / "tls.crt"), "names": identity.uri}, as_json=as_json)
+
+
+@app.command("prove")
+def prove(
+    path: Annotated[Path, typer.Argument(help="The key file (.pem) of the key that is to be enrolled.")],
+    genesis: Annotated[Path, typer.Option(help="The genesis file of the chain.")],
+    officer: Annotated[str, typer.Option(help="INSTITUTION of which it is an officer's key.")] = "",
+    node: Annotated[str, typer.Option(help="INSTITUTION/NODE whose consensus key it is.")] = "",
+    vasp: Annotated[str, typer.Option(help="VASP whose settlement key it is.")] = "",
+    owner: Annotated[str, typer.Option(help="VASP/KYC: of a self-custody client, KYC in hex.")] = "",
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Sign a key's own enrolment, for the one purpose named. The ledger enrols no key without this proof."""
+    from config.genesis_file import load_genesis
+    from config.keys import load_key, read_passphrase
+    from ledger.enrolment import proof_input
+    from ledger.genesis import genesis_hash
+    from primitives.signatures import public_key_of, sign
+
+    role, about = _purpose(officer, node, vasp, owner, as_json)
+    with reported(as_json=as_json):
+        digest = genesis_hash(load_genesis(genesis))
+        private_key = load_key(path, read_passphrase(passphrase_file, os.environ))
+        public_key = public_key_of(private_key)
+        proof = sign(private_key, proof_input(digest, role, about, public_key))
+        show({"public_key": public_key.hex(), "proof": proof.hex()}, as_json=as_json)
+
+
+def _purpose(
+    officer: str, node: str, vasp: str, owner: str, as_json: bool
+) -> "tuple[Role, tuple[str | bytes, ...]]":
+    """What a key is to be enrolled for, from the one option given."""
+    from ledger.rows import Role
+
+    options = {"officer": officer, "node": node, "vasp": vasp, "owner": owner}
+    given = [(name, text) for name, text in options.items() if text]
+    if len(given) != 1:
+        fail(Exit.USAGE, "purpose", "give one of --officer, --node, --vasp, --owner", as_json=as_json)
+    name, text = given[0]
+    if name == "officer":
+        return Role.OFFICER, (text,)
+    if name == "vasp":
+        return Role.SETTLEMENT, (text,)
+    first, _, second = text.partition("/")
+    if name == "node" and first and second:
+        return Role.NODE, (first, second)
+    try:
+        kyc = bytes.fromhex(second)
+    except ValueError:
+        kyc = b""
+    if name == "node" or not first or len(kyc) != KYC_BYTES:
+        fail(Exit.USAGE, "purpose", f"--{name} {text}: must be {PURPOSES[name]}", as_json=as_json)
+    return Role.OWNER, (first, kyc)
 
 
 @app.command("show")

@@ -18,7 +18,9 @@ from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed
 from config.keys import load_key
+from ledger.enrolment import proof_input
 from ledger.limits import WINDOW
+from ledger.rows import Role
 from ledger.schema import Payload
 from primitives.signatures import public_key_of, sign
 
@@ -126,6 +128,10 @@ class Wallet:
     def build(self, kind: str, /, **fields: Any) -> Signed:
         """As `sign`, from the payload's fields. Raises BadPayload."""
         return self.sign(kind, transactions.payload(transactions.kind_named(kind, self.version), **fields))
+
+    def prove(self, role: Role, *about: str | bytes) -> bytes:
+        """The proof of possession with which this key is enrolled; `about` as `ledger.enrolment` says."""
+        return sign(self.private_key, proof_input(self.genesis_hash, role, about, self.public_key))
 
     def expiry(self) -> int:
         """A `valid_until` for a transaction signed now, in seconds."""

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config.keys import KeyFileError, checked_passphrase, load_private_pem, write_new, write_private
 from config.limits import TLS_CERTIFICATE_BYTES_MAX
-from ledger.genesis import NAME
+from ledger.identifiers import NAME
 
 AUTHORITY_DAYS = 3650
 NODE_DAYS = 730

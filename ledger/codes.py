@@ -46,6 +46,7 @@ class Code(IntEnum):
     OUT_OF_RANGE = 306
     SUPERSEDED = 307
     CLAIMED = 308
+    BAD_PROOF = 309
 
     # 4xx Movement of balances.
     OVERDRAFT = 400

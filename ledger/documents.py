@@ -305,6 +305,7 @@ class ChainRecord(Document, frozen=True):
     treasury_institution: int
     clock_offset_ms: int
     market_frozen: bool
+    genesis_hash: bytes
 
 
 class Version(Document, frozen=True):

@@ -88,6 +88,7 @@ FieldName = Literal[
     "envelope.version",
     "entry",
     "height",
+    "rows[].proof",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

@@ -4,7 +4,6 @@ The hash is over the canonical encoding of the checked genesis, never over the f
 every signature on the chain carries it (DESIGN 3).
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -23,6 +22,8 @@ from ledger.documents import (
     Version,
     VersionStatus,
 )
+from ledger.enrolment import enrol
+from ledger.identifiers import NAME
 from ledger.limits import (
     CA_ROOT_BYTES_MAX,
     INSTITUTIONS_MAX,
@@ -37,7 +38,7 @@ from ledger.parameters import Value
 from ledger.policies import DEFAULT_POLICIES
 from ledger.positions import open_institution_account
 from ledger.release import FIRST, newest
-from ledger.rows import Role, Signer
+from ledger.rows import Role
 from ledger.state import State
 from ledger.versions import rules
 from ledger.words import words_of
@@ -51,8 +52,6 @@ CLASSES = (DEVELOPMENT, PRODUCTION)
 VALIDATOR = "validator"
 OBSERVER = "observer"
 ROLES = (VALIDATOR, OBSERVER)
-
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # of chains, institutions and nodes: they stand in URIs
 
 
 class GenesisInstitution(Document, frozen=True):
@@ -139,6 +138,7 @@ def create_state(genesis: Genesis) -> State:
     for institution in genesis.institutions:
         _enrol(state, institution)
     for node in genesis.nodes:
+        enrol(state, node.public_key, Role.NODE, len(state.nodes), height=0)
         state.nodes.append(
             Node(node.name, indices[node.institution], node.public_key, node.power, node.role, 0, ())
         )
@@ -156,6 +156,7 @@ def create_state(genesis: Genesis) -> State:
             treasury_institution=issuer,
             clock_offset_ms=0,
             market_frozen=False,
+            genesis_hash=genesis_hash(genesis),
         )
     )
     state.versions.append(Version(genesis.version, 1, VersionStatus.IN_FORCE, 0))
@@ -166,19 +167,7 @@ def create_state(genesis: Genesis) -> State:
 def _enrol(state: State, institution: GenesisInstitution) -> None:
     index = len(state.institutions)
     officers = tuple(
-        state.signers.append(
-            Signer(
-                public_key=key,
-                role=Role.OFFICER,
-                number=number,
-                flags=0,
-                owner=index,
-                highest=0,
-                enrolled_at=0,
-                bitmap=0,
-            )
-        )
-        for number, key in enumerate(institution.officers)
+        enrol(state, key, Role.OFFICER, index, 0, number) for number, key in enumerate(institution.officers)
     )
     state.institutions.append(
         Institution(

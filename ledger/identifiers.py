@@ -2,6 +2,8 @@
 
 import re
 
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")  # of chains, institutions, nodes and VASPs: they stand in URIs
+
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 

@@ -30,6 +30,7 @@ class Role(IntEnum):
     OFFICER = 1  # of an institution
     SETTLEMENT = 2  # of a VASP
     OWNER = 3  # of a self-custody account
+    NODE = 4  # of a node: votes and blocks, never transactions
 
 
 ACCOUNT = np.dtype(

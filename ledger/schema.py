@@ -19,6 +19,8 @@ Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
 Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 PublicKeyOrNone = Annotated[bytes, Meta(max_length=32)]  # empty: none; its length is checked with the key
+Proof = Annotated[bytes, Meta(min_length=64, max_length=64)]  # a key's own signature (ledger.enrolment)
+ProofOrNone = Annotated[bytes, Meta(max_length=64)]  # empty: no key is enrolled
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=256)]
 Jurisdiction = Annotated[int, Meta(ge=0, le=999)]  # ISO 3166-1 numeric

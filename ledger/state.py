@@ -342,10 +342,6 @@ class State(Readable):
     def debit_by_hash(self) -> Mapping[bytes, int]:
         return self.debits.by_key
 
-    @property
-    def signer_by_key(self) -> Mapping[bytes, int]:
-        return self.signers.by_key
-
     def holdings_of(self, account: int) -> Iterator[int]:
         """The indices of an account's holdings, the latest first."""
         holding = int(self.accounts.field(account, "first_holding"))

@@ -80,6 +80,7 @@ _KEYS = {
     Role.OFFICER: "an officer's key",
     Role.SETTLEMENT: "a VASP's settlement key",
     Role.OWNER: "an owner's key",
+    Role.NODE: "a node's key",
 }
 SENTENCES: tuple[Sentence, ...] = (
     # The envelope.
@@ -138,10 +139,13 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.NOT_FOUND, None, 2, "names no record of {2:table}"),
     Sentence(Code.ALREADY_EXISTS, "name", 0, "the name is taken"),
     Sentence(Code.BAD_IDENTIFIER, "name", 0, "must match [a-z][a-z0-9_-]{{0,31}}"),
-    Sentence(Code.BAD_KEY, "settlement_key", 1, "{1:key_fault}"),
-    Sentence(Code.BAD_KEY, "rows[].owner_key", 2, "{2:key_fault}"),
-    Sentence(Code.KEY_ALREADY_ENROLLED, "settlement_key", 0, "a key is enrolled once, ever"),
-    Sentence(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", 1, "a key is enrolled once, ever"),
+    Sentence(Code.MALFORMED, "rows[].proof", 1, "there is no key to prove"),
+    Sentence(Code.BAD_KEY, None, 1, "{1:key_fault}"),
+    Sentence(Code.BAD_KEY, None, 2, "{2:key_fault}"),
+    Sentence(Code.KEY_ALREADY_ENROLLED, None, 0, "a key is enrolled once, ever"),
+    Sentence(Code.KEY_ALREADY_ENROLLED, None, 1, "a key is enrolled once, ever"),
+    Sentence(Code.BAD_PROOF, None, 0, "the key must sign its own enrolment, for this very purpose"),
+    Sentence(Code.BAD_PROOF, None, 1, "the key must sign its own enrolment, for this very purpose"),
     # Parameters, nodes, the clock.
     Sentence(Code.NOT_FOUND, "name", 0, "there is no such parameter"),
     Sentence(Code.OUT_OF_RANGE, "value", 0, "the parameter is an integer", value="a list of {0}"),

@@ -28,6 +28,7 @@ VALIDATORS = b"mohur/1/validators\0"
 PARAMS = b"mohur/1/params\0"
 CHECKSUM = b"mohur/1/checksum\0"
 WINDOW = b"mohur/1/window\0"
+ENROL = b"mohur/1/enrol\0"
 
 
 def tagged_hash(tag: bytes, *parts: bytes) -> bytes:

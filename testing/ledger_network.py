@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+from msgspec.structs import replace
+
 from ledger import admission, conservation, restrictions
 from ledger.calendar import day_of
 from ledger.codes import Code
@@ -26,12 +28,13 @@ from ledger.genesis import (
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
 from ledger.parameters import Value
+from ledger.rows import Role
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from ledger.versions import rules_at
 from ledger.words import Words, words
 from primitives.signatures import sign
-from testing.keys import key, public
+from testing.keys import NAMES, key, prove, public
 
 START_MS = 1_790_000_000_000
 DAY_MS = 86_400_000
@@ -157,6 +160,16 @@ class Network:
         assert self.proposal(proposal).status is ProposalStatus.EXECUTED, self.proposal(proposal)
         return tuple(created)
 
+    def prove(self, name: str, role: Role, *about: str | bytes) -> bytes:
+        """The proof with which the key of this name enrols."""
+        return prove(self.hash, name, role, *about)
+
+    def proven(self, vasp: str, row: AccountRow) -> AccountRow:
+        """The row with the proof of its owner's key, if it has one."""
+        if not row.owner_key:
+            return row
+        return replace(row, proof=self.prove(NAMES[row.owner_key], Role.OWNER, vasp, row.kyc))
+
     def proposal(self, index: int) -> Proposal:
         return self.state.proposals[index]
 
@@ -176,7 +189,12 @@ class Network:
     def register(self, name: str) -> int:
         """A VASP at stage APPLIED."""
         index, signer = self.enact(
-            "vasp_register", "pvara1 pvara2", name=name, title=name.upper(), settlement_key=public(name)
+            "vasp_register",
+            "pvara1 pvara2",
+            name=name,
+            title=name.upper(),
+            settlement_key=public(name),
+            proof=self.prove(name, Role.SETTLEMENT, name),
         )
         self.signers[name] = signer
         return index
@@ -237,7 +255,7 @@ class Network:
 
     def accounts(self, vasp: str, rows: Sequence[AccountRow]) -> tuple[int, ...]:
         """Accounts opened by `vasp`; then the indices of the owners' signers."""
-        return self.ok("account_open", vasp, rows=tuple(rows))
+        return self.ok("account_open", vasp, rows=tuple(self.proven(vasp, row) for row in rows))
 
     def holdings(self, signer: str, pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
         return self.ok("holding_open", signer, rows=packed(pairs, 4, 4))
@@ -262,7 +280,7 @@ def client(number: int, account_type: int = 0, owner: str = "", jurisdiction: in
     """One row of account_open."""
     kyc = sha256(f"salt {number}".encode()).digest()
     until = START_MS // 1_000 + 400 * 86_400
-    return AccountRow(account_type, kyc, until, jurisdiction, RETAIL, public(owner) if owner else b"")
+    return AccountRow(account_type, kyc, until, jurisdiction, RETAIL, public(owner) if owner else b"", b"")
 
 
 def said(result: Result) -> Words:

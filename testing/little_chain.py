@@ -11,6 +11,7 @@ from ledger.documents import Register
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_policies, genesis_hash
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
+from ledger.rows import Role
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
 from node.chain import AppliedBlock, Chain
@@ -20,7 +21,7 @@ from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.state import StateStore
-from testing.keys import key, public
+from testing.keys import key, prove, public
 
 START_MS = 1_700_000_000_000
 INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")
@@ -133,6 +134,16 @@ class LittleChain:
             assemble(body, [sign(key(signers[index]), message) for index in sorted(signers)])
         )
 
+    def prove(self, name: str, role: Role, *about: str | bytes) -> bytes:
+        """The proof with which the key of this name enrols."""
+        return prove(genesis_hash(self.genesis), name, role, *about)
+
+    def registration(self, name: str) -> Transaction:
+        """PVARA registers a VASP of this name with the key of this name."""
+        proof = self.prove(name, Role.SETTLEMENT, name)
+        fields = (name, name.upper(), public(name), proof)
+        return self.transaction("vasp_register", officers("pvara"), *fields)
+
     def build(self, *transactions: Transaction, evidence: tuple[VoteEquivocation, ...] = ()) -> SealedBlock:
         return self.replica.build_block(self.now_ms, transactions, evidence, 0)
 
@@ -200,7 +211,7 @@ class Market:
 
 def open_market(little: LittleChain, clients: int = 4) -> Market:
     """A licensed VASP with clients, cash, and a bill of which the treasury holds all units."""
-    (vasp_index, vasp_signer) = little.act("vasp_register", ("pvara",), "htx", "HTX", public("htx"))[:2]
+    _, vasp_index, _ = little.commit(little.registration("htx")).results[0].created
     little.act("vasp_noc", ("pvara",), vasp_index)
     little.act("vasp_goaml", ("fmu",), vasp_index, "G-1")
     little.act("vasp_subsidiary", ("secp",), vasp_index, "HTX Pakistan", "77")
@@ -212,9 +223,10 @@ def open_market(little: LittleChain, clients: int = 4) -> Market:
     little.act("fixing_attest", ("sbp",), 2_800_000, START_MS)
     (cash, *_) = little.act("cash_define", ("sbp",), "PKR")
     kyc_until = little.now_ms // 1_000 + 200 * 86_400
-    rows = [AccountRow(2, bytes(32), kyc_until, 586, 1, b"")]
-    rows += [AccountRow(0, bytes(32), kyc_until, 586, 1, b"") for _ in range(clients - 1)]
-    rows += [AccountRow(1, bytes(32), kyc_until, 586, 1, public("owner"))]
+    proof = little.prove("owner", Role.OWNER, "htx", bytes(32))
+    rows = [AccountRow(2, bytes(32), kyc_until, 586, 1, b"", b"")]
+    rows += [AccountRow(0, bytes(32), kyc_until, 586, 1, b"", b"") for _ in range(clients - 1)]
+    rows += [AccountRow(1, bytes(32), kyc_until, 586, 1, public("owner"), proof)]
     created = little.commit(little.transaction("account_open", vasp, tuple(rows))).results[0].created
     accounts, owner = created[: clients + 1], {created[-1]: "owner"}
     bill = little.act(

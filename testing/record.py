@@ -103,7 +103,7 @@ def _specimen(declared: Any, salt: int) -> Any:
     if declared is str:
         return TEXTS[salt % len(TEXTS)]
     if declared is bytes:
-        return bytes([salt % 256]) * 32
+        return bytes([salt % 256]) * max(32, *(int(meta.min_length or 0) for meta in metas), 0)
     if get_origin(declared) is tuple:
         return (_specimen(get_args(declared)[0], salt),)
     return _specimen(get_args(declared)[0], salt)  # a union

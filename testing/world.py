@@ -27,7 +27,7 @@ BILL_TERMS = Discount(500_000, 19_000, 40_000, 0)  # matures long after any test
 def new_state() -> State:
     """A state with the chain's record and the default parameters, nothing else."""
     state = State.empty()
-    state.chain.append(documents.ChainRecord("test", True, START_MS, 0, 0, False))
+    state.chain.append(documents.ChainRecord("test", True, START_MS, 0, 0, False, GENESIS_HASH))
     for name, bounds in parameters.bounds_at(state.version).items():
         state.parameters.append(documents.Parameter(name, bounds.first))
     state.versions.append(documents.Version(1, 1, documents.VersionStatus.IN_FORCE, 0))

@@ -28,7 +28,7 @@ from primitives.codec import encode
 from primitives.hashing import WINDOW
 from primitives.signatures import verify
 
-_ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client"}
+_ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client", Role.NODE: "node"}
 
 
 class SignerReply(Shown, frozen=True):

@@ -7,7 +7,7 @@ from devnet.scenario.people import Vasp
 from devnet.scenario.story import Story
 from devnet.watching import require
 from ledger.codes import Code
-from ledger.rows import AccountType
+from ledger.rows import AccountType, Role
 
 
 async def play(story: Story) -> str:
@@ -19,6 +19,7 @@ async def play(story: Story) -> str:
             name=vasp.name,
             title=vasp.name.capitalize(),
             settlement_key=vasp.wallet.public_key,
+            proof=vasp.wallet.prove(Role.SETTLEMENT, vasp.name),
         )
         vasp.index = created[0]
         await story.client.align(vasp.wallet)
@@ -56,5 +57,5 @@ async def _distribution_refused(story: Story, vasp: Vasp) -> CallRefused:
 
 
 async def _account_refused(story: Story, vasp: Vasp) -> CallRefused:
-    row = story.account_row(0, AccountType.CUSTODIAL, b"", PAKISTAN)
+    row = story.account_row(vasp, 0, AccountType.CUSTODIAL, None, PAKISTAN)
     return await story.actors.refusal(vasp.wallet, "account_open", rows=[row])

@@ -49,7 +49,7 @@ async def _open_clients(story: Story, vasp: Vasp) -> None:
     await story.open_accounts(vasp, story.clients - SELF_CUSTODY - len(vasp.holders), owners=owners)
     for owner in owners:
         await story.client.align(owner)
-    money = story.account_row(0, AccountType.CLIENT_MONEY, b"", PAKISTAN)
+    money = story.account_row(vasp, 0, AccountType.CLIENT_MONEY, None, PAKISTAN)
     vasp.money_account = (await story.actors.perform(vasp.wallet, "account_open", rows=[money])).created[0]
     accounts = [holder.account for holder in vasp.holders] + [vasp.money_account]
     opened = await story.open_holdings(vasp, accounts, story.currency)

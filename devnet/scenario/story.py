@@ -21,7 +21,7 @@ from devnet.scenario.figures import (
 )
 from devnet.scenario.people import Holder, Vasp
 from devnet.watching import require, until
-from ledger.rows import AccountType
+from ledger.rows import AccountType, Role
 
 
 class Story:
@@ -59,7 +59,7 @@ class Story:
         return self.binance.custodial[-1]
 
     def account_row(
-        self, number: int, type: AccountType, owner: bytes, jurisdiction: int
+        self, vasp: Vasp, number: int, type: AccountType, owner: Wallet | None, jurisdiction: int
     ) -> dict[str, object]:
         salt = self.random.randbytes(16)
         commitment = hashlib.sha256(salt + f"client {number}".encode()).digest()
@@ -69,13 +69,14 @@ class Story:
             "kyc_until": KYC_UNTIL,
             "jurisdiction": jurisdiction,
             "investor_class": RETAIL,
-            "owner_key": owner,
+            "owner_key": b"" if owner is None else owner.public_key,
+            "proof": b"" if owner is None else owner.prove(Role.OWNER, vasp.name, commitment),
         }
 
     async def open_accounts(self, vasp: Vasp, count: int, *, owners: Sequence[Wallet] = ()) -> list[Holder]:
-        rows = [self.account_row(n, AccountType.CUSTODIAL, b"", PAKISTAN) for n in range(count)]
+        rows = [self.account_row(vasp, n, AccountType.CUSTODIAL, None, PAKISTAN) for n in range(count)]
         rows += [
-            self.account_row(n, AccountType.SELF_CUSTODY, owner.public_key, PAKISTAN)
+            self.account_row(vasp, n, AccountType.SELF_CUSTODY, owner, PAKISTAN)
             for n, owner in enumerate(owners)
         ]
         result = await self.actors.perform(vasp.wallet, "account_open", rows=rows)

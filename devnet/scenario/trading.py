@@ -132,7 +132,7 @@ async def _not_authorised(story: Story, one: Holder, other: Holder) -> None:
 
 async def _ineligible(story: Story, seller: Holder) -> None:
     """A client of a jurisdiction that the bill's terms do not admit."""
-    row = story.account_row(0, AccountType.CUSTODIAL, b"", ELSEWHERE)
+    row = story.account_row(story.htx, 0, AccountType.CUSTODIAL, None, ELSEWHERE)
     account = (await story.actors.perform(story.htx.wallet, "account_open", rows=[row])).created[0]
     (holding,) = await story.open_holdings(story.htx, [account], story.bill)
     story.note_refusal("ineligible", await story.transfer_refused(seller, holding, 1))

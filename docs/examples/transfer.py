@@ -18,6 +18,7 @@ from client.errors import TransactionRefused
 from client.transactions import holding_rows, transfer_rows
 from client.wallet import Wallet
 from config.keys import new_key
+from ledger.rows import Role
 
 CLIENT, CLIENT_MONEY = 0, 2  # account types: a client's custodial account, the clients' money held together
 PAKISTAN = 586  # ISO 3166-1 numeric
@@ -48,7 +49,12 @@ def main(folder: Path) -> None:
         wallet = Wallet.from_keystore(keystore, passphrase, genesis_hash)
 
         vasp, _ = enact(
-            "pvara", "vasp_register", name=name, title="Example Exchange", settlement_key=wallet.public_key
+            "pvara",
+            "vasp_register",
+            name=name,
+            title="Example Exchange",
+            settlement_key=wallet.public_key,
+            proof=wallet.prove(Role.SETTLEMENT, name),
         )
         enact("pvara", "vasp_noc", vasp=vasp)
         enact("fmu", "vasp_goaml", vasp=vasp, reference=f"GOAML-{name}")
@@ -70,6 +76,7 @@ def main(folder: Path) -> None:
                 "jurisdiction": PAKISTAN,
                 "investor_class": 1,
                 "owner_key": b"",
+                "proof": b"",
             }
             for number, kind in enumerate((CLIENT_MONEY, CLIENT, CLIENT))
         ]

@@ -1,9 +1,9 @@
 """Kind 3, `account_open`: a VASP opens accounts for its clients, or for the clients' money it holds together.
 
-A self-custody account names its owner's public key, which is enrolled as a signer here, once ever. Returns
-the accounts' indices, then those of the signers enrolled. Before the licence there is a cap, and nobody is in
-self-custody. Codes: stage_not_reached, cap_exceeded, frozen, malformed, bad_key, key_already_enrolled,
-out_of_range (a KYC that has ended).
+A self-custody account names its owner's public key, which is enrolled as a signer here, once ever and with
+its own signature (`ledger.enrolment`). Returns the accounts' indices, then those of the signers enrolled.
+Before the licence there is a cap, and nobody is in self-custody. Codes: stage_not_reached, cap_exceeded,
+frozen, malformed, bad_key, key_already_enrolled, bad_proof, out_of_range (a KYC that has ended).
 """
 
 from typing import Annotated
@@ -15,18 +15,19 @@ from msgspec.structs import replace
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
 from ledger.documents import Target
+from ledger.enrolment import check_key, enrol
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import ACCOUNT_OPEN_ROWS_MAX
 from ledger.proposals import check_unclaimed
-from ledger.rows import CUSTODIAL, NO_ROW, Account, AccountType, Role, Signer
-from ledger.schema import U8, Hash32, Jurisdiction, Payload, PublicKeyOrNone, Seconds
-from primitives.signatures import enrolment_fault
+from ledger.rows import CUSTODIAL, NO_ROW, Account, AccountType, Role
+from ledger.schema import U8, Hash32, Jurisdiction, Payload, ProofOrNone, PublicKeyOrNone, Seconds
 
 TYPES = (AccountType.CUSTODIAL, AccountType.SELF_CUSTODY, AccountType.CLIENT_MONEY)
 
 
 class AccountRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One account; `kyc` is a salted commitment, `owner_key` empty unless the type is SELF_CUSTODY."""
+    """One account; `kyc` is a salted commitment; `owner_key` and its `proof` of possession, for this VASP's
+    name and this `kyc`, are empty unless the type is SELF_CUSTODY."""
 
     type: U8
     kyc: Hash32
@@ -34,6 +35,7 @@ class AccountRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     jurisdiction: Jurisdiction
     investor_class: U8
     owner_key: PublicKeyOrNone
+    proof: ProofOrNone
 
 
 class AccountOpen(Payload, frozen=True):
@@ -53,11 +55,13 @@ def check(ctx: Context, payload: AccountOpen) -> None:
         cap = parameters.number(state, "aml_accounts_cap")
         if vasp.accounts + len(payload.rows) > cap:
             raise Refused(Code.CAP_EXCEEDED, "rows", vasp.accounts + len(payload.rows), cap)
-    keys = {node.public_key for node in state.nodes}
+    keys = set()
     for number, row in enumerate(payload.rows):
         _check_row(ctx, number, row)
         if row.owner_key:
-            if row.owner_key in keys or state.signers.find(row.owner_key) is not None:
+            about = (vasp.name, row.kyc)
+            check_key(state, "rows[].owner_key", row.owner_key, row.proof, Role.OWNER, about, number)
+            if row.owner_key in keys:
                 raise Refused(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", row.owner_key, number)
             check_unclaimed(state, ("key", row.owner_key))
             keys.add(row.owner_key)
@@ -70,10 +74,8 @@ def _check_row(ctx: Context, number: int, row: AccountRow) -> None:
         raise Refused(Code.OUT_OF_RANGE, "rows[].kyc_until", row.kyc_until, number, ctx.time_s)
     if bool(row.owner_key) != (row.type == AccountType.SELF_CUSTODY):
         raise Refused(Code.MALFORMED, "rows[].owner_key", row.owner_key, number)
-    if row.owner_key:
-        fault = enrolment_fault(row.owner_key)
-        if fault is not None:
-            raise Refused(Code.BAD_KEY, "rows[].owner_key", row.owner_key, number, fault)
+    if row.proof and not row.owner_key:
+        raise Refused(Code.MALFORMED, "rows[].proof", row.proof, number)
 
 
 def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:
@@ -83,9 +85,7 @@ def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:
     for row in payload.rows:
         owner = CUSTODIAL
         if row.owner_key:
-            signer = state.signers.append(
-                Signer(row.owner_key, Role.OWNER, 0, 0, len(state.accounts), 0, ctx.height, 0)
-            )
+            signer = enrol(state, row.owner_key, Role.OWNER, len(state.accounts), ctx.height)
             signers.append(signer)
             owner = signer + 1
         accounts.append(

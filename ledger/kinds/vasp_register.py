@@ -1,21 +1,21 @@
 """A VASP enters the register as APPLIED, with the settlement key that will sign for it."""
 
-import re
-
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
+from ledger.enrolment import check_key, enrol
+from ledger.identifiers import NAME
 from ledger.kind import Context, Kind, Lane, Signers
-from ledger.rows import Role, Signer
-from ledger.schema import Name, Payload, PublicKey
-from primitives.signatures import enrolment_fault
-
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+from ledger.rows import Role
+from ledger.schema import Name, Payload, Proof, PublicKey
 
 
 class VaspRegister(Payload, frozen=True):
+    """`proof` is the settlement key's own signature under its enrolment for this name."""
+
     name: Name
     title: Name
     settlement_key: PublicKey
+    proof: Proof
 
 
 def check(ctx: Context, payload: VaspRegister) -> None:
@@ -23,28 +23,12 @@ def check(ctx: Context, payload: VaspRegister) -> None:
         raise Refused(Code.BAD_IDENTIFIER, "name", payload.name)
     if payload.name in ctx.state.vasp_by_name:
         raise Refused(Code.ALREADY_EXISTS, "name", payload.name)
-    fault = enrolment_fault(payload.settlement_key)
-    if fault is not None:
-        raise Refused(Code.BAD_KEY, "settlement_key", payload.settlement_key, fault)
-    if payload.settlement_key in ctx.state.signer_by_key or any(
-        node.public_key == payload.settlement_key for node in ctx.state.nodes
-    ):
-        raise Refused(Code.KEY_ALREADY_ENROLLED, "settlement_key", payload.settlement_key)
+    about = (payload.name,)
+    check_key(ctx.state, "settlement_key", payload.settlement_key, payload.proof, Role.SETTLEMENT, about)
 
 
 def apply(ctx: Context, payload: VaspRegister) -> tuple[int, ...]:
-    signer = ctx.state.signers.append(
-        Signer(
-            public_key=payload.settlement_key,
-            role=Role.SETTLEMENT,
-            number=0,
-            flags=0,
-            owner=len(ctx.state.vasps),
-            highest=0,
-            enrolled_at=ctx.height,
-            bitmap=0,
-        )
-    )
+    signer = enrol(ctx.state, payload.settlement_key, Role.SETTLEMENT, len(ctx.state.vasps), ctx.height)
     index = ctx.state.vasps.append(
         Vasp(
             name=payload.name,

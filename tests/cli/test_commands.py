@@ -12,7 +12,12 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from cli.output import EXIT_HELP, Exit
+from config.genesis_file import load_genesis
 from devnet.network import Network, create_network
+from ledger.enrolment import proof_input
+from ledger.genesis import genesis_hash
+from ledger.rows import Role
+from primitives.signatures import verify
 
 PASSPHRASE = "correct horse battery"
 
@@ -63,6 +68,26 @@ def test_the_exit_codes_are_in_the_help() -> None:
 
 def test_a_wrong_command_line_ends_with_2() -> None:
     assert run("keys", "mew").exit_code == Exit.USAGE
+
+
+def test_a_key_proves_that_it_may_be_enrolled_for_the_purpose_named(tmp_path: Path, network: Network) -> None:
+    made = answer("keys", "new", tmp_path / "a.pem")
+    genesis = load_genesis(Path(network.genesis))
+    key = bytes.fromhex(made["public_key"])
+    kyc = "ab" * 32
+    for option, text, role, about in (
+        ("--officer", "pvara", Role.OFFICER, ("pvara",)),
+        ("--node", "mof/mof-9", Role.NODE, ("mof", "mof-9")),
+        ("--vasp", "htx", Role.SETTLEMENT, ("htx",)),
+        ("--owner", f"htx/{kyc}", Role.OWNER, ("htx", bytes.fromhex(kyc))),
+    ):
+        said = answer("keys", "prove", tmp_path / "a.pem", "--genesis", network.genesis, option, text)
+        proof = bytes.fromhex(said["proof"])
+        assert verify(key, proof_input(genesis_hash(genesis), role, about, key), proof)
+    odd = ((), ("--owner", "htx/ab"), ("--node", "mof"), ("--vasp", "htx", "--officer", "mof"))
+    for options in odd:
+        result = run("keys", "prove", tmp_path / "a.pem", "--genesis", network.genesis, *options)
+        assert result.exit_code == Exit.USAGE
 
 
 def test_keys_are_made_shown_and_listed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from consensus.verification import verify_certificate
 from ledger.agenda import Progress, What
 from ledger.documents import ProposalStatus, Stage, Target
 from ledger.genesis import genesis_hash
+from ledger.rows import Role
 from primitives.hashing import ZERO_HASH
 from testing import version2
 from testing.keys import public
@@ -136,7 +137,12 @@ async def test_officers_carry_a_proposal_to_its_execution_and_every_signature_is
         first, second = node.wallet("pvara officer 0"), node.wallet("pvara officer 1")
 
         proposed = await client.perform(
-            first, "vasp_register", name="binance", title="Binance", settlement_key=public("binance")
+            first,
+            "vasp_register",
+            name="binance",
+            title="Binance",
+            settlement_key=public("binance"),
+            proof=node.little.prove("binance", Role.SETTLEMENT, "binance"),
         )
         opened = await client.proposal_get(proposed.created[0])
         with pytest.raises(TransactionRefused) as twice:

@@ -140,11 +140,11 @@ SAMPLES: dict[str, dict[str, object]] = {
         "rows": [
             {
                 "type": 0, "kyc": bytes(32), "kyc_until": 9, "jurisdiction": 586, "investor_class": 1,
-                "owner_key": b"",
+                "owner_key": b"", "proof": b"",
             }
         ]
     },
-    "vasp_register": {"name": "htx", "title": "HTX", "settlement_key": public("htx")},
+    "vasp_register": {"name": "htx", "title": "HTX", "settlement_key": public("htx"), "proof": bytes(64)},
     "vasp_license": {"vasp": 0, "categories": ("custody", "exchange")},
     "instrument_issue": {
         "programme": 0, "cash": 0, "isin": "PK0012345671", "units": 2_000_000,

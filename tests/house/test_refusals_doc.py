@@ -45,7 +45,8 @@ class Walk(ast.NodeVisitor):
         match node.func:
             case ast.Name(id="Refused"):
                 code, field, _, *operands = node.args
-                self.found += [(one.word, self._value(field), len(operands)) for one in self._codes(code)]
+                count = self._count(operands)
+                self.found += [(one.word, self._value(field), count) for one in self._codes(code)]
             case ast.Attribute(value=ast.Attribute(), attr="require"):  # of a table of state
                 self.found.append(("not_found", self._value(node.args[1]), len(node.args) - 1))
             case ast.Attribute(value=ast.Name(id="ctx"), attr=name):
@@ -67,10 +68,16 @@ class Walk(ast.NodeVisitor):
                 if Act.ISSUE in family.acts:
                     self.found += Walk(family.check, {}, self._depth + 1).found  # type: ignore[arg-type]
         elif isinstance(function, FunctionType) and function.__module__.startswith("ledger"):
-            names = list(inspect.signature(function).parameters)[skip:]
+            parameters = list(inspect.signature(function).parameters.values())[skip:]
+            names = [each.name for each in parameters if each.kind is not each.VAR_POSITIONAL]
             given = dict(zip(names, node.args, strict=False))
             bound = {name: self._value(value) for name, value in given.items() if self._is_known(value)}
+            bound["*"] = len(node.args) - len(given)
             self.found += Walk(function, bound, self._depth + 1).found
+
+    def _count(self, operands: list[ast.expr]) -> int:
+        """How many operands; a starred one stands for all that the caller gave beyond the parameters."""
+        return sum(self._bound["*"] if isinstance(each, ast.Starred) else 1 for each in operands)
 
     def _is_known(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id in self._bound)

@@ -207,7 +207,12 @@ def test_the_state_root_of_genesis(genesis: Genesis, state: State) -> None:
         for place, institution in enumerate(genesis.institutions)
         for number, officer in enumerate(institution.officers)
     ]
-    roots[15] = table_root(15, 64, 15, [leaf(15, 0, b"".join(signers).ljust(16 * 64, b"\0"))])
+    signers += [
+        struct.pack("<32sBBHIIIQQ", node.public_key, 4, 0, 0, place, 0, 0, 0, 0)
+        for place, node in enumerate(genesis.nodes)
+    ]
+    halves = [b"".join(signers[start : start + 16]).ljust(16 * 64, b"\0") for start in (0, 16)]
+    roots[15] = table_root(15, 64, 15 + 4, [leaf(15, place, rows) for place, rows in enumerate(halves)])
     roots[17] = table_root(17, 24, 0, [])
     assert list(state.table_roots()) == sorted(roots.items())
     pairs = (struct.pack(">B", number) + root for number, root in sorted(roots.items()))

@@ -12,7 +12,7 @@ from ledger.codes import Code
 from ledger.documents import ProposalStatus, Target
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
-from ledger.rows import AccountType
+from ledger.rows import AccountType, Role
 from testing.ledger_network import BILL, EVERYONE, Network, public
 
 # Governed acts that rest on nothing, each with the reason why an old approval can do no harm.
@@ -112,9 +112,10 @@ def test_a_settlement_key_in_an_open_proposal_is_nobodys_owner_key(net: Network)
     """A rival reads the key in the proposal and would enrol it for a client of his: then it is enrolled once
     and for ever, and never for its owner."""
     net.license("binance")
-    row = AccountRow(AccountType.SELF_CUSTODY, bytes(32), 2**32 - 1, 586, 1, public("htx"))
-    net.ok("vasp_register", "pvara1", name="htx", title="HTX", settlement_key=public("htx"))
-    net.refused(Code.CLAIMED, "account_open", "binance", rows=(row,))
+    row = AccountRow(AccountType.SELF_CUSTODY, bytes(32), 2**32 - 1, 586, 1, public("htx"), b"")
+    proof = net.prove("htx", Role.SETTLEMENT, "htx")
+    net.ok("vasp_register", "pvara1", name="htx", title="HTX", settlement_key=public("htx"), proof=proof)
+    net.refused(Code.CLAIMED, "account_open", "binance", rows=(net.proven("binance", row),))
 
 
 def test_claims_are_found_again_after_a_restart(net: Network) -> None:

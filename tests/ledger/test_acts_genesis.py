@@ -90,7 +90,7 @@ def test_the_hash_covers_every_field_and_survives_a_round_trip() -> None:
 def test_the_state_of_a_genesis_is_the_same_every_time() -> None:
     state = create_state(GOOD)
     assert state.root() == create_state(GOOD).root()
-    assert len(state.signers) == 15
+    assert len(state.signers) == 15 + len(GOOD.nodes)
     treasury = state.institutions[0].treasury
     assert state.accounts[treasury].institution == 0
     assert [institution.treasury for institution in state.institutions][1:] == [-1] * 4

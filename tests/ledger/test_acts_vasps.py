@@ -6,6 +6,7 @@ from ledger import rights
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
 from ledger.fields import FIELD_NAMES
+from ledger.rows import Role
 from ledger.words import words_of
 from testing.keys import public
 from testing.ledger_network import CATEGORIES, Network, client
@@ -151,7 +152,10 @@ def test_clients_leave_a_revoked_vasp_and_none_arrive(net: Network) -> None:
 
 def test_registration_takes_a_new_name_and_a_sound_key_once(net: Network) -> None:
     net.register("binance")
-    fields = {"name": "other", "title": "Other", "settlement_key": public("other")}
+    fields = {"name": "other", "title": "Other", "settlement_key": public("other"), "proof": bytes(64)}
+    net.refused(Code.BAD_PROOF, "vasp_register", "pvara1", **fields)
+    rival = net.prove("other", Role.SETTLEMENT, "third")
+    net.refused(Code.BAD_PROOF, "vasp_register", "pvara1", **{**fields, "proof": rival})
     net.refused(Code.ALREADY_EXISTS, "vasp_register", "pvara1", **{**fields, "name": "binance"})
     net.refused(Code.BAD_IDENTIFIER, "vasp_register", "pvara1", **{**fields, "name": "Other!"})
     taken = {**fields, "settlement_key": public("binance")}

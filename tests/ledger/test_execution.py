@@ -23,9 +23,9 @@ from ledger.transactions import Transaction
 from ledger.validators import count_offence, may_offend
 from primitives.codec import pack, unpack
 from testing import world
-from testing.keys import public
+from testing.keys import NAMES, prove, public
 from testing.ledger_network import said
-from testing.world import START_MS, START_S, transaction
+from testing.world import GENESIS_HASH, START_MS, START_S, transaction
 
 SBP, BINANCE, HTX, OWNER = 0, 1, 2, 3
 KEYS = {SBP: "officer", BINANCE: "binance", HTX: "htx", OWNER: "owner"}
@@ -74,7 +74,10 @@ def batch(*moves: tuple[int, int, int]) -> bytes:
 
 
 def client(type: int = 0, key: bytes = b"", until: int = START_S + 10) -> AccountRow:
-    return AccountRow(type, b"c" * 32, until, 586, 1, key)
+    kyc = b"c" * 32
+    name = NAMES.get(key)
+    proof = b"" if name is None else prove(GENESIS_HASH, name, Role.OWNER, "binance", kyc)
+    return AccountRow(type, kyc, until, 586, 1, key, proof if key else b"")
 
 
 def test_a_transfer_is_executed_and_its_sequence_used() -> None:

@@ -31,7 +31,9 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "reject": (ISSUERS, {"proposal": "open", "reason": 0}),
     "withdraw": ({"mof"}, {"proposal": "open", "reason": 0}),
     "dev_advance_clock": (set(OFFICERS), {"advance_ms": 1}),
-    "vasp_register": ({"pvara"}, {"name": "okx", "title": "OKX", "settlement_key": public("okx")}),
+    "vasp_register": (
+        {"pvara"}, {"name": "okx", "title": "OKX", "settlement_key": public("okx"), "proof": bytes(64)}
+    ),
     "vasp_noc": ({"pvara"}, {"vasp": 0}),
     "vasp_reject": ({"pvara"}, {"vasp": 0}),
     "vasp_goaml": ({"fmu"}, {"vasp": 0, "reference": "G"}),

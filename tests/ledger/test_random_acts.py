@@ -30,7 +30,7 @@ from ledger.tables import DocumentTable
 from ledger.transactions import assemble, decode_transaction, encode_body
 from testing import world
 from testing.in_order import settle_batch_in_order
-from testing.keys import public
+from testing.keys import NAMES, public
 from testing.ledger_network import DAY_MS, Network, client
 from testing.stores import KeptState
 
@@ -118,9 +118,20 @@ class Draw:
         values = {name: self.value(hints[name], name, kind.__name__) for name in kind.__struct_fields__}
         if kind.__name__ == "AccountRow" and values["type"] != 1:
             values["owner_key"] = b""
+        if "proof" in values:
+            values["proof"] = self.proof(kind.__name__, values)
         if kind.__name__ == "InstrumentIssue":
             values["reference"] = "deposited" if values["register"] == 2 else ""
         return kind(**values)
+
+    def proof(self, kind: str, values: dict[str, Any]) -> bytes:
+        """The proof of the key that was drawn: mostly the right one, seldom none or another's."""
+        name = NAMES.get(values.get("owner_key") or values.get("settlement_key"))
+        if name is None or self.random.random() < 0.1:
+            return self.random.choice([b"" if kind == "AccountRow" else bytes(64), bytes(64)])
+        if kind == "AccountRow":
+            return self.net.prove(name, Role.OWNER, self.random.choice(["binance", "htx"]), values["kyc"])
+        return self.net.prove(name, Role.SETTLEMENT, values["name"])
 
     def value(self, declared: Any, name: str, kind: str) -> Any:
         metas: list[msgspec.Meta] = []

@@ -172,7 +172,7 @@ def attempt(harbour: Harbour, what: str, kind: AccountType) -> int:
 
     match what:
         case "account_open":
-            row = client(99, kind, "newcomer" if kind is SELF else "")
+            row = net.proven("gone", client(99, kind, "newcomer" if kind is SELF else ""))
             return act(state, net, net.time_ms, what, vasp_key, rows=(row,)).code
         case "account_update":
             fields = {"account": account, "kyc": bytes(32), "kyc_until": 2**32 - 1}

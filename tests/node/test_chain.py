@@ -62,7 +62,7 @@ def test_the_first_header_carries_the_state_of_genesis(little: LittleChain) -> N
 
 
 def test_a_header_carries_the_state_and_results_after_the_block_before(little: LittleChain) -> None:
-    little.commit(little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx")))
+    little.commit(little.registration("htx"))
     header = little.build().header
     assert (header.height, header.executed_height) == (2, 1)
     assert header.state_root == little.replica.state.root()
@@ -121,7 +121,7 @@ def test_time_is_strictly_increasing_even_if_the_clock_stands(little: LittleChai
 
 
 def test_a_transaction_with_a_bad_signature_makes_the_block_invalid(little: LittleChain) -> None:
-    good = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    good = little.registration("htx")
     bad = assemble(good.body, (good.signatures[0], bytes(64)))
     fault = fault_of(little, with_transactions(little.build(), bad))
     assert fault is not None
@@ -130,21 +130,21 @@ def test_a_transaction_with_a_bad_signature_makes_the_block_invalid(little: Litt
 
 
 def test_signatures_known_to_be_good_are_not_verified_again(little: LittleChain) -> None:
-    good = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    good = little.registration("htx")
     bad = decode_transaction(assemble(good.body, (good.signatures[0], bytes(64))))
     block = with_transactions(little.build(), bad.raw)
     assert little.replica.check_block(seal(block), 0, lambda full_hash: full_hash == bad.full_hash) is None
 
 
 def test_a_repeated_transaction_makes_the_block_invalid(little: LittleChain) -> None:
-    transaction = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    transaction = little.registration("htx")
     fault = fault_of(little, with_transactions(little.build(), transaction.raw, transaction.raw))
     assert fault is not None
     assert "transaction 1: repeated" in fault
 
 
 def test_a_used_sequence_makes_the_block_invalid(little: LittleChain) -> None:
-    transaction = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    transaction = little.registration("htx")
     little.commit(transaction)
     fault = fault_of(little, with_transactions(little.build(), transaction.raw))
     assert fault is not None
@@ -152,7 +152,7 @@ def test_a_used_sequence_makes_the_block_invalid(little: LittleChain) -> None:
 
 
 def test_an_expired_transaction_makes_the_block_invalid(little: LittleChain) -> None:
-    transaction = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    transaction = little.registration("htx")
     late = little.replica.build_block(little.now_ms + 61_000, (), (), 0)
     fault = fault_of(little, with_transactions(late, transaction.raw))
     assert fault is not None
@@ -191,7 +191,7 @@ def test_a_block_above_its_limit_is_invalid_and_never_built(tmp_path: Path) -> N
 
 
 def test_what_would_make_the_block_invalid_is_left_out_when_building(little: LittleChain) -> None:
-    good = little.transaction("vasp_register", officers("pvara"), "htx", "HTX", public("htx"))
+    good = little.registration("htx")
     bad = decode_transaction(assemble(good.body, (good.signatures[0], bytes(64))))
     ahead = little.transaction("cash_define", officers("sbp"), "PKR", sequence=500)
     block = little.build(bad, ahead, good, good)
@@ -364,7 +364,7 @@ def test_checkpoints_hold_only_what_changed_and_together_the_whole_state(little:
     little.reopen()
     assert little.states.height() == before.height
     assert little.replica.memory() == before
-    assert little.replica.state.signer_by_key[public("owner")] in market.owner
+    assert little.replica.state.signers.by_key[public("owner")] in market.owner
 
 
 def test_a_checkpoint_is_due_after_so_many_blocks(little: LittleChain) -> None:

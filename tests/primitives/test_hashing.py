@@ -54,4 +54,5 @@ def test_the_hash_of_every_tag_is_pinned() -> None:
         "PARAMS": "81151a8597d762f7",
         "CHECKSUM": "560ac4e28f317c4c",
         "WINDOW": "9178cf022eeab644",
+        "ENROL": "937f2cfb0f103921",
     }

@@ -1,0 +1,47 @@
+"""Keys: each is enrolled once, ever, and by a signature of its own.
+
+The new key signs its enrolment: who reads another's key in an open proposal cannot enrol it for himself. The
+keys of a genesis prove nothing: every institution reads that file, and compares its hash, before it starts.
+"""
+
+from ledger.codes import Code, Refused
+from ledger.fields import FieldName
+from ledger.rows import Role, Signer
+from ledger.state import State
+from primitives.codec import encode
+from primitives.hashing import ENROL
+from primitives.signatures import enrolment_fault, verify
+
+
+def proof_input(genesis_hash: bytes, role: Role, about: tuple[str | bytes, ...], key: bytes) -> bytes:
+    """What a new key signs. `about` says what it is for, so that the proof serves nothing else:
+
+    OFFICER: the institution's name. NODE: the institution's and the node's. SETTLEMENT: the VASP's.
+    OWNER: the VASP's, and the account's KYC commitment.
+    """
+    return ENROL + genesis_hash + encode([int(role), list(about), key])
+
+
+def check_key(
+    state: State,
+    field: FieldName,
+    key: bytes,
+    proof: bytes,
+    role: Role,
+    about: tuple[str | bytes, ...],
+    *where: int,
+) -> None:
+    """Refuse `key`, which stands in `field` (at position `where` of a list), unless it is fit, new, and has
+    signed this very enrolment."""
+    fault = enrolment_fault(key)
+    if fault is not None:
+        raise Refused(Code.BAD_KEY, field, key, *where, fault)
+    if state.signers.find(key) is not None:
+        raise Refused(Code.KEY_ALREADY_ENROLLED, field, key, *where)
+    if not verify(key, proof_input(state.chain_record.genesis_hash, role, about, key), proof):
+        raise Refused(Code.BAD_PROOF, field, key, *where)
+
+
+def enrol(state: State, key: bytes, role: Role, owner: int, height: int, number: int = 0) -> int:
+    """Enter a key that was checked; the index of its signer."""
+    return state.signers.append(Signer(key, role, number, 0, owner, 0, height, 0))
