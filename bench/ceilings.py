@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from config.genesis_file import load_genesis
 from devnet.network import DevnetError
 from devnet.watching import require
+from ledger.postings import Movement, Stream, posting_rows, results_root
 from node.replica import Replica
 from node.sealed import open_block
 from primitives.signatures import public_key_of, sign, verify
@@ -37,6 +38,33 @@ def replay_rate(node_directory: Path, genesis_file: Path, first: int, transfers:
     finally:
         blocks.close()
     return transfers / (time.perf_counter() - started)
+
+
+def postings_seconds(node_directory: Path, first: int) -> float:
+    """Processor seconds that the postings of this run's blocks, those from `first` on, take a node: to be
+    written down, hashed and stored, done once more with nothing else."""
+    blocks = BlockStore(node_directory / "blocks", readonly=True)
+    try:
+        kept = {height: blocks.postings(height) for height in range(first, blocks.height() + 1)}
+    finally:
+        blocks.close()
+    with tempfile.TemporaryDirectory(dir=node_directory) as folder:
+        copy = BlockStore(Path(folder))
+        spent = 0.0
+        try:
+            for height, postings in kept.items():
+                copy.append(height, b"", b"")
+                rows = posting_rows(postings)
+                sides = rows["from"].copy(), rows["to"].copy(), rows["amount"].copy()
+                started = time.process_time()
+                stream = Stream()
+                stream.post_many(Movement.TRANSFER, *sides)
+                results_root((), stream.postings(), b"")
+                copy.put_results(height, b"", [], postings=stream.postings())
+                spent += time.process_time() - started
+        finally:
+            copy.close()
+    return spent
 
 
 def verify_rate() -> float:

@@ -8,7 +8,9 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Figures:
     """`limit_per_second` is what one part alone can do on this machine, named by `limit`; `ratio` is ours
-    to it. Latencies run from submission to the block that holds the result."""
+    to it. Latencies run from submission to the block that holds the result. `postings_ratio` is what
+    writing down, hashing and storing the postings takes of a validator's share of the processor; None where
+    they are few."""
 
     name: str
     per_second: float
@@ -23,6 +25,7 @@ class Figures:
     limit: str
     limit_per_second: float
     ratio: float
+    postings_ratio: float | None = None
 
     def as_object(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from bench.ceilings import fsync_ms, replay_rate, verify_rate
+from bench.ceilings import fsync_ms, postings_seconds, replay_rate, verify_rate
 from bench.figures import Figures, percentile
 from bench.load import Load
 from bench.world import BALANCE, BATCH_ROWS, World
@@ -89,6 +89,7 @@ async def _batch(world: World, holdings: int, batches: int) -> Figures:
             "one process executing and hashing the same blocks, times cores over validators",
             limit * CORES / VALIDATORS,
         ),
+        postings_seconds(Path(network.nodes[0].directory), before + 1) / (seconds * CORES / VALIDATORS),
     )
 
 
@@ -166,6 +167,7 @@ def _figures(
     batch: int,
     rss_mb: float,
     limit: tuple[str, float],
+    postings_ratio: float | None = None,
 ) -> Figures:
     what, limit_per_second = limit
     ours = transfers / seconds if name != "latency" else 1_000 / percentile(latencies_ms, 50)
@@ -183,6 +185,7 @@ def _figures(
         limit=what,
         limit_per_second=limit_per_second,
         ratio=ours / limit_per_second,
+        postings_ratio=postings_ratio,
     )
 
 
