@@ -1,4 +1,4 @@
-"""What a proof of one holding is made of: enough to be verified offline, against the genesis alone.
+"""What proofs are made of, of one holding or of one transaction: enough to be verified offline.
 
 A proof leads from the genesis' validators, over every change of the set, to a header with its commit
 certificate, from that header's state root to a table's leaf, and to one row of the leaf. The row is restated
@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from api.limits import CHANGES_MAX, COMMIT_CERTIFICATE_BYTES_MAX
 from consensus.limits import VALIDATORS_MAX
-from ledger.proofs import StateProof
+from ledger.proofs import Group, StateProof
+from primitives.limits import MERKLE_DEPTH_MAX
 from wire.blocks import Count
-from wire.limits import HEADER_BYTES_MAX
+from wire.limits import BLOCK_BYTES_CAP, HEADER_BYTES_MAX
 
 PROOF_VERSION = 1
 
@@ -60,3 +61,28 @@ class HoldingProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     changes: Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
     certified: Certified
     state: StateProof
+
+
+Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Path = Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
+ItemBytes = Annotated[bytes, Meta(max_length=BLOCK_BYTES_CAP)]
+
+
+class Receipt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Transaction `position` of the `count` in a block, and what became of it. `header` is the block's own;
+    `certified` the block after it, whose header names that one as its parent and has its results_root, over
+    the list of results and the roots of postings and events."""
+
+    version: Count
+    genesis_hash: Hash32
+    position: Count
+    count: Count
+    transaction: ItemBytes
+    transaction_path: Path
+    result: ItemBytes
+    result_path: Path
+    postings_root: Hash32
+    events_root: Hash32
+    header: HeaderBytes
+    changes: Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+    certified: Certified

@@ -13,7 +13,7 @@ from ledger.transactions import Transaction
 from wire.blocks import Header
 
 if TYPE_CHECKING:
-    from api.reads.running import NodeHealthReply, ProofReply
+    from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
 
 
 class Log(Protocol):
@@ -121,6 +121,9 @@ class Services(Protocol):
 
     async def prove(self, holding: int) -> "ProofReply":
         """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
+
+    async def receipt(self, tx_id: bytes) -> "ReceiptReply":
+        """The receipt of a transaction, once the block after its own is there. Raises Declined."""
 
     def health(self) -> "NodeHealthReply":
         """Whether the chain advances, and if not, whose votes are missing."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import audit, devnet, gateway, genesis_commands, keys, node, proof, query, tx, upgrade
+from cli import audit, devnet, gateway, genesis_commands, keys, node, proof, query, receipt, tx, upgrade
 from cli.output import EXIT_HELP, Exit, note
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(devnet.app, name="devnet")
 app.add_typer(tx.app, name="tx")
 app.add_typer(query.app, name="query")
 app.add_typer(upgrade.app, name="upgrade")
+app.add_typer(receipt.app, name="receipt")
 app.command("proof")(proof.proof)
 app.command("verify")(proof.verify)
 app.command("audit")(audit.audit)

@@ -68,9 +68,9 @@ def verify(
     try:
         trust = trust_genesis(known)
         if since is not None:
-            trust = checkpoint_of(_read(since, CHECKPOINT_BYTES_MAX, "since", as_json=as_json), known)
+            trust = checkpoint_of(read_file(since, CHECKPOINT_BYTES_MAX, "since", as_json=as_json), known)
         verified = verify_proof(
-            _read(file, PROOF_BYTES_MAX, "proof", as_json=as_json),
+            read_file(file, PROOF_BYTES_MAX, "proof", as_json=as_json),
             trust,
             now_ms=time.time_ns() // 1_000_000,
             max_age_ms=None if any_age else max_age * 1_000,
@@ -97,7 +97,8 @@ def verify(
     show({"ok": True, **values, "witnesses": len(witness or ())}, as_json=as_json)
 
 
-def _read(file: Path, bytes_max: int, what: str, *, as_json: bool) -> bytes:
+def read_file(file: Path, bytes_max: int, what: str, *, as_json: bool) -> bytes:
+    """The bytes of a file, one more than `bytes_max` if it has more; what cannot be read ends the command."""
     try:
         with file.open("rb") as opened:
             return opened.read(bytes_max + 1)

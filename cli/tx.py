@@ -115,7 +115,7 @@ def get(tx_id: TransactionId, rpc: Rpc, as_json: Json = False) -> None:
     from api.objects import to_object
 
     with calling(rpc, as_json=as_json) as client:
-        show(to_object(client.tx_get(_id(tx_id, as_json))), as_json=as_json)
+        show(to_object(client.tx_get(id_of(tx_id, as_json))), as_json=as_json)
 
 
 @app.command("wait")
@@ -129,7 +129,7 @@ def wait(
     from api.objects import to_object
 
     with calling(rpc, as_json=as_json) as client:
-        reply = client.tx_wait(_id(tx_id, as_json), int(timeout * 1000))
+        reply = client.tx_wait(id_of(tx_id, as_json), int(timeout * 1000))
     if reply.result is None:
         fail(Exit.FAILED, "pending", f"transaction {tx_id} still waits for a block", as_json=as_json)
     show(to_object(reply), as_json=as_json)
@@ -241,7 +241,7 @@ def _is_row(row: Any, length: int) -> bool:
     )
 
 
-def _id(text: str, as_json: bool) -> bytes:
+def id_of(text: str, as_json: bool) -> bytes:
     try:
         identity = bytes.fromhex(text)
     except ValueError:

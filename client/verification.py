@@ -5,10 +5,11 @@ header for the state root, and the state root for the row. Every signature that 
 A proof is of one moment: how old that may be, the caller must say.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.limits import PROOF_BYTES_MAX
-from api.proofs import PROOF_VERSION, Certified, HoldingProof
+from api.proofs import PROOF_VERSION, Certified, HoldingProof, SetChange
 from client.trust import TRUSTING_MS, Trust
 from consensus.encoding import decode_certificate
 from consensus.errors import VerificationError
@@ -64,11 +65,7 @@ def verify_proof(
     The state proven is at most `max_age_ms` old and at least of `least_height`; the trust itself at most
     `trusting_ms` old. None, said on purpose, asks for neither age. Raises ProofRefused.
     """
-    if trusting_ms is not None and now_ms - trust.time_ms > trusting_ms:
-        raise ProofRefused(
-            f"trust: of height {trust.height} and {_days(now_ms - trust.time_ms)} old, at most"
-            f" {_days(trusting_ms)}: keys retired since may have leaked; give a later checkpoint"
-        )
+    require_fresh(trust, now_ms, trusting_ms)
     try:
         proof = unpack(proof_bytes, HoldingProof, PROOF_BYTES_MAX)
     except CodecError as error:
@@ -80,7 +77,7 @@ def verify_proof(
         raise ProofRefused(
             f"genesis_hash: {proof.genesis_hash.hex()}, the genesis given is {chain_hash.hex()}"
         )
-    header, members, signers = _led_to(proof, trust)
+    header, members, signers = led_to(proof.changes, proof.certified, trust)
     age_ms = now_ms - header.time_ms
     if age_ms < -CLOCK_MS:
         raise ProofRefused(f"time_ms: {header.time_ms} is {-age_ms} ms ahead of this verifier's clock")
@@ -115,11 +112,23 @@ def verify_proof(
     )
 
 
-def _led_to(proof: HoldingProof, trust: Trust) -> tuple[Header, tuple[Validator, ...], int]:
-    """The header that certifies the state, the validators that decided it, and how many of them signed."""
+def require_fresh(trust: Trust, now_ms: int, trusting_ms: int | None) -> None:
+    """Raise ProofRefused if the trust is older than `trusting_ms`."""
+    if trusting_ms is not None and now_ms - trust.time_ms > trusting_ms:
+        raise ProofRefused(
+            f"trust: of height {trust.height} and {_days(now_ms - trust.time_ms)} old, at most"
+            f" {_days(trusting_ms)}: keys retired since may have leaked; give a later checkpoint"
+        )
+
+
+def led_to(
+    changes: Sequence[SetChange], certified: Certified, trust: Trust
+) -> tuple[Header, tuple[Validator, ...], int]:
+    """The certified header, the validators that decided it, and how many of them signed. Raises ProofRefused
+    unless `trust` leads there over the changes of validators."""
     members, height = trust.validators, trust.height
-    for change in proof.changes:
-        last = _header(change.last)
+    for change in changes:
+        last = decoded_header(change.last.header)
         if last.height < trust.height:
             continue  # it led to validators that are trusted already
         if last.height < height or (last.height == height and height != trust.height):
@@ -132,20 +141,21 @@ def _led_to(proof: HoldingProof, trust: Trust) -> tuple[Header, tuple[Validator,
             raise ProofRefused(f"changes: {fault}")
         if validators_hash(members) != last.next_validators_hash:
             raise ProofRefused(f"changes: header {height} does not name these as the next validators")
-    header = _header(proof.certified)
+    header = decoded_header(certified.header)
     changed = members is not trust.validators
     if header.height < height or (changed and header.height == height):
         raise ProofRefused(f"certified: height {header.height} does not follow {height}")
-    return header, members, _verify_decided(header, proof.certified, members, trust.genesis_hash)
+    return header, members, _verify_decided(header, certified, members, trust.genesis_hash)
 
 
 def _days(milliseconds: int) -> str:
     return f"{milliseconds // 86_400_000} days"
 
 
-def _header(certified: Certified) -> Header:
+def decoded_header(encoded: bytes) -> Header:
+    """The header that a proof holds. Raises ProofRefused."""
     try:
-        return decode_header(certified.header)
+        return decode_header(encoded)
     except CodecError as error:
         raise ProofRefused(str(error)) from error
 

@@ -196,12 +196,20 @@ def posting_rows(postings: bytes) -> Column:
 
 def results_root(results: Sequence[bytes], postings: bytes, events: bytes) -> bytes:
     """What a header's results_root commits to: the encoded results, the postings and the events."""
-    return tagged_hash(
-        RESULTS,
-        list_root(RESULT_LIST, results),
+    return joined_root(list_root(RESULT_LIST, results), *stream_roots(postings, events))
+
+
+def stream_roots(postings: bytes, events: bytes) -> tuple[bytes, bytes]:
+    """The roots of a block's postings and of its events."""
+    return (
         list_root(POSTING_LIST, chunks(postings, POSTING_BYTES)),
         list_root(EVENT_LIST, chunks(events, EVENT_BYTES)),
     )
+
+
+def joined_root(results: bytes, postings: bytes, events: bytes) -> bytes:
+    """The results_root over the roots of the three lists."""
+    return tagged_hash(RESULTS, results, postings, events)
 
 
 def chunks(rows: bytes, width: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 import trio
 
-from api.reads.running import NodeHealthReply, PeerView, ProofReply
+from api.reads.running import NodeHealthReply, PeerView, ProofReply, ReceiptReply
 from api.refusals import Declined, said
 from api.sources import Submission
 from ledger import window
@@ -26,7 +26,7 @@ from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.mempool import Mempool
 from node.peers import Peer, PeerName, Peers, Transport
 from node.ports import Commits, Committed
-from node.proofs import prove, start_proof
+from node.proofs import Changes, prove, receipt_of, start_proof
 from node.published import Published
 from node.readiness import Readiness
 from node.running import RunSync
@@ -267,6 +267,15 @@ class Node:
         return ProofReply(
             height=self.published.height, holding=holding, proven_height=started.height, proof=proof
         )
+
+    async def receipt(self, tx_id: bytes) -> ReceiptReply:
+        """The receipt of a transaction, once the block after its own is there. Raises Declined."""
+        block, receipt = await receipt_of(tx_id, self._blocks, self._set_changes, self.wait_height)
+        return ReceiptReply(height=self.published.height, block=block, receipt=receipt)
+
+    async def _set_changes(self) -> tuple[bytes, Changes]:
+        changes = await self.driver.between_blocks(lambda chain: chain.replica.validator_changes())
+        return self.published.genesis_hash, changes
 
     def health(self) -> NodeHealthReply:
         """Whether the chain advances, and if not, whose votes are missing."""

@@ -138,8 +138,31 @@ def top_of_path(number: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
 def list_root(domain: bytes, items: Sequence[bytes]) -> bytes:
     """The root that commits to the items, their order and their number; `domain` is the tag of what they
     are, so that no root of one list is ever one of another."""
+    tree = _list_tree(items)
+    return _list_root(domain, len(items), tree.depth, tree.top())
+
+
+def list_path(items: Sequence[bytes], number: int) -> tuple[bytes, ...]:
+    """The path from the item at `number` to the top of the list's tree."""
+    return _list_tree(items).path(number)
+
+
+def list_root_shown(domain: bytes, count: int, number: int, item: bytes, path: Sequence[bytes]) -> bytes:
+    """The root of a list of `count` items to which `path` leads from `item` at `number`. Raises ValueError
+    as `top_of_path` does, or if `number` is not below `count`."""
+    if number >= count:
+        raise ValueError(f"item {number} of a list of {count}")
+    top = top_of_path(number, leaf_hash(LIST_TABLE, number, item), path)
+    return _list_root(domain, count, len(path), top)
+
+
+def _list_tree(items: Sequence[bytes]) -> Tree:
     tree = Tree()
     for number, item in enumerate(items):
         tree.set_leaf(number, leaf_hash(LIST_TABLE, number, item))
     tree.update()
-    return tagged_hash(domain, len(items).to_bytes(8, "big"), tree.depth.to_bytes(1, "big"), tree.top())
+    return tree
+
+
+def _list_root(domain: bytes, count: int, depth: int, top: bytes) -> bytes:
+    return tagged_hash(domain, count.to_bytes(8, "big"), depth.to_bytes(1, "big"), top)

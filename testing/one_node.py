@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from api.reads.running import NodeHealthReply, ProofReply
+from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
 from api.sources import Submission
 from client.wallet import Wallet
 from ledger.admission import check_envelope
@@ -18,7 +18,7 @@ from ledger.window import check as check_window
 from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
-from node.proofs import prove, start_proof
+from node.proofs import Changes, prove, receipt_of, start_proof
 from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
@@ -99,6 +99,13 @@ class OneNode:
         proof = await prove(started, self.little.blocks, self.wait_height)
         height = self.little.chain.height
         return ProofReply(height=height, holding=holding, proven_height=started.height, proof=proof)
+
+    async def receipt(self, tx_id: bytes) -> ReceiptReply:
+        block, receipt = await receipt_of(tx_id, self.little.blocks, self._set_changes, self.wait_height)
+        return ReceiptReply(height=self.little.chain.height, block=block, receipt=receipt)
+
+    async def _set_changes(self) -> tuple[bytes, Changes]:
+        return self.little.replica.genesis_hash, self.little.replica.validator_changes()
 
     def health(self) -> NodeHealthReply:
         return HEALTHY

@@ -1,7 +1,7 @@
 """What only a running node can tell: proofs, which the next block certifies, and its health."""
 
 from api.declare import ask
-from api.fields import Blob, Height, Index, Milliseconds, Shown
+from api.fields import Blob, Hash, Height, Index, Milliseconds, Shown
 from api.sources import Services
 
 
@@ -12,6 +12,14 @@ class ProofReply(Shown, frozen=True):
     holding: Index
     proven_height: Height
     proof: Blob
+
+
+class ReceiptReply(Shown, frozen=True):
+    """`receipt` is the encoded proof (api.proofs) that the transaction is in `block`, and of its result."""
+
+    height: Height
+    block: Height
+    receipt: Blob
 
 
 class PeerView(Shown, frozen=True):
@@ -63,6 +71,12 @@ class RunningReads:
     async def proof_get(node: Services, holding: Index) -> ProofReply:
         """The proof of one holding, to be verified offline against the genesis (`mohur verify`)."""
         return await node.prove(holding)
+
+    @ask("receipt_get")
+    async def receipt_get(node: Services, tx_id: Hash) -> ReceiptReply:
+        """The proof that a transaction is in a block, and of its result, to be verified offline
+        (`mohur receipt verify`); acts of officers have none."""
+        return await node.receipt(tx_id)
 
     @ask("node_health")
     async def node_health(node: Services) -> NodeHealthReply:

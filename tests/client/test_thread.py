@@ -1,6 +1,7 @@
 """The whole face, from wallet to state and back: client, gateway, Unix socket, queries, ledger."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from api.reads.transactions import TransactionStatus
 from client import rpc, transactions
 from client.blocking import Client
 from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
+from client.receipts import verify_receipt
 from client.rpc import AsyncClient
 from client.transactions import BadPayload
+from client.trust import TRUSTING_MS, trust_genesis
 from client.verification import ProofRefused
 from client.wallet import sign_together
 from consensus.encoding import decode_certificate
@@ -177,6 +180,8 @@ async def test_which_authority_froze_is_not_served() -> None:
         listed = await client.restriction_list(Target.HOLDING, market.clients[0])
         one = await client.restriction_get(result.created[1])
         elsewhere = await client.restriction_list(Target.ACCOUNT, market.clients[0])
+        with pytest.raises(CallRefused, match="acts of officers"):
+            await client.receipt_get(signed.id)
 
     assert proposal.act == "freeze"
     assert proposal.institution is None
@@ -277,6 +282,32 @@ async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a
         verify_alone(bytes(spoiled), genesis)
 
 
+async def test_a_receipt_proves_offline_what_became_of_a_transaction() -> None:
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market = market_of(node)
+        node.little.act("cash_issue", ("sbp",), market.money, 5_000, b"d" * 32)
+        vasp = await client.align(node.wallet("htx"))
+        signed = vasp.build("transfer", from_holding=market.money, to_holding=market.wallets[0], amount=1)
+        result = await client.send(signed, vasp)
+        reply = await client.receipt_get(signed.id)
+        genesis = node.little.genesis
+
+    trust = trust_genesis(genesis)
+    verified = verify_receipt(reply.receipt, trust, now_ms=trust.time_ms)
+    assert (verified.height, verified.position) == (result.block, result.position)
+    assert (verified.transaction.raw, verified.result.code) == (signed.raw, result.code)
+    for position in range(len(reply.receipt)):
+        spoiled = bytearray(reply.receipt)
+        spoiled[position] ^= 1
+        with pytest.raises(ProofRefused):
+            verify_receipt(bytes(spoiled), trust, now_ms=trust.time_ms)
+    with pytest.raises(ProofRefused, match="keys retired since may have leaked"):
+        verify_receipt(reply.receipt, trust, now_ms=trust.time_ms + TRUSTING_MS + 1)
+    later = replace(trust, height=verified.height + 2)
+    with pytest.raises(ProofRefused, match="does not follow"):
+        verify_receipt(reply.receipt, later, now_ms=trust.time_ms)
+
+
 async def test_an_auditor_gets_the_whole_chain_in_pages_and_verifies_it_alone() -> None:
     """Without a certificate of a node, and from the genesis alone."""
     async with one_node() as (node, front), AsyncClient(front.url) as client:
@@ -375,6 +406,7 @@ async def test_what_is_not_there_is_not_found_by_name() -> None:
             client.parameter_get("nothing"),
             client.proposal_get(0),
             client.proof_get(0),
+            client.receipt_get(bytes(32)),
             client.signer_get(b"k" * 32),
         ):
             with pytest.raises(CallRefused) as refused:

@@ -54,6 +54,7 @@ ISSUE_METHODS = frozenset(
         "proposal_get",
         "proposal_list",
         "proof_get",
+        "receipt_get",
         "node_health",
     ]
 )

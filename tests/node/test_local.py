@@ -14,7 +14,7 @@ import trio
 from api.declare import Question
 from api.limits import RESPONSE_BYTES_MAX
 from api.reads import Reads
-from api.reads.running import NodeHealthReply, ProofReply
+from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
 from api.refusals import Declined
 from api.requests import BodyKind, FrameReader, Refusal, Request, Response, decode_response, request_frame
 from api.sources import Submission
@@ -60,6 +60,9 @@ class Nothing:
 
     async def prove(self, holding: int) -> ProofReply:
         raise Declined(Code.NOT_FOUND, "holding", holding, "of a test")
+
+    async def receipt(self, tx_id: bytes) -> ReceiptReply:
+        raise Declined(Code.NOT_FOUND, "tx_id", tx_id, "of a test")
 
     def health(self) -> NodeHealthReply:
         return HEALTHY

@@ -14,7 +14,9 @@ from primitives.merkle import (
     GROUP_BYTES,
     Tree,
     leaf_hash,
+    list_path,
     list_root,
+    list_root_shown,
     node_hash,
     table_root,
     top_of_path,
@@ -233,6 +235,19 @@ def test_different_lists_have_different_roots(first: list[bytes], second: list[b
 def test_the_same_items_have_another_root_as_another_list() -> None:
     domains = (TX_LIST, EVIDENCE_LIST, RESULT_LIST)
     assert len({list_root(domain, items) for domain in domains for items in ([], [b"one"])}) == 6
+
+
+def test_a_path_leads_from_its_item_to_the_root_of_the_list_and_nothing_else_does() -> None:
+    for count in (1, 2, 16, 17, 257):
+        items = [number.to_bytes(2, "big") for number in range(count)]
+        root = list_root(TX_LIST, items)
+        for number in {0, count // 2, count - 1}:
+            path = list_path(items, number)
+            assert list_root_shown(TX_LIST, count, number, items[number], path) == root
+            assert list_root_shown(RESULT_LIST, count, number, items[number], path) != root
+            assert list_root_shown(TX_LIST, count + 1, number, items[number], path) != root
+        with pytest.raises(ValueError, match="of a list of"):
+            list_root_shown(TX_LIST, count, count, items[0], list_path(items, 0))
 
 
 def test_roots_are_pinned() -> None:
