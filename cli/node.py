@@ -42,8 +42,9 @@ def init(
         settings = load_node_settings(config)
         genesis = load_genesis(settings.genesis)
         passphrase = read_passphrase(settings.passphrase_file, os.environ)
-        roots = {institution.name: institution.ca_root for institution in genesis.institutions}
-        client_context(settings.certificate, settings.certificate_key, passphrase, roots.values())
+        roots = {institution.name: (institution.ca_root,) for institution in genesis.institutions}
+        ders = [der for held in roots.values() for der in held]
+        client_context(settings.certificate, settings.certificate_key, passphrase, ders)
         identity = peer_identity(_der(settings.certificate), roots)
         if (identity.chain, identity.institution, identity.node) != (
             genesis.chain,
@@ -63,7 +64,7 @@ def init(
         if settings.key is not None:
             public_key = public_key_of(load_key(settings.key, passphrase))
             registered = {node.name: node.public_key for node in genesis.nodes}.get(settings.name)
-            if registered is not None and registered != public_key:
+            if registered not in (None, public_key) and not settings.key_from_height:
                 message = f"{settings.key}: is not the key that the genesis gives node {settings.name}"
                 raise ConfigError([message])
             try:

@@ -8,7 +8,7 @@ set as VERIFY_X509_STRICT demands (RFC 5280 section 4.2.1).
 """
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -197,11 +197,11 @@ def root_fault(der: bytes) -> str | None:
     return None
 
 
-def peer_identity(der: bytes, roots: Mapping[str, bytes]) -> Identity:
+def peer_identity(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> Identity:
     """Whom a peer's certificate names, when the institution it names issued it.
 
-    `roots` maps each institution of the genesis to its root. TLS has already checked the path and the dates.
-    Raises CertificateError if the SAN is not one of ours, or another institution's root signed it.
+    `roots` maps each institution to its roots, two while they change. TLS has already checked the path and
+    the dates. Raises CertificateError if the SAN is not one of ours, or another institution's root signed it.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
@@ -212,16 +212,21 @@ def peer_identity(der: bytes, roots: Mapping[str, bytes]) -> Identity:
     if len(uris) != 1 or len(names) != 1:
         raise CertificateError(f"certificate has {len(names)} subject alternative names, must have one URI")
     identity = parse_identity(uris[0])
-    root = roots.get(identity.institution)
-    if root is None:
-        raise CertificateError(f"certificate names institution {identity.institution!r}: not in the genesis")
+    if identity.institution not in roots:
+        raise CertificateError(f"certificate names institution {identity.institution!r}: there is none")
+    if not any(_issued(certificate, root) for root in roots[identity.institution]):
+        raise CertificateError(
+            f"certificate names {identity.uri} but no root of {identity.institution!r} has issued it"
+        )
+    return identity
+
+
+def _issued(certificate: x509.Certificate, root: bytes) -> bool:
     try:
         certificate.verify_directly_issued_by(x509.load_der_x509_certificate(root))
-    except (InvalidSignature, ValueError, TypeError) as error:
-        raise CertificateError(
-            f"certificate names {identity.uri} but the root of {identity.institution!r} did not issue it"
-        ) from error
-    return identity
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
 
 
 def parse_identity(uri: str) -> Identity:
@@ -240,6 +245,14 @@ def server_context(certificate: Path, key: Path, passphrase: bytes, roots: Itera
 def client_context(certificate: Path, key: Path, passphrase: bytes, roots: Iterable[bytes]) -> ssl.SSLContext:
     """TLS 1.3 for the end that connects. Names of hosts play no part: identity is the SAN's URI."""
     return _context(ssl.PROTOCOL_TLS_CLIENT, certificate, key, passphrase, roots)
+
+
+def trust(context: ssl.SSLContext, root: bytes) -> str | None:
+    """Let `context` accept certificates under one more root (DER) from now on; why it cannot, or None."""
+    fault = root_fault(root)
+    if fault is None:
+        context.load_verify_locations(cadata=root)
+    return fault
 
 
 def _context(

@@ -106,6 +106,9 @@ class NodeSettings(BaseSettings):
     certificate: Path
     certificate_key: Path
     key: Path | None = None  # the validator's signing key; an observer has none
+    key_from_height: int = Field(
+        default=0, ge=0
+    )  # where node_update gave the node this key; 0: by the genesis
     passphrase_file: Path | None = None  # opens both keys; else MOHUR_PASSPHRASE
     peers: Annotated[tuple[PeerSettings, ...], Field(max_length=PEERS_MAX)] = ()
     log: LogSettings = LogSettings()

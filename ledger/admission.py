@@ -6,6 +6,7 @@ is decided at execution. Callers that verified the very same bytes before may sk
 
 from ledger import parameters, window
 from ledger.codes import Code, Refused
+from ledger.enrolment import check_in_use
 from ledger.kind import Lane
 from ledger.state import Readable
 from ledger.transactions import Transaction, sign_input
@@ -51,10 +52,11 @@ def check_version(rules: Rules, tx: Transaction) -> None:
 
 
 def check_signers(state: Readable, tx: Transaction) -> None:
-    """Refuse a signer index that no key has."""
+    """Refuse a signer index that no key has, and a key that is retired."""
     for signer in tx.signers:
         if signer >= len(state.signers):
             raise Refused(Code.UNKNOWN_SIGNER, "signers", signer)
+        check_in_use(state, signer)
 
 
 def check_signatures(state: Readable, tx: Transaction, genesis_hash: bytes) -> None:

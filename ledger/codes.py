@@ -29,6 +29,7 @@ class Code(IntEnum):
     LANE_ORDER = 111
     REPEATED = 112
     UNKNOWN_VERSION = 113
+    KEY_RETIRED = 114
 
     # 2xx Who may: signers, stages, policies, caps.
     NOT_AUTHORISED = 200

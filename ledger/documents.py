@@ -64,6 +64,14 @@ class ProposalStatus(IntEnum):
     EXPIRED = 6
 
 
+class NodeRole(IntEnum):
+    """What a node does; a RETIRED one is nobody's peer any more, and its name stays taken."""
+
+    VALIDATOR = 1
+    OBSERVER = 2
+    RETIRED = 3
+
+
 class Target(IntEnum):
     """What a restriction holds back."""
 
@@ -100,8 +108,16 @@ class Parameter(Document, frozen=True):
     value: int | str | tuple[str, ...]
 
 
+class CaRoot(Document, frozen=True):
+    """A root certificate (DER) of an institution's node certificates; `until_ms` 0 means no end."""
+
+    der: bytes
+    from_ms: int
+    until_ms: int
+
+
 class Institution(Document, frozen=True):
-    """An institution; `officers` are signer indices in enrolment order, `treasury` its account or NONE."""
+    """An institution; `officers` are signer indices, ascending, `treasury` its account or NONE."""
 
     name: str
     title: str
@@ -109,11 +125,11 @@ class Institution(Document, frozen=True):
     threshold: int
     officers: tuple[int, ...]
     treasury: int
-    ca_root: bytes
+    ca_roots: tuple[CaRoot, ...]
 
 
 class Node(Document, frozen=True):
-    """A node of the network; `power` 0 means that it does not vote.
+    """A node of the network; a validator has `power` and votes.
 
     `offences` counts its proven ones, one a height; `offended` are the latest heights of them, ascending, by
     which `ledger.validators` knows evidence that is not to be committed again.
@@ -123,7 +139,7 @@ class Node(Document, frozen=True):
     institution: int
     public_key: bytes
     power: int
-    role: str
+    role: NodeRole
     offences: int
     offended: tuple[int, ...]
 

@@ -1,13 +1,14 @@
-"""Keys: each is enrolled once, ever, and by a signature of its own.
+"""Keys: each is enrolled once, ever, by a signature of its own, and one that is retired never signs again.
 
+The table of signers holds every key there ever was, those of nodes too, so that no key gets a second life.
 The new key signs its enrolment: who reads another's key in an open proposal cannot enrol it for himself. The
 keys of a genesis prove nothing: every institution reads that file, and compares its hash, before it starts.
 """
 
-from ledger.codes import Code, Refused
+from ledger.codes import Code, InvariantError, Refused
 from ledger.fields import FieldName
-from ledger.rows import Role, Signer
-from ledger.state import State
+from ledger.rows import RETIRED, Role, Signer
+from ledger.state import Readable, State
 from primitives.codec import encode
 from primitives.hashing import ENROL
 from primitives.signatures import enrolment_fault, verify
@@ -31,8 +32,8 @@ def check_key(
     about: tuple[str | bytes, ...],
     *where: int,
 ) -> None:
-    """Refuse `key`, which stands in `field` (at position `where` of a list), unless it is fit, new, and has
-    signed this very enrolment."""
+    """Refuse `key`, which stands in `field` (of a list: at `where`), unless it is fit, new, and has signed
+    this very enrolment."""
     fault = enrolment_fault(key)
     if fault is not None:
         raise Refused(Code.BAD_KEY, field, key, *where, fault)
@@ -45,3 +46,27 @@ def check_key(
 def enrol(state: State, key: bytes, role: Role, owner: int, height: int, number: int = 0) -> int:
     """Enter a key that was checked; the index of its signer."""
     return state.signers.append(Signer(key, role, number, 0, owner, 0, height, 0))
+
+
+def retire(state: State, signer: int) -> None:
+    """End a key: it stays enrolled, so that nobody ever enrols it again, and signs no more."""
+    state.signers.set_field(signer, "flags", state.signers.field(signer, "flags") | RETIRED)
+
+
+def signer_of(state: State, key: bytes) -> int:
+    """The signer of a key that is enrolled."""
+    found = state.signers.find(key)
+    if found is None:
+        raise InvariantError(f"key {key.hex()} is not enrolled")
+    return found
+
+
+def check_in_use(state: Readable, signer: int) -> None:
+    """Refuse a key that has been replaced or removed."""
+    if is_retired(state, signer):
+        raise Refused(Code.KEY_RETIRED, "signers", signer)
+
+
+def is_retired(state: Readable, signer: int) -> bool:
+    """Whether the key of `signer` has been replaced or removed."""
+    return bool(state.signers.field(signer, "flags") & RETIRED)

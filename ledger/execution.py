@@ -13,6 +13,7 @@ import msgspec
 from ledger import conservation, due, proposals, versions, window
 from ledger.agenda import Moment
 from ledger.codes import Code, Refused
+from ledger.enrolment import check_in_use
 from ledger.kind import Context
 from ledger.postings import results_root
 from ledger.state import State
@@ -104,6 +105,8 @@ def outcome_root(outcome: BlockOutcome) -> bytes:
 
 def _perform(ctx: Context) -> tuple[int, ...]:
     kind = ctx.tx.definition
+    for signer in ctx.tx.signers:
+        check_in_use(ctx.state, signer)  # it may have been retired earlier in this block
     ctx.authorise(kind)
     if kind.governed:
         return proposals.propose(ctx, kind, ctx.tx.payload)

@@ -89,6 +89,20 @@ FieldName = Literal[
     "entry",
     "height",
     "rows[].proof",
+    "institution",
+    "role",
+    "public_key",
+    "proof",
+    "remove[]",
+    "add[].key",
+    "add",
+    "threshold",
+    "ca_roots",
+    "ca_roots[]",
+    "ca_roots[].until_ms",
+    "losable_nodes",
+    "losable_institutions",
+    "deciding_nodes",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from ledger import alphabet
 from ledger.documents import (
     NONE,
+    CaRoot,
     ChainRecord,
     Document,
     Institution,
     Node,
+    NodeRole,
     Parameter,
     Policy,
     Rule,
@@ -136,11 +138,12 @@ def create_state(genesis: Genesis) -> State:
         state.parameters.append(Parameter(name, decided.get(name, bounds.first)))
     indices = {institution.name: index for index, institution in enumerate(genesis.institutions)}
     for institution in genesis.institutions:
-        _enrol(state, institution)
+        _enrol(state, institution, genesis.time_ms)
     for node in genesis.nodes:
         enrol(state, node.public_key, Role.NODE, len(state.nodes), height=0)
+        role = NodeRole[node.role.upper()]
         state.nodes.append(
-            Node(node.name, indices[node.institution], node.public_key, node.power, node.role, 0, ())
+            Node(node.name, indices[node.institution], node.public_key, node.power, role, 0, ())
         )
     for policy in genesis.policies:
         named = tuple(sorted(indices[name] for name in policy.institutions))
@@ -164,7 +167,7 @@ def create_state(genesis: Genesis) -> State:
     return state
 
 
-def _enrol(state: State, institution: GenesisInstitution) -> None:
+def _enrol(state: State, institution: GenesisInstitution, time_ms: int) -> None:
     index = len(state.institutions)
     officers = tuple(
         enrol(state, key, Role.OFFICER, index, 0, number) for number, key in enumerate(institution.officers)
@@ -177,7 +180,7 @@ def _enrol(state: State, institution: GenesisInstitution) -> None:
             threshold=institution.threshold,
             officers=officers,
             treasury=NONE,
-            ca_root=institution.ca_root,
+            ca_roots=(CaRoot(institution.ca_root, time_ms, 0),),
         )
     )
 

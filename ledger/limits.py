@@ -16,6 +16,7 @@ OFFICERS_MAX = 64
 NODES_MAX = 128
 TITLE_CHARACTERS_MAX = 128
 CA_ROOT_BYTES_MAX = 8_192
+CA_ROOTS_MAX = 2  # of one institution, while they change
 POWER_MAX = 2**31 - 1
 TIME_MS_MAX = 2**32 * 1_000 - 1  # sequences and expiries hold seconds in 32 bits
 THRESHOLD_MIN = 2  # two pairs of eyes on every power

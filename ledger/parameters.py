@@ -89,6 +89,13 @@ class Parameters:
     message_delay_ms: int = _number(500, 10, 60_000, "a proposal's longest timely journey in round 0")
     precision_ms: int = _number(500, 1, 60_000, "how far validators' clocks may be apart")
     evidence_age_blocks: int = _number(100_000, 1, 10_000_000, "older evidence of equivocation is refused")
+    losable_nodes_min: int = _number(
+        1, 0, 64, "validators that the network must survive losing, whichever they are, after a node_update"
+    )
+    losable_institutions_min: int = _number(1, 0, 64, "the same of whole institutions, with all their nodes")
+    deciding_nodes_min: int = _number(
+        2, 1, 64, "as many validators, at least, must it take to decide a block"
+    )
     # Limits.
     block_bytes: int = _number(4 * MEBIBYTE, 512 * 1024, 16 * MEBIBYTE, "largest encoded block")
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")

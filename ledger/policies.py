@@ -36,9 +36,10 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "lift": (Rule.TWO_DIFFERENT_OF, _FREEZERS),
     "kyc_restore": _PVARA,
     "parameter_set": _NETWORK,
-    "validator_update": _NETWORK,
+    "node_update": _NETWORK,
     "upgrade_schedule": _NETWORK,
     "upgrade_cancel": _NETWORK,
+    "institution_update": _NETWORK,
 }
 
 
@@ -48,9 +49,12 @@ def may_sign(policy: Policy, institutions: Sequence[Institution], institution: i
 
 
 def approving(institutions: Sequence[Institution], signatures: Sequence[Approval]) -> tuple[int, ...]:
-    """The institutions of which as many different officers as their threshold have signed, ascending."""
+    """The institutions of which as many different officers as their threshold have signed, ascending. Only
+    the signatures of those who are officers now count."""
     counted: dict[int, set[int]] = {}
     for signature in signatures:
+        if signature.officer not in institutions[signature.institution].officers:
+            continue
         counted.setdefault(signature.institution, set()).add(signature.officer)
     return tuple(
         sorted(index for index, officers in counted.items() if len(officers) >= institutions[index].threshold)

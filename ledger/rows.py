@@ -14,6 +14,7 @@ CUSTODIAL = 0  # Account.owner when its VASP's settlement key signs
 
 FROZEN = 1  # a flag of accounts and holdings
 CLOSED = 2  # a flag of accounts
+RETIRED = 1  # a flag of signers: the key has been replaced or removed, and signs no more
 
 
 class AccountType(IntEnum):

@@ -209,7 +209,7 @@ class State(Readable):
 
     parameters = documents_of(1, documents.Parameter, "name", watch=REWRITTEN)
     institutions = documents_of(2, documents.Institution, "name", watch=REWRITTEN)
-    nodes = documents_of(3, documents.Node, "name", watch=Watch(("power", "offences")))
+    nodes = documents_of(3, documents.Node, "name", watch=Watch(("power", "offences", "role")))
     policies = documents_of(4, documents.Policy, "act", watch=REWRITTEN)
     proposals = documents_of(
         5, documents.Proposal, groups=_maker_and_subjects_if_open, watch=Watch(("status",))
@@ -225,7 +225,7 @@ class State(Readable):
     chain = documents_of(12, documents.ChainRecord, watch=Watch(("market_frozen",), created=False))
     accounts = rows_of(13, rows.ACCOUNT, rows.Account._make, watch=Watch(("flags", "kyc_until")))
     holdings = rows_of(14, rows.HOLDING, rows.Holding._make, watch=Watch(("flags", "instrument")))
-    signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key")
+    signers = rows_of(15, rows.SIGNER, rows.Signer._make, "public_key", watch=Watch(("flags",)))
     versions = documents_of(16, documents.Version, watch=Watch(("status",)))
     agenda = rows_of(17, rows.AGENDA, rows.Due._make, watch=UNWATCHED)
     restrictions = documents_of(

@@ -20,9 +20,12 @@ from ledger.kinds.account_open import TYPES
 from ledger.kinds.instrument_issue import FIXED_CURRENCY
 from ledger.limits import (
     AMOUNT_MAX,
+    NODES_MAX,
     OFFERS_OPEN_MAX,
+    OFFICERS_MAX,
     SECURITIES_LIVE_MAX,
     TENOR_DAYS_MAX,
+    THRESHOLD_MIN,
     TIME_MS_MAX,
     UNIT_COST_MIN,
     WINDOW,
@@ -53,6 +56,7 @@ class Sentence(NamedTuple):
     value: str = "{0}"
 
 
+_STRENGTHS: tuple[FieldName, ...] = ("losable_nodes", "losable_institutions", "deciding_nodes")
 _SIDES: tuple[FieldName, ...] = ("from_holding", "to_holding", "security", "cash")
 
 
@@ -139,13 +143,6 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.NOT_FOUND, None, 2, "names no record of {2:table}"),
     Sentence(Code.ALREADY_EXISTS, "name", 0, "the name is taken"),
     Sentence(Code.BAD_IDENTIFIER, "name", 0, "must match [a-z][a-z0-9_-]{{0,31}}"),
-    Sentence(Code.MALFORMED, "rows[].proof", 1, "there is no key to prove"),
-    Sentence(Code.BAD_KEY, None, 1, "{1:key_fault}"),
-    Sentence(Code.BAD_KEY, None, 2, "{2:key_fault}"),
-    Sentence(Code.KEY_ALREADY_ENROLLED, None, 0, "a key is enrolled once, ever"),
-    Sentence(Code.KEY_ALREADY_ENROLLED, None, 1, "a key is enrolled once, ever"),
-    Sentence(Code.BAD_PROOF, None, 0, "the key must sign its own enrolment, for this very purpose"),
-    Sentence(Code.BAD_PROOF, None, 1, "the key must sign its own enrolment, for this very purpose"),
     # Parameters, nodes, the clock.
     Sentence(Code.NOT_FOUND, "name", 0, "there is no such parameter"),
     Sentence(Code.OUT_OF_RANGE, "value", 0, "the parameter is an integer", value="a list of {0}"),
@@ -153,8 +150,35 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.OUT_OF_RANGE, "value[]", 2, "must be one of {2}"),
     Sentence(Code.OUT_OF_RANGE, "value", 2, "must be from {1} to {2}"),
     Sentence(Code.OUT_OF_RANGE, "value[]", 1, "stands twice"),
-    Sentence(Code.WRONG_STATUS, "power", 0, "the node has this power"),
+    # Keys, nodes, institutions.
+    Sentence(Code.KEY_RETIRED, "signers", 0, "the key has been replaced or removed"),
+    Sentence(Code.BAD_KEY, None, 1, "{1:key_fault}"),
+    Sentence(Code.BAD_KEY, None, 2, "{2:key_fault}"),
+    Sentence(Code.KEY_ALREADY_ENROLLED, None, 0, "a key is enrolled once, ever"),
+    Sentence(Code.KEY_ALREADY_ENROLLED, None, 1, "a key is enrolled once, ever"),
+    Sentence(Code.BAD_PROOF, None, 0, "the key must sign its own enrolment, for this very purpose"),
+    Sentence(Code.BAD_PROOF, None, 1, "the key must sign its own enrolment, for this very purpose"),
+    Sentence(Code.MALFORMED, "rows[].proof", 1, "there is no key to prove"),
+    Sentence(Code.MALFORMED, "proof", 0, "there is no new key to prove"),
+    Sentence(Code.BAD_IDENTIFIER, "node", 0, "must match [a-z][a-z0-9_-]{{0,31}}"),
+    Sentence(Code.OUT_OF_RANGE, "power", 1, "a validator has power, no other node has"),
     Sentence(Code.OUT_OF_RANGE, "power", 0, "no validator would be left"),
+    Sentence(Code.BAD_KEY, "public_key", 0, "a new node brings its key"),
+    Sentence(Code.NOT_FOUND, "node", 0, "there is no node of this name to retire"),
+    Sentence(Code.LIMIT_EXCEEDED, "node", 0, f"at most {NODES_MAX} nodes"),
+    Sentence(Code.WRONG_STATUS, "node", 0, "nothing would change"),
+    Sentence(Code.OUT_OF_RANGE, "institution", 1, "the node is of institution {1}, for good"),
+    *(
+        Sentence(Code.OUT_OF_RANGE, field, 2, "must be at least {2} ({1}), unless it was as little before")
+        for field in _STRENGTHS
+    ),
+    Sentence(Code.WRONG_STATUS, "institution", 0, "nothing would change"),
+    Sentence(Code.NOT_FOUND, "remove[]", 1, "is no officer of the institution, or stands twice"),
+    Sentence(Code.LIMIT_EXCEEDED, "add", 0, f"at most {OFFICERS_MAX} officers", called="officers"),
+    Sentence(Code.OUT_OF_RANGE, "threshold", 1, f"must be {THRESHOLD_MIN} to the {{1}} officers"),
+    Sentence(Code.ALREADY_EXISTS, "ca_roots[]", 1, "is a root of another institution, or stands twice"),
+    Sentence(Code.OUT_OF_RANGE, "ca_roots[].until_ms", 2, "must lie after {2}"),
+    Sentence(Code.OUT_OF_RANGE, "ca_roots", 0, "one root must be without end"),
     Sentence(Code.NOT_AUTHORISED, "chain", 0, "the clock moves only on a chain of class development"),
     Sentence(Code.OUT_OF_RANGE, "advance_ms", 0, f"time ends at {TIME_MS_MAX} ms"),
     # VASPs, accounts, holdings.

@@ -195,9 +195,12 @@ def _signer(settings: NodeSettings, genesis: Genesis, passphrase: bytes, stack: 
 
 
 def _check_key(settings: NodeSettings, signer: Signer | None, chain: Chain) -> None:
-    """Refuse a key that is not the node's on the ledger: it would never vote, and never say why."""
+    """Refuse a key that is not the node's on the ledger: it would never vote, and never say why. A node that
+    has yet to catch up with the block that gave it the key is believed."""
     known = chain.published.node(settings.name)
-    if signer is not None and known is not None and known.public_key != signer.public_key:
+    if signer is None or chain.height < settings.key_from_height:
+        return
+    if known is not None and known.public_key != signer.public_key:
         raise ConfigError(
             [
                 f"{settings.key}: is not the key that the chain of {settings.genesis} has for node "
@@ -207,7 +210,7 @@ def _check_key(settings: NodeSettings, signer: Signer | None, chain: Chain) -> N
 
 
 def _transport(settings: NodeSettings, genesis: Genesis, chain: Chain, passphrase: bytes) -> TlsTransport:
-    roots = [institution.ca_root for institution in genesis.institutions]
+    roots = [institution.ca_root for institution in genesis.institutions]  # the transport adds the later ones
     return TlsTransport(
         listen=split_address(settings.listen),
         addresses={peer.name: split_address(peer.address) for peer in settings.peers},

@@ -12,7 +12,7 @@ Nothing here blocks consensus: sending only queues, transactions and blocks that
 
 import random
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from config.pki import CertificateError, peer_identity
+from config.pki import CertificateError, peer_identity, trust
 from ledger.release import newest
 from node.limits import FAREWELL_BYTES_MAX, HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
 from node.sparing import Sparing
@@ -416,16 +416,18 @@ class TlsTransport:
         addresses: Mapping[str, tuple[str, int]],
         server: ssl.SSLContext,
         client: ssl.SSLContext,
-        roots: Callable[[], Mapping[str, bytes]],
+        roots: Callable[[], Mapping[str, Sequence[bytes]]],
         chain: str,
     ) -> None:
-        """`addresses` are those of the nodes we dial; `roots` each institution's root (DER)."""
+        """`addresses` are those of the nodes we dial; `roots` each institution's roots (DER) as they are now:
+        asked at each handshake, so that a root that changes needs no restart."""
         self._listen = listen
         self._addresses = dict(addresses)
         self._server = server
         self._client = client
         self._roots = roots
         self._chain = chain
+        self._trusted: set[bytes] = set()
 
     async def dial(self, name: str) -> Link:
         host, port = self._addresses[name]
@@ -470,13 +472,14 @@ class TlsTransport:
         self, tcp: trio.SocketStream, context: ssl.SSLContext, *, server_side: bool
     ) -> Link:
         address = _address(tcp)
+        roots = self._trust()
         stream = trio.SSLStream(tcp, context, server_side=server_side, https_compatible=True)
         try:
             await stream.do_handshake()
             certificate = stream.getpeercert(binary_form=True)
             if certificate is None:
                 raise PeerError("it has no certificate")
-            identity = peer_identity(certificate, self._roots())
+            identity = peer_identity(certificate, roots)
             if identity.chain != self._chain:
                 raise PeerError(f"its certificate is for chain {identity.chain!r}, ours is {self._chain!r}")
         except trio.BrokenResourceError as error:
@@ -489,6 +492,18 @@ class TlsTransport:
             await trio.aclose_forcefully(tcp)
             raise
         return Link(stream, PeerName(identity.institution, identity.node), address)
+
+    def _trust(self) -> Mapping[str, Sequence[bytes]]:
+        """The roots as they are now. OpenSSL forgets none that it was given; `peer_identity` does."""
+        roots = self._roots()
+        for institution, ders in roots.items():
+            for der in ders:
+                if der not in self._trusted:
+                    self._trusted.add(der)
+                    fault = trust(self._server, der) or trust(self._client, der)
+                    if fault is not None:
+                        log.warning("a root that cannot be used", institution=institution, reason=fault)
+        return roots
 
 
 def _address(tcp: trio.SocketStream) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from consensus.messages import Validator
 from ledger import schedule
+from ledger.documents import NodeRole
+from ledger.institutions import roots_in_force
 from ledger.parameters import Parameters
 from ledger.state import StateView
 from ledger.versions import Rules
@@ -24,6 +26,7 @@ class RegisteredNode:
     institution: str
     public_key: bytes
     power: int
+    role: NodeRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Published:
     parameters: Parameters
     validators: tuple[Validator, ...]  # those who decide the next height
     nodes: tuple[RegisteredNode, ...]  # in the order of the registry
-    roots: Mapping[str, bytes]  # each institution's certificate authority (DER)
+    roots: Mapping[str, tuple[bytes, ...]]  # each institution's certificate authorities (DER)
 
     @property
     def powers(self) -> dict[str, int]:
@@ -72,8 +75,10 @@ def publish(replica: Replica, header: Header | None) -> Published:
         parameters=replica.parameters,
         validators=replica.validators,
         nodes=tuple(
-            RegisteredNode(node.name, institutions[node.institution].name, node.public_key, node.power)
+            RegisteredNode(
+                node.name, institutions[node.institution].name, node.public_key, node.power, node.role
+            )
             for node in replica.state.nodes
         ),
-        roots={institution.name: institution.ca_root for institution in institutions},
+        roots=roots_in_force(replica.state, replica.last_time_ms),
     )

@@ -22,6 +22,7 @@ from ledger import parameters as parameter_table
 from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures, check_signers
 from ledger.codes import Refused
+from ledger.enrolment import signer_of
 from ledger.execution import BlockFacts, Offence, Result, apply_block, outcome_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
@@ -196,8 +197,8 @@ class Replica:
         """Evidence as the ledger counts it: against the node whose key signed twice."""
         height = evidence.first.height
         key = self.validators_at(height)[accused(evidence)].public_key
-        nodes = [number for number, node in enumerate(self.state.nodes) if node.public_key == key]
-        return Offence(nodes[0], height)
+        node = self.state.signers.field(signer_of(self.state, key), "owner")  # it may have another key by now
+        return Offence(node, height)
 
     def _is_news(self, offence: Offence) -> bool:
         """Whether the state, and nothing else that we remember, says that no block holds it."""

@@ -16,6 +16,7 @@ from api.sources import Submission
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
+from ledger.documents import NodeRole
 from ledger.release import newest
 from ledger.transactions import Transaction
 from node.chain import Chain
@@ -199,7 +200,7 @@ class Node:
         if known is not None and known.institution != peer.institution:
             return f"{peer.node} belongs to {known.institution}, its certificate says {peer.institution}"
         if known is not None:
-            return None
+            return f"{peer.node} is retired" if known.role is NodeRole.RETIRED else None
         if self.sync.is_behind(self._now_ms()):
             return None
         return f"{peer.node} is not in the ledger's registry of nodes"

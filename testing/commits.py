@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from consensus.messages import Certificate, VoteType
+from ledger.documents import NodeRole
 from ledger.genesis import create_state
 from ledger.parameters import read
 from ledger.state import State
@@ -43,7 +44,10 @@ def commit_of(
         next_validators_hash=ZERO_HASH,
         params_hash=ZERO_HASH,
     )
-    nodes = tuple(RegisteredNode(name, "mof", ZERO_HASH, power) for name, power in (powers or {}).items())
+    nodes = tuple(
+        RegisteredNode(name, "mof", ZERO_HASH, power, NodeRole.VALIDATOR)
+        for name, power in (powers or {}).items()
+    )
     return Committed(
         seal(Block(header, (), ())),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),

@@ -74,7 +74,8 @@ def make_genesis(chain_class: str = DEVELOPMENT, parameters: tuple[tuple[str, Va
         time_ms=START_MS,
         institutions=tuple(
             GenesisInstitution(
-                name, title, name != "fmu", 2, tuple(public(f"{name}{n}") for n in (1, 2, 3)), b"ca root"
+                name, title, name != "fmu", 2, tuple(public(f"{name}{n}") for n in (1, 2, 3)),
+                b"ca root of " + name.encode(),
             )
             for name, title in TITLES.items()
         ),

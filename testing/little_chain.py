@@ -7,7 +7,8 @@ from consensus.messages import Certificate, Vote, VoteEquivocation, VoteType
 from consensus.verification import vote_sign_bytes
 from ledger import terms
 from ledger.calendar import day_of
-from ledger.documents import Register
+from ledger.documents import NodeRole, Register
+from ledger.enrolment import proof_input
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode, default_policies, genesis_hash
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
@@ -21,7 +22,7 @@ from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.state import StateStore
-from testing.keys import key, prove, public
+from testing.keys import key, public
 
 START_MS = 1_700_000_000_000
 INSTITUTIONS = ("mof", "sbp", "pvara", "secp", "fmu")
@@ -61,7 +62,7 @@ def make_genesis(**changes: object) -> Genesis:
             GenesisNode("watcher", "mof", public("watcher node"), 0, "observer"),
         ),
         "policies": default_policies(),
-        "parameters": (),
+        "parameters": (("losable_nodes_min", 0), ("losable_institutions_min", 0)),
         "treasury": "mof",
     }  # fmt: skip
     return Genesis(**(fields | changes))  # type: ignore[arg-type]
@@ -136,13 +137,7 @@ class LittleChain:
 
     def prove(self, name: str, role: Role, *about: str | bytes) -> bytes:
         """The proof with which the key of this name enrols."""
-        return prove(genesis_hash(self.genesis), name, role, *about)
-
-    def registration(self, name: str) -> Transaction:
-        """PVARA registers a VASP of this name with the key of this name."""
-        proof = self.prove(name, Role.SETTLEMENT, name)
-        fields = (name, name.upper(), public(name), proof)
-        return self.transaction("vasp_register", officers("pvara"), *fields)
+        return sign(key(name), proof_input(genesis_hash(self.genesis), role, about, public(name)))
 
     def build(self, *transactions: Transaction, evidence: tuple[VoteEquivocation, ...] = ()) -> SealedBlock:
         return self.replica.build_block(self.now_ms, transactions, evidence, 0)
@@ -178,6 +173,19 @@ class LittleChain:
         assert applied.results[0].code == 0, applied.results[0]
         return applied.results[0].created[1:]
 
+    def registration(self, name: str) -> Transaction:
+        """PVARA registers a VASP of this name with the key of this name."""
+        proof = self.prove(name, Role.SETTLEMENT, name)
+        fields = (name, name.upper(), public(name), proof)
+        return self.transaction("vasp_register", officers("pvara"), *fields)
+
+    def set_power(self, node: int, power: int) -> AppliedBlock:
+        """The voting institutions give a node so much power, 0 for none."""
+        record = self.replica.state.nodes[node]
+        role = NodeRole.VALIDATOR if power else NodeRole.OBSERVER
+        fields = (record.name, record.institution, role, power, b"", b"")
+        return self.commit(self.transaction("node_update", officers(*VOTING), *fields))
+
     def equivocation(self, name: str, height: int, round: int = 0) -> VoteEquivocation:
         """Two precommits of one node in one round."""
         position = [member.public_key for member in self.replica.validators_at(height)].index(
@@ -211,7 +219,7 @@ class Market:
 
 def open_market(little: LittleChain, clients: int = 4) -> Market:
     """A licensed VASP with clients, cash, and a bill of which the treasury holds all units."""
-    _, vasp_index, _ = little.commit(little.registration("htx")).results[0].created
+    _, vasp_index, vasp_signer = little.commit(little.registration("htx")).results[0].created
     little.act("vasp_noc", ("pvara",), vasp_index)
     little.act("vasp_goaml", ("fmu",), vasp_index, "G-1")
     little.act("vasp_subsidiary", ("secp",), vasp_index, "HTX Pakistan", "77")

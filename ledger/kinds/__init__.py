@@ -46,9 +46,10 @@ NAMES = (
     "lift",
     "kyc_restore",
     "parameter_set",
-    "validator_update",
+    "node_update",
     "upgrade_schedule",
     "upgrade_cancel",
+    "institution_update",
 )
 
 

@@ -59,8 +59,9 @@ def check(ctx: Context, payload: AccountOpen) -> None:
     for number, row in enumerate(payload.rows):
         _check_row(ctx, number, row)
         if row.owner_key:
-            about = (vasp.name, row.kyc)
-            check_key(state, "rows[].owner_key", row.owner_key, row.proof, Role.OWNER, about, number)
+            check_key(
+                state, "rows[].owner_key", row.owner_key, row.proof, Role.OWNER, (vasp.name, row.kyc), number
+            )
             if row.owner_key in keys:
                 raise Refused(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", row.owner_key, number)
             check_unclaimed(state, ("key", row.owner_key))

@@ -138,7 +138,7 @@ def test_what_is_not_a_network_is_neither_overwritten_nor_deleted(tmp_path: Path
 
 
 def test_a_certificate_of_the_network_names_its_node(network: Network) -> None:
-    roots = {item.name: item.ca_root for item in load_genesis(Path(network.genesis)).institutions}
+    roots = {item.name: (item.ca_root,) for item in load_genesis(Path(network.genesis)).institutions}
     files = network.node("pvara")
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding

@@ -24,7 +24,7 @@ from devnet.scenario.figures import CLIENTS_MIN
 from devnet.scenario.load import Counter, commit_more, load
 from devnet.scenario.story import Story
 from devnet.watching import equal_roots, until
-from ledger.documents import VersionStatus
+from ledger.documents import NodeRole, VersionStatus
 from ledger.genesis import OBSERVER, GenesisNode, genesis_hash
 from node.app import ExitCode
 from storage.blocks import BlockStore
@@ -79,8 +79,17 @@ def with_newcomer(network: Network) -> None:
 
 async def a_fifth_validator_is_admitted(story: Story) -> None:
     """It gets power by an act, votes two blocks later, and proofs lead over the change of the set."""
-    node = story.running.names.index(NEWCOMER)
-    await story.actors.enact(["mof", "sbp", "pvara"], "validator_update", node=node, power=POWER)
+    (fmu,) = [each for each in (await story.client.institution_list()).items if each.name == "fmu"]
+    await story.actors.enact(
+        ["mof", "sbp", "pvara"],
+        "node_update",
+        node=NEWCOMER,
+        institution=fmu.institution,
+        role=NodeRole.VALIDATOR,
+        power=POWER,
+        public_key=b"",
+        proof=b"",
+    )
     async with AsyncClient(story.running.network.node(NEWCOMER).rpc) as newcomer:
         await until(newcomer.node_health, lambda health: health.voting, "the newcomer does not vote")
     assert len((await story.client.chain_status()).validators) == 5

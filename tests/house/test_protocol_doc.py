@@ -347,7 +347,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 def test_the_enumerations_are_those_of_the_code() -> None:
     for owner, names in (
         (documents, ("Rule", "Stage", "InstrumentStatus", "Register", "OfferStatus")),
-        (documents, ("ProposalStatus", "Target", "RestrictionKind", "VersionStatus")),
+        (documents, ("ProposalStatus", "NodeRole", "Target", "RestrictionKind", "VersionStatus")),
         (rows, ("AccountType", "Role")),
         (agenda, ("What", "Progress")),
         (terms, ("Act",)),

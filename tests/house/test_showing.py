@@ -40,7 +40,7 @@ RENAMED = {
     "Instrument.terms": "family",  # and the facts of its terms beside it
 }
 WITHHELD = {
-    "Institution.ca_root": "of the network, not of the ledger",
+    "Institution.ca_roots": "of the network, not of the ledger",
     "Vasp.returns_to": "a suspension does not say what follows it",
     "Vasp.goaml_reference": "what passes between the FMU and a VASP is nobody else's",
     "Proposal.maker": "the first of the approvals, which hide who acted where that is confidential",

@@ -18,6 +18,7 @@ ACTORS = (*OFFICERS, BINANCE, HTX, ALICE)
 
 # Who may send each kind for the payload that stands beside it.
 ISSUERS = {"mof", "sbp", "pvara"}
+PROOF = bytes(64)
 VOTERS = {"mof", "sbp", "pvara", "secp"}
 KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "transfer": ({BINANCE}, {"from_holding": "client", "to_holding": "other", "amount": 1}),
@@ -32,7 +33,7 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "withdraw": ({"mof"}, {"proposal": "open", "reason": 0}),
     "dev_advance_clock": (set(OFFICERS), {"advance_ms": 1}),
     "vasp_register": (
-        {"pvara"}, {"name": "okx", "title": "OKX", "settlement_key": public("okx"), "proof": bytes(64)}
+        {"pvara"}, {"name": "okx", "title": "OKX", "settlement_key": public("okx"), "proof": PROOF}
     ),
     "vasp_noc": ({"pvara"}, {"vasp": 0}),
     "vasp_reject": ({"pvara"}, {"vasp": 0}),
@@ -58,9 +59,15 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "kyc_restore": ({"pvara"}, {"accounts": (1,), "kyc_until": 2**32 - 1}),
     "lift": ({"pvara", "sbp", "fmu"}, {"restriction": 0}),
     "parameter_set": (VOTERS, {"name": "idle_ms", "value": 500}),
-    "validator_update": (VOTERS, {"node": 0, "power": 2}),
+    "node_update": (
+        VOTERS,
+        {"node": "mof-2", "institution": 0, "role": 2, "power": 0, "public_key": public("x"), "proof": PROOF},
+    ),
     "upgrade_schedule": (VOTERS, {"version": 2, "height": 1_000_000}),
     "upgrade_cancel": (VOTERS, {"entry": 0}),
+    "institution_update": (
+        VOTERS, {"institution": 0, "title": "", "threshold": 3, "remove": (), "add": (), "ca_roots": ()}
+    ),
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from ledger.documents import Rule
 from ledger.execution import execute
 from ledger.kind import Kind, Signers
 from ledger.kinds import BY_NAME
+from ledger.kinds.institution_update import NewOfficer
 from ledger.postings import Form, Movement, posting_rows, results_root
 from ledger.rows import NO_ROW, Role
 from ledger.state import State
@@ -36,7 +37,7 @@ from testing.stores import KeptState
 
 BLOCKS = 250
 OFTEN = ("transfer", "transfer_batch", "offer_take", "approve", "redemption_fund")
-SELDOM = ("vasp_revoke", "vasp_suspend", "dev_advance_clock")
+SELDOM = ("institution_update", "vasp_revoke", "vasp_suspend", "dev_advance_clock")
 TEXTS = {
     "currency": ("PKR", "USD", "usd"),
     "categories": ("exchange", "custody", "issuance", "lending", "nonsense"),
@@ -48,6 +49,7 @@ TEXTS = {
         "aml_accounts_cap",
         "proposals_open_max",
     ),
+    "node": ("mof-1", "sbp-1", "mof-2", "sbp-2"),
     "value": ("account_open", "holding_open", "nonsense"),
     "isin": ("PK0000000019", "PK0000000027", "PK0000000035", "PK0000000000"),
 }
@@ -120,18 +122,34 @@ class Draw:
             values["owner_key"] = b""
         if "proof" in values:
             values["proof"] = self.proof(kind.__name__, values)
+        if kind.__name__ == "InstitutionUpdate":
+            institution = self.net.state.institutions[min(values["institution"], 4)]
+            values["add"] = self.officers(values["institution"])
+            count = self.random.randint(0, 2)
+            values["remove"] = tuple(self.random.sample(institution.officers, count))
+            values["ca_roots"] = values["ca_roots"][:2]
         if kind.__name__ == "InstrumentIssue":
             values["reference"] = "deposited" if values["register"] == 2 else ""
         return kind(**values)
 
     def proof(self, kind: str, values: dict[str, Any]) -> bytes:
         """The proof of the key that was drawn: mostly the right one, seldom none or another's."""
-        name = NAMES.get(values.get("owner_key") or values.get("settlement_key"))
+        name = NAMES.get(values.get("owner_key") or values.get("settlement_key") or values.get("public_key"))
         if name is None or self.random.random() < 0.1:
-            return self.random.choice([b"" if kind == "AccountRow" else bytes(64), bytes(64)])
+            return self.random.choice([b"" if kind in ("AccountRow", "NodeUpdate") else bytes(64), bytes(64)])
         if kind == "AccountRow":
             return self.net.prove(name, Role.OWNER, self.random.choice(["binance", "htx"]), values["kyc"])
-        return self.net.prove(name, Role.SETTLEMENT, values["name"])
+        if kind == "VaspRegister":
+            return self.net.prove(name, Role.SETTLEMENT, values["name"])
+        institutions = self.net.state.institutions
+        at = min(values["institution"], len(institutions) - 1)
+        return self.net.prove(name, Role.NODE, institutions[at].name, values["node"])
+
+    def officers(self, institution: int) -> tuple[NewOfficer, ...]:
+        """New officers' keys with their proofs."""
+        name = self.net.state.institutions[min(institution, 4)].name
+        keys = [str(self.random.random()) for _ in range(self.random.randint(0, 2))]
+        return tuple(NewOfficer(public(key), self.net.prove(key, Role.OFFICER, name)) for key in keys)
 
     def value(self, declared: Any, name: str, kind: str) -> Any:
         metas: list[msgspec.Meta] = []
@@ -170,7 +188,9 @@ class Draw:
             "instrument": state.instruments,
             "programme": state.programmes,
             "cash": range(2),
-            "node": state.nodes,
+            "institution": state.institutions,
+            "threshold": range(4),
+            "power": range(3),
             "type": range(3),
         }
         still_open = [index for index, each in enumerate(state.proposals) if each.status == 1]
@@ -192,7 +212,7 @@ class Draw:
 
     def bytes(self, name: str, kind: str) -> bytes:
         state, random = self.net.state, self.random
-        if name in ("settlement_key", "owner_key"):
+        if name in ("settlement_key", "owner_key", "public_key"):
             return random.choice(
                 [bytes(32), b"\xff" * 32, public("mof1"), *[public(str(random.random()))] * 9]
             )

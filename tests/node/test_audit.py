@@ -29,7 +29,6 @@ from testing.little_chain import (
     Market,
     live,
     make_genesis,
-    officers,
     open_market,
     rows_of,
 )
@@ -259,8 +258,7 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int, int]:
     little = LittleChain(tmp_path_factory.mktemp("proven"))
     market = open_market(little)
     for power in (0, 2):
-        act = little.transaction("validator_update", officers("mof", "sbp", "pvara", "secp"), 3, power)
-        little.commit(act)
+        little.set_power(3, power)
         little.commit()
     little.commit()
     little.act("cash_issue", ("sbp",), market.money, 4_711, b"d" * 32)

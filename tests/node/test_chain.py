@@ -215,9 +215,7 @@ def test_an_empty_block_is_no_work(little: LittleChain) -> None:
 def test_a_change_of_validators_is_in_force_two_heights_later(little: LittleChain) -> None:
     little.commit()
     four = little.replica.validators_at(1)
-    applied = little.commit(
-        little.transaction("validator_update", officers("mof", "sbp", "pvara", "secp"), 3, 0)
-    )
+    applied = little.set_power(3, 0)
     decided = applied.height
     assert applied.results[0].code == 0
     assert little.replica.validators_at(decided + 1) == four

@@ -416,7 +416,7 @@ def _tls(
         addresses=addresses,
         server=server_context(certificate, key, b"correct horse battery", roots.values()),
         client=client_context(certificate, key, b"correct horse battery", roots.values()),
-        roots=lambda: roots,
+        roots=lambda: {institution: (der,) for institution, der in roots.items()},
         chain="testnet",
     )
 

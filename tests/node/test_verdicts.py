@@ -8,6 +8,7 @@ import pytest
 
 from consensus.encoding import encode_evidence
 from consensus.messages import VoteEquivocation
+from ledger.documents import NodeRole
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction
 from node.replica import Memory, Replica
@@ -21,7 +22,7 @@ from wire.blocks import Block
 
 HEIGHTS = 24
 AGES = (1, 2, 3, 30)
-KINDS = {"parameter_set": ("mof", "sbp", "pvara"), "validator_update": ("mof", "sbp", "secp")}
+KINDS = {"parameter_set": ("mof", "sbp", "pvara"), "node_update": ("mof", "sbp", "secp")}
 
 
 def candidate(
@@ -90,7 +91,9 @@ def test_a_restart_at_any_height_changes_no_verdict(tmp_path: Path, seed: int) -
         if chance.random() < 0.5:
             transactions.append(act(little, "parameter_set", "evidence_age_blocks", chance.choice(AGES)))
         if chance.random() < 0.3:
-            transactions.append(act(little, "validator_update", chance.randrange(4), chance.randrange(2)))
+            node, power = chance.randrange(4), chance.randrange(2)
+            role = NodeRole.VALIDATOR if power else NodeRole.OBSERVER
+            transactions.append(act(little, "node_update", VOTING[node], node, role, power, b"", b""))
         found = tuple(piece for piece in chance.sample(known, min(len(known), 3)) if chance.random() < 0.7)
         block = little.build(*transactions, evidence=found)
         little.decide(block)

@@ -1,0 +1,298 @@
+"""Nodes and institutions change on a living chain: who comes and goes, with which keys, what never may."""
+
+from typing import Any
+
+import pytest
+
+from ledger.codes import Code, Refused
+from ledger.documents import NodeRole, ProposalStatus
+from ledger.execution import BlockFacts, apply_block
+from ledger.rows import RETIRED, Role
+from ledger.validators import Strength, strength, validator_set
+from testing.keys import public
+from testing.ledger_network import Network, make_genesis, said
+
+VOTERS = "mof1 mof2 sbp1 sbp2 secp1 secp2"
+OTHERS = "sbp1 sbp2 pvara1 pvara2 secp1 secp2"
+MOF, SBP = 0, 1
+
+
+@pytest.fixture
+def net() -> Network:
+    return Network()
+
+
+@pytest.fixture
+def lax() -> Network:
+    """A network that asks for no resilience at all."""
+    names = ("losable_nodes_min", "losable_institutions_min")
+    return Network(make_genesis(parameters=(*((name, 0) for name in names), ("deciding_nodes_min", 1))))
+
+
+def node(name: str, **changes: Any) -> dict[str, Any]:
+    """A node_update that leaves everything of one of the four nodes as it is, except for `changes`."""
+    institution = ("mof", "sbp", "pvara", "secp", "fmu").index(name.partition("-")[0])
+    unchanged = {"institution": institution, "role": NodeRole.VALIDATOR, "power": 1}
+    return {"node": name, **unchanged, "public_key": b"", "proof": b"", **changes}
+
+
+def key_for(net: Network, key: str, node_name: str) -> dict[str, bytes]:
+    institution = node_name.partition("-")[0]
+    return {"public_key": public(key), "proof": net.prove(key, Role.NODE, institution, node_name)}
+
+
+def officers(net: Network, institution: str, *names: str) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((public(name), net.prove(name, Role.OFFICER, institution)) for name in names)
+
+
+def institution(index: int, **changes: Any) -> dict[str, Any]:
+    unchanged = {"title": "", "threshold": 0, "remove": (), "add": (), "ca_roots": ()}
+    return {"institution": index, **unchanged, **changes}
+
+
+# --- nodes ----------------------------------------------------------------------------------------------
+
+
+def test_a_node_is_admitted_as_an_observer_and_made_a_validator(net: Network) -> None:
+    observer = node("fmu-1", role=NodeRole.OBSERVER, power=0, **key_for(net, "new node", "fmu-1"))
+    (index,) = net.enact("node_update", VOTERS, **observer)
+    assert (index, net.state.nodes[4].name, net.state.nodes[4].role) == (4, "fmu-1", NodeRole.OBSERVER)
+    assert len(validator_set(net.state)) == 4
+    net.enact("node_update", VOTERS, **node("fmu-1"))
+    assert validator_set(net.state)[4] == (4, public("new node"), 1)
+    signer = net.state.signers[net.state.signers.by_key[public("new node")]]
+    assert (signer.role, signer.owner) == (Role.NODE, 4)
+
+
+def test_a_change_of_power_is_handed_to_consensus(lax: Network) -> None:
+    before = validator_set(lax.state)
+    tx = lax.tx("node_update", VOTERS, **node("sbp-1", power=5))
+    outcome = apply_block(lax.state, BlockFacts(1, lax.header_ms + 1_000), [tx])
+    assert outcome.validator_updates == (before[0], (1, public("node of sbp"), 5), *before[2:])
+    assert apply_block(lax.state, BlockFacts(2, lax.header_ms + 2_000), []).validator_updates is None
+
+
+def test_a_rotated_key_votes_and_the_old_one_is_never_enrolled_again(net: Network) -> None:
+    net.enact("node_update", VOTERS, **node("sbp-1", **key_for(net, "second key", "sbp-1")))
+    assert validator_set(net.state)[1] == (1, public("second key"), 1)
+    old = net.state.signers.by_key[public("node of sbp")]
+    assert net.state.signers[old].flags == RETIRED
+    back = node("sbp-1", **key_for(net, "node of sbp", "sbp-1"))
+    net.refused(Code.KEY_ALREADY_ENROLLED, "node_update", "mof1", **back)
+
+
+def test_a_node_proves_its_key_for_itself_alone(net: Network) -> None:
+    fields = key_for(net, "second key", "pvara-1")
+    net.refused(Code.BAD_PROOF, "node_update", "mof1", **node("sbp-1", **fields))
+    net.refused(Code.BAD_PROOF, "node_update", "mof1", **node("sbp-1", public_key=public("x"), proof=b""))
+    net.refused(Code.MALFORMED, "node_update", "mof1", **node("sbp-1", power=2, proof=bytes(64)))
+
+
+def test_the_key_of_a_node_signs_no_transaction(net: Network) -> None:
+    net.enact("node_update", VOTERS, **node("mof-1", **key_for(net, "mof-key", "mof-1")))
+    net.signers["mof-key"] = net.state.signers.by_key[public("mof-key")]
+    net.refused(Code.NOT_AUTHORISED, "parameter_set", "mof-key", name="idle_ms", value=500)
+    net.refused(Code.NOT_AUTHORISED, "transfer", "mof-key", from_holding=0, to_holding=1, amount=1)
+
+
+def test_a_retired_node_keeps_its_name_and_may_return_with_its_key(lax: Network) -> None:
+    retired = node("secp-1", role=NodeRole.RETIRED, power=0)
+    lax.enact("node_update", VOTERS, **retired)
+    assert lax.state.nodes[3].role is NodeRole.RETIRED
+    assert [validator.node for validator in validator_set(lax.state)] == [0, 1, 2]
+    lax.refused(Code.WRONG_STATUS, "node_update", "mof1", **retired)
+    lax.enact("node_update", VOTERS, **node("secp-1"))
+    assert validator_set(lax.state)[3] == (3, public("node of secp"), 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        (node("mof-1"), Code.WRONG_STATUS),
+        (node("mof-1", institution=1, power=2), Code.OUT_OF_RANGE),
+        (node("mof-1", institution=9), Code.NOT_FOUND),
+        (node("mof-1", power=0), Code.OUT_OF_RANGE),
+        (node("mof-1", role=NodeRole.OBSERVER), Code.OUT_OF_RANGE),
+        (node("mof-2"), Code.BAD_KEY),
+        (node("mof-2", public_key=public("mof1"), role=NodeRole.RETIRED, power=0), Code.NOT_FOUND),
+        (node("mof-1", public_key=public("mof1")), Code.KEY_ALREADY_ENROLLED),
+        (node("mof-1", public_key=bytes(32)), Code.BAD_KEY),
+        ({**node("mof-1"), "node": "Mof!"}, Code.BAD_IDENTIFIER),
+    ],
+)
+def test_what_no_node_may_become_is_refused(net: Network, fields: dict[str, Any], code: Code) -> None:
+    net.refused(code, "node_update", "mof1", **fields)
+
+
+def test_the_last_validator_stays(lax: Network) -> None:
+    for name in ("mof-1", "sbp-1", "pvara-1"):
+        lax.enact("node_update", VOTERS, **node(name, role=NodeRole.OBSERVER, power=0))
+    fields = node("secp-1", role=NodeRole.OBSERVER, power=0)
+    assert (
+        said(lax.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **fields)).rule
+        == "no validator would be left"
+    )
+
+
+# --- what the network survives --------------------------------------------------------------------------
+
+
+def test_four_equal_validators_survive_one_and_three_decide(net: Network) -> None:
+    assert strength(net.state.nodes) == Strength(losable_nodes=1, losable_institutions=1, deciding_nodes=3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameter"),
+    [
+        (node("sbp-1", power=2), "losable_nodes_min"),  # 2 of 5: without it there is no quorum
+        (node("sbp-1", power=10), "losable_nodes_min"),
+        (node("secp-1", role=NodeRole.OBSERVER, power=0), "losable_nodes_min"),
+        (node("secp-1", role=NodeRole.RETIRED, power=0), "losable_nodes_min"),
+    ],
+)
+def test_what_the_network_would_not_survive_is_refused(
+    net: Network, fields: dict[str, Any], parameter: str
+) -> None:
+    result = net.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **fields)
+    assert said(result)[:2] == (parameter.removesuffix("_min"), "0")
+
+
+def test_a_node_that_may_be_down_gets_no_more_power_than_can_be_lost(net: Network) -> None:
+    """A fifth of equal power may be down from the start; one of twice the power may not."""
+    key = key_for(net, "new node", "fmu-1")
+    result = net.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **node("fmu-1", power=2, **key))
+    assert said(result)[:2] == ("losable_nodes", "0")
+    net.enact("node_update", VOTERS, **node("fmu-1", **key))
+    assert strength(net.state.nodes) == Strength(losable_nodes=1, losable_institutions=1, deciding_nodes=4)
+
+
+def test_one_institution_does_not_get_a_third_through_two_nodes(net: Network) -> None:
+    fields = node("mof-2", **key_for(net, "new node", "mof-2"))
+    result = net.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **fields)
+    assert said(result)[:2] == ("losable_institutions", "0")
+
+
+def test_no_validator_comes_to_decide_alone() -> None:
+    """Where no loss is survived anyhow, one of three still may not get more than two thirds."""
+    net = Network(make_genesis(parameters=(("losable_nodes_min", 0), ("losable_institutions_min", 0))))
+    result = net.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **node("sbp-1", power=7))
+    assert said(result)[:2] == ("deciding_nodes", "1")
+    net.enact("node_update", VOTERS, **node("sbp-1", power=6))
+
+
+def test_a_network_that_survives_nothing_may_still_change_as_long_as_it_gets_no_worse(lax: Network) -> None:
+    lax.enact("node_update", VOTERS, **node("secp-1", role=NodeRole.OBSERVER, power=0))
+    for name in ("losable_nodes_min", "losable_institutions_min"):
+        lax.enact("parameter_set", VOTERS, name=name, value=1)
+    lax.enact("node_update", VOTERS, **node("sbp-1", **key_for(lax, "second key", "sbp-1")))
+
+
+# --- institutions ---------------------------------------------------------------------------------------
+
+
+def test_an_officer_joins_and_acts(net: Network) -> None:
+    joined = institution(MOF, add=officers(net, "mof", "mof4"))
+    assert net.enact("institution_update", OTHERS, **joined) == (MOF, len(net.state.signers) - 1)
+    net.signers["mof4"] = len(net.state.signers) - 1
+    assert net.state.institutions[MOF].officers == (0, 1, 2, net.signers["mof4"])
+    assert net.state.signers[net.signers["mof4"]].number == 3
+    net.enact("parameter_set", "mof1 mof4 sbp1 sbp2 secp1 secp2", name="idle_ms", value=700)
+
+
+def test_an_officer_removed_signs_no_more(net: Network) -> None:
+    net.enact("institution_update", OTHERS, **institution(MOF, remove=(net.signers["mof3"],)))
+    assert net.state.institutions[MOF].officers == (0, 1)
+    with pytest.raises(Refused, match="key_retired"):
+        net.do("parameter_set", "mof3", name="idle_ms", value=700)
+
+
+def test_an_officer_removed_earlier_in_the_block_is_refused_in_it(net: Network) -> None:
+    removal = net.tx("institution_update", OTHERS, **institution(MOF, remove=(net.signers["mof3"],)))
+    late = net.tx("parameter_set", "mof3", name="idle_ms", value=700)
+    assert [result.code for result in net.block(removal, late)] == [Code.OK, Code.KEY_RETIRED]
+    assert net.state.signers[net.signers["mof3"]].highest == 1  # used up all the same
+
+
+def test_approvals_of_an_officer_who_is_removed_do_not_count(net: Network) -> None:
+    fields = {"name": "bills", "cap_cents": 1_000}
+    (proposal,) = net.ok("programme_create", "sbp1 sbp2 mof3", **fields)
+    net.enact("institution_update", OTHERS, **institution(MOF, remove=(net.signers["mof3"],)))
+    net.ok("approve", "pvara1 pvara2", proposal=proposal, reason=0)
+    net.ok("approve", "mof1", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", "mof2", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.EXECUTED
+
+
+def test_a_replaced_officer_frees_his_number_and_never_his_key(net: Network) -> None:
+    swapped = institution(MOF, remove=(net.signers["mof2"],), add=officers(net, "mof", "mof2 again"))
+    net.enact("institution_update", OTHERS, **swapped)
+    new = net.state.institutions[MOF].officers[-1]
+    assert net.state.signers[new].number == 1
+    back = institution(MOF, add=officers(net, "mof", "mof2"))
+    net.refused(Code.KEY_ALREADY_ENROLLED, "institution_update", "sbp1", **back)
+
+
+def test_the_others_restore_an_institution_that_lost_its_quorum(net: Network) -> None:
+    lost = tuple(net.signers[name] for name in ("mof2", "mof3"))
+    restored = institution(MOF, remove=lost, add=officers(net, "mof", "mof4", "mof5"))
+    net.enact("institution_update", OTHERS, **restored)
+    net.signers |= {"mof4": len(net.state.signers) - 2, "mof5": len(net.state.signers) - 1}
+    net.enact("parameter_set", "mof4 mof5 sbp1 sbp2 secp1 secp2", name="idle_ms", value=700)
+
+
+def test_one_institution_does_not_change_itself(net: Network) -> None:
+    fields = institution(MOF, add=officers(net, "mof", "mof4"))
+    (proposal,) = net.ok("institution_update", "mof1 mof2 mof3", **fields)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, Code.WRONG_STATUS),
+        ({"title": "Ministry of Finance", "threshold": 2}, Code.WRONG_STATUS),
+        ({"threshold": 1}, Code.OUT_OF_RANGE),
+        ({"threshold": 4}, Code.OUT_OF_RANGE),
+        ({"remove": (0, 1)}, Code.OUT_OF_RANGE),
+        ({"remove": (3,)}, Code.NOT_FOUND),
+        ({"remove": (0, 0)}, Code.NOT_FOUND),
+        ({"add": ((public("new"), bytes(64)),)}, Code.BAD_PROOF),
+        ({"add": ((bytes(32), bytes(64)),)}, Code.BAD_KEY),
+        ({"ca_roots": ((b"ca root of sbp", 0),)}, Code.ALREADY_EXISTS),
+        ({"ca_roots": ((b"new", 0), (b"new", 0))}, Code.ALREADY_EXISTS),
+        ({"ca_roots": ((b"new", 1),)}, Code.OUT_OF_RANGE),
+        ({"ca_roots": ((b"new", 2**41),)}, Code.OUT_OF_RANGE),
+    ],
+)
+def test_what_would_disable_an_institution_is_refused(
+    net: Network, changes: dict[str, Any], code: Code
+) -> None:
+    net.refused(code, "institution_update", "sbp1", **institution(MOF, **changes))
+
+
+def test_a_key_stands_once_among_those_who_join(net: Network) -> None:
+    twice = officers(net, "mof", "mof4", "mof4")
+    net.refused(Code.KEY_ALREADY_ENROLLED, "institution_update", "sbp1", **institution(MOF, add=twice))
+
+
+def test_an_officer_proves_his_key_for_one_institution_alone(net: Network) -> None:
+    fields = institution(SBP, add=officers(net, "mof", "mof4"))
+    net.refused(Code.BAD_PROOF, "institution_update", "mof1", **fields)
+
+
+def test_title_and_threshold_change_alone(net: Network) -> None:
+    net.enact("institution_update", OTHERS, **institution(MOF, title="Finance Division", threshold=3))
+    record = net.state.institutions[MOF]
+    assert (record.title, record.threshold, record.officers) == ("Finance Division", 3, (0, 1, 2))
+
+
+def test_roots_change_with_overlap(net: Network) -> None:
+    until = net.time_ms + 86_400_000
+    both = ((b"ca root of mof", until), (b"the second root", 0))
+    net.enact("institution_update", OTHERS, **institution(MOF, ca_roots=both))
+    old, new = net.state.institutions[MOF].ca_roots
+    assert (old.der, old.until_ms, new.der, new.until_ms) == (b"ca root of mof", until, b"the second root", 0)
+    assert old.from_ms < new.from_ms == net.header_ms
+    net.enact("institution_update", OTHERS, **institution(MOF, ca_roots=((b"the second root", 0),)))
+    assert net.state.institutions[MOF].ca_roots == (new,)
