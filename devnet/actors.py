@@ -38,7 +38,7 @@ class Actors:
         self._wallets[str(path)] = wallet
         return wallet
 
-    async def propose(self, institution: str, kind: str, **fields: Any) -> int:
+    async def propose(self, institution: str, kind: str, /, **fields: Any) -> int:
         """An officer proposes an act; the proposal's index."""
         result = await self.perform(await self.officer(institution, 0), kind, **fields)
         return result.created[0]
