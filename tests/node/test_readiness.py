@@ -8,13 +8,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.reads.running import UpgradeView
 from gateway.metrics import Metrics
+from ledger.documents import NodeRole
 from node.published import RegisteredNode
 from node.readiness import Readiness
 from testing import version2
 from testing.commits import commit_of
 from testing.front import HEALTHY
 
-NODES = tuple(RegisteredNode(name, name, bytes(32), 1) for name in ("mof", "sbp", "secp"))
+NODES = tuple(RegisteredNode(name, name, bytes(32), 1, NodeRole.VALIDATOR) for name in ("mof", "sbp", "secp"))
 PLAIN = replace(commit_of().published, nodes=NODES)
 SCHEDULED = replace(PLAIN, scheduled=(2, 900))
 
