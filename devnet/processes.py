@@ -117,6 +117,10 @@ class RunningNetwork:
         """The files of the network, with the process ids as they are now."""
         return self._network
 
+    def include(self, network: Network) -> None:
+        """Take over the files of the network as they are now, with nodes that joined it."""
+        self._network = network
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(node.name for node in self._network.nodes)

@@ -4,7 +4,6 @@ Version 2 exists for tests alone (`testing.version2`). Nodes run as processes: t
 version 1, those with `testing.version2` both.
 """
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +15,20 @@ import trio
 
 from client.rpc import AsyncClient
 from client.verification import ProofRefused
-from config.genesis_file import genesis_to_toml, load_genesis
-from devnet.network import POWER, Network, create_network, save_network
+from client.wallet import Wallet
+from config.genesis_file import load_genesis
+from config.keys import load_key, new_key
+from config.settings import load_node_settings, settings_to_toml
+from devnet.network import POWER, NodeFiles, create_network
 from devnet.processes import RunningNetwork, running_network
 from devnet.scenario import CHAPTERS
 from devnet.scenario.figures import CLIENTS_MIN
 from devnet.scenario.load import Counter, commit_more, load
 from devnet.scenario.story import Story
 from devnet.watching import equal_roots, until
+from ledger.codes import Code
 from ledger.documents import NodeRole, VersionStatus
-from ledger.genesis import OBSERVER, GenesisNode, genesis_hash
+from ledger.rows import Role
 from node.app import ExitCode
 from storage.blocks import BlockStore
 from testing import version2
@@ -37,6 +40,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 OLD, NEW = "cli.main", "testing.version2"
 LATE = "secp"
 NEWCOMER = "fmu"
+ROTATED = "sbp"
+VOTERS = ["mof", "sbp", "pvara"]
 AHEAD = 150  # blocks, from the act to the height: seconds under load
 PARAMETERS = {"idle_ms": 100, "upgrade_notice_blocks": 20}
 MARKET = CHAPTERS[:5]  # until clients hold cash and bills
@@ -44,13 +49,15 @@ MARKET = CHAPTERS[:5]  # until clients hold cash and bills
 
 async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
     directory = tmp_path / "net"
-    with_newcomer(create_network(directory, parameters=PARAMETERS))
+    create_network(directory, parameters=PARAMETERS)
     async with running_network(directory) as running:
         async with AsyncClient(running.rpc_urls[0]) as client:
             story = Story(running, client, clients=CLIENTS_MIN)
             for _, play in MARKET:
                 await play(story)
             await a_fifth_validator_is_admitted(story)
+            await an_officer_joins_and_another_goes(story)
+            await a_validator_gets_another_key(story)
             holding = story.binance.custodial[0].cash_holding
             before = (await client.proof_get(holding)).proof
             await all_nodes_but_one_get_new_software(running)
@@ -67,32 +74,82 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
     audit_replays_across_it(directory, height)
 
 
-def with_newcomer(network: Network) -> None:
-    """A node of fmu, known to the network from the start and without power."""
-    network, public_key = add_node(network, NEWCOMER, "fmu", validates=True)
-    genesis = load_genesis(Path(network.genesis))
-    registered = GenesisNode(NEWCOMER, "fmu", public_key, 0, OBSERVER)
-    genesis = msgspec.structs.replace(genesis, nodes=(*genesis.nodes, registered))
-    Path(network.genesis).write_text(genesis_to_toml(genesis), encoding="utf-8")
-    save_network(dataclasses.replace(network, genesis_hash=genesis_hash(genesis).hex()))
-
-
 async def a_fifth_validator_is_admitted(story: Story) -> None:
-    """It gets power by an act, votes two blocks later, and proofs lead over the change of the set."""
-    (fmu,) = [each for each in (await story.client.institution_list()).items if each.name == "fmu"]
+    """A node that no genesis names: its key signs its enrolment, it votes two blocks later."""
+    running = story.running
+    joined, public_key = add_node(running.network, NEWCOMER, "fmu", validates=True)
     await story.actors.enact(
-        ["mof", "sbp", "pvara"],
-        "node_update",
-        node=NEWCOMER,
-        institution=fmu.institution,
-        role=NodeRole.VALIDATOR,
-        power=POWER,
-        public_key=b"",
-        proof=b"",
+        VOTERS, "node_update", **await _key_of(story, joined.node(NEWCOMER), "fmu", public_key)
     )
-    async with AsyncClient(story.running.network.node(NEWCOMER).rpc) as newcomer:
-        await until(newcomer.node_health, lambda health: health.voting, "the newcomer does not vote")
+    running.include(joined)
+    running.start_node(NEWCOMER)
+    running.start_gateway(NEWCOMER)
+    await running.wait_ready(NEWCOMER)
+    await _votes(running, NEWCOMER)
     assert len((await story.client.chain_status()).validators) == 5
+
+
+async def an_officer_joins_and_another_goes(story: Story) -> None:
+    """The newcomer's signature counts at once; the key that went signs nothing more."""
+    newcomer, gone = story.actors.new_wallet("pvara-newcomer"), await story.actors.officer("pvara", 2)
+    change = {
+        "institution": await _index_of(story, "pvara"),
+        "title": "",
+        "threshold": 0,
+        "remove": [(await story.client.signer_get(gone.public_key)).signer],
+        "add": [{"key": newcomer.public_key, "proof": newcomer.prove(Role.OFFICER, "pvara")}],
+        "ca_roots": [],
+    }
+    await story.actors.enact(VOTERS, "institution_update", **change)
+    value = {"name": "evidence_age_blocks", "value": 90_000}
+    await story.actors.perform(newcomer, "parameter_set", **value)
+    refused = await story.actors.refusal(gone, "parameter_set", **value)
+    assert refused.code == Code.KEY_RETIRED
+
+
+async def a_validator_gets_another_key(story: Story) -> None:
+    """The old key votes no more; the operator puts the new one in its place and starts the node again."""
+    running, files = story.running, story.running.network.node(ROTATED)
+    directory = Path(files.directory)
+    public_key = new_key(directory / "key-2.pem", running.network.passphrase())
+    fields = await _key_of(story, files, ROTATED, public_key, "key-2.pem")
+    await story.actors.enact(VOTERS, "node_update", **fields)
+    height = (await story.client.chain_status()).height
+    assert await running.stop_node(ROTATED) == 0
+    update = {"key": directory / "key-2.pem", "key_from_height": height}
+    settings = load_node_settings(files.node_toml).model_copy(update=update)
+    files.node_toml.write_text(settings_to_toml(settings, "With another key."), encoding="utf-8")
+    running.start_node(ROTATED)
+    await running.wait_ready(ROTATED)
+    await _votes(running, ROTATED)
+    assert public_key in [each.public_key for each in (await story.client.chain_status()).validators]
+
+
+async def _key_of(
+    story: Story, files: NodeFiles, institution: str, public_key: bytes, name: str = "key.pem"
+) -> dict[str, object]:
+    """The fields of the node_update that gives a validator this key."""
+    key = Wallet(
+        load_key(Path(files.directory) / name, story.running.network.passphrase()), story.actors.genesis_hash
+    )
+    return {
+        "node": files.name,
+        "institution": await _index_of(story, institution),
+        "role": NodeRole.VALIDATOR,
+        "power": POWER,
+        "public_key": public_key,
+        "proof": key.prove(Role.NODE, institution, files.name),
+    }
+
+
+async def _index_of(story: Story, name: str) -> int:
+    (found,) = [each for each in (await story.client.institution_list()).items if each.name == name]
+    return found.institution
+
+
+async def _votes(running: RunningNetwork, name: str) -> None:
+    async with AsyncClient(running.network.node(name).rpc) as node:
+        await until(node.node_health, lambda health: health.voting, f"{name} does not vote")
 
 
 async def all_nodes_but_one_get_new_software(running: RunningNetwork) -> None:
@@ -107,7 +164,7 @@ async def all_nodes_but_one_get_new_software(running: RunningNetwork) -> None:
 async def the_institutions_schedule_it(story: Story) -> int:
     """The height from which version 2 is in force; the node with old software is named."""
     height = (await story.client.chain_status()).height + AHEAD
-    await story.actors.enact(["mof", "sbp", "pvara"], "upgrade_schedule", version=2, height=height)
+    await story.actors.enact(VOTERS, "upgrade_schedule", version=2, height=height)
     health = await until(
         story.client.node_health,
         lambda reply: reply.upgrade is not None and reply.upgrade.not_ready == (LATE,),
