@@ -201,21 +201,24 @@ def _decide(ctx: Context, index: int) -> tuple[int, ...]:
 
 def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     """The effect, checked again as the state now stands: all of it or nothing."""
+    state = ctx.state
     kind = ctx.rules.kinds[proposal.kind]  # an upgrade closes proposals of kinds that it changes
     payload = unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
-    mark = ctx.state.mark()
+    mark = state.mark()
     ctx.proposal = index
     try:
         kind.check(ctx, payload)
-        moved = _encoded((kind.moves or kind.rests_on)(ctx.state, payload))
+        if _encoded(kind.rests_on(state, payload)) != proposal.rests_on[proposal.claims :]:
+            raise Refused(Code.SUPERSEDED, "proposal", index, proposal.created_height)
+        moved = _encoded((kind.moves or kind.rests_on)(state, payload))
         created = kind.apply(ctx, payload)
     except Refused as refused:
-        ctx.state.undo(mark)
+        state.undo(mark)
         failed = replace(proposal, code=refused.code, field=refused.field_number, values=refused.values)
-        _close(ctx.state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
+        _close(state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
         return ()
     executed = replace(proposal, created=created)
-    _close(ctx.state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
+    _close(state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
     _supersede(ctx, index, (*proposal.rests_on[: proposal.claims], *moved))
     return created
 

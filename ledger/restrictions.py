@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from ledger.balances import lock, unlock
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ALL, NONE, OfferStatus, Restriction, RestrictionKind, Target
+from ledger.kind import Subject
 from ledger.rows import FROZEN
 from ledger.state import State
 
@@ -36,6 +37,13 @@ def check_target(state: State, target: Target, index: int) -> None:
         case Target.MARKET:
             if index != 0:
                 raise Refused(Code.NOT_FOUND, "index", index)
+
+
+def subject(state: State, target: Target, index: int) -> Subject:
+    """What a freeze of it rests on: of a holding also its instrument, for its row may be taken over."""
+    if target is Target.HOLDING:
+        return ("target", int(target), index, int(state.holdings.field(index, "instrument")))
+    return ("target", int(target), index)
 
 
 def freeze(state: State, target: Target, index: int, proposal: int, time_ms: int) -> int:

@@ -123,6 +123,9 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(Code.LIMIT_EXCEEDED, "proposal", 0, "proposals open at once (proposals_open_max)"),
     Sentence(Code.SUPERSEDED, "proposal", 0, "this act took effect since, on what the proposal rests on"),
+    Sentence(
+        Code.SUPERSEDED, "proposal", 1, "what it rests on is another since block {1}, in which it was made"
+    ),
     Sentence(Code.CLAIMED, "proposal", 0, "this open proposal claims the same name, code, debit or key"),
     Sentence(
         Code.LIMIT_EXCEEDED, "signers", 1, "at most {1} open proposals of one maker (proposals_open_max)"

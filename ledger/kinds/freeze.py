@@ -28,7 +28,7 @@ def apply(ctx: Context, payload: Freeze) -> tuple[int, ...]:
 
 def rests_on(state: State, payload: Freeze) -> tuple[Subject, ...]:
     """The target as it is since the last lift. Freezes do not move it: two of one target are two."""
-    return (("target", int(payload.target), payload.index),)
+    return (restrictions.subject(state, payload.target, payload.index),)
 
 
 KIND = Kind(

@@ -12,8 +12,10 @@ from ledger.codes import Code
 from ledger.documents import ProposalStatus, Target
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
-from ledger.rows import AccountType, Role
-from testing.ledger_network import BILL, EVERYONE, Network, public
+from ledger.limits import HOLDING_REST_MS
+from ledger.rows import FROZEN, AccountType, Role
+from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, public
+from tests.ledger.test_holdings import Weekly
 
 # Governed acts that rest on nothing, each with the reason why an old approval can do no harm.
 UNBOUND = {
@@ -80,6 +82,20 @@ def test_an_approval_to_freeze_does_not_outlive_a_lift_of_its_target(net: Networ
     net.ok("lift", "pvara1 pvara2 fmu1 fmu2", restriction=freeze)
     assert status(net, old) == (ProposalStatus.FAILED, Code.SUPERSEDED)
     assert not net.state.chain_record.market_frozen
+
+
+def test_an_approval_to_freeze_a_holding_does_not_freeze_what_took_its_row_over() -> None:
+    weekly = Weekly()
+    net, holding = weekly.net, weekly.holding(first := weekly.bill())
+    weekly.redeem(first)
+    net.advance(DAY_MS)
+    (old,) = net.ok("freeze", "pvara1", target=Target.HOLDING, index=holding)
+    net.advance(HOLDING_REST_MS - DAY_MS)
+    assert weekly.holding(weekly.bill()) == holding
+    net.ok("approve", "pvara2", proposal=old, reason=0)
+    assert status(net, old) == (ProposalStatus.FAILED, Code.SUPERSEDED)
+    assert net.proposal(old).values == (old, net.proposal(old).created_height)
+    assert not net.state.holdings.field(holding, "flags") & FROZEN
 
 
 def test_two_approvals_to_lift_one_freeze_lift_it_once(net: Network) -> None:
