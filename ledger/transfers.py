@@ -244,98 +244,158 @@ def _columns(batch: Columns) -> tuple[Indices, Indices, Columns]:
     return batch["from"].astype(np.int64), batch["to"].astype(np.int64), np.ascontiguousarray(batch["amount"])
 
 
-def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
-    """Each row's code by all rules but the balance, in the order of `check_transfer`."""
-    codes = np.zeros(len(batch), np.uint16)
+class _Verdicts:
+    """Each row's code so far: that of the first rule that refused it."""
 
-    def refuse(wrong: Columns, code: Code) -> None:
+    def __init__(self, count: int) -> None:
+        self.codes: RowCodes = np.zeros(count, np.uint16)
+
+    def refuse(self, wrong: Columns, code: Code) -> None:
+        """Give `code` to the rows that are `wrong` and had passed until now."""
         _must_be(wrong, np.bool_)
         if wrong.any():
-            codes[wrong & (codes == 0)] = code
+            self.codes[wrong & (self.codes == 0)] = code
 
+
+class _Sides(NamedTuple):
+    """Who stands on the two sides of each row, what moves, and what is said once for all rows."""
+
+    sources: Indices
+    targets: Indices
+    instruments: Columns
+    senders: Indices
+    receivers: Indices
+    sender_vasps: Columns
+    receiver_vasps: Columns
+    sender_types: Columns
+    receiver_types: Columns
+    sender_kept: Columns  # by its VASP
+    receiver_kept: Columns
+    papers: dict[int, Instrument]  # every instrument that moves
+    vasps: list[int]  # every VASP on either side
+
+
+def _static_codes(state: State, mover: Mover, time_ms: int, batch: Columns) -> RowCodes:
+    """Each row's code by all rules but the balance, in the order of `check_transfer`."""
+    verdicts = _Verdicts(len(batch))
     count = len(state.holdings)
     if count == 0:
-        codes[:] = Code.NOT_FOUND
-        return codes
+        verdicts.codes[:] = Code.NOT_FOUND
+        return verdicts.codes
     sources, targets, amounts = _columns(batch)
     missing_source, missing_target = sources >= count, targets >= count
-    refuse(missing_source | missing_target, Code.NOT_FOUND)
+    verdicts.refuse(missing_source | missing_target, Code.NOT_FOUND)
     sources[missing_source] = 0
     targets[missing_target] = 0
-    refuse((amounts < np.uint64(1)) | (amounts > np.uint64(AMOUNT_MAX)), Code.MALFORMED)
-    refuse(batch["from"] == batch["to"], Code.SAME_HOLDING)
+    verdicts.refuse((amounts < np.uint64(1)) | (amounts > np.uint64(AMOUNT_MAX)), Code.MALFORMED)
+    verdicts.refuse(batch["from"] == batch["to"], Code.SAME_HOLDING)
+    sides = _sides(state, sources, targets)
+    verdicts.refuse(
+        sides.instruments != state.holdings.column("instrument")[targets], Code.INSTRUMENT_MISMATCH
+    )
+    _refuse_by_custody(verdicts, state, mover, sides)
+    _refuse_by_status(verdicts, state, time_ms, sides)
+    _refuse_by_rights(verdicts, state, sides)
+    _refuse_by_eligibility(verdicts, state, time_ms, sides)
+    return verdicts.codes
 
-    holdings, accounts = state.holdings, state.accounts
-    instruments = holdings.column("instrument")[sources]
-    refuse(instruments != holdings.column("instrument")[targets], Code.INSTRUMENT_MISMATCH)
 
-    senders = holdings.column("account")[sources].astype(np.int64)
-    receivers = holdings.column("account")[targets].astype(np.int64)
-    sender_types, receiver_types = accounts.column("type")[senders], accounts.column("type")[receivers]
-    sender_vasps, receiver_vasps = accounts.column("vasp")[senders], accounts.column("vasp")[receivers]
-    sender_kept, receiver_kept = _kept_by_vasp(sender_types), _kept_by_vasp(receiver_types)
-    if mover.vasp == NO_ROW:
-        self_custody = sender_types == AccountType.SELF_CUSTODY
-        refuse(~(self_custody & (accounts.column("owner")[senders] == mover.signer + 1)), Code.NOT_AUTHORISED)
-    else:
-        refuse(~(sender_kept & (sender_vasps == mover.vasp)), Code.NOT_AUTHORISED)
-    refuse(~(receiver_kept | (receiver_types == AccountType.SELF_CUSTODY)), Code.NOT_AUTHORISED)
-
-    present = np.unique(instruments).tolist()
-    facts = {index: state.instruments[index] for index in present}
-    closed = [index for index, instrument in facts.items() if _is_closed(instrument, time_ms)]
-    if closed:
-        refuse(np.isin(instruments, np.array(closed, np.uint32)), Code.TRANSFERS_CLOSED)
-
-    if state.chain_record.market_frozen:
-        refuse(np.ones(len(batch), np.bool_), Code.FROZEN)
-    frozen = [index for index, instrument in facts.items() if instrument.frozen]
-    if frozen:
-        refuse(np.isin(instruments, np.array(frozen, np.uint32)), Code.FROZEN)
-    holding_flags = holdings.column("flags")[sources] | holdings.column("flags")[targets]
-    account_flags = accounts.column("flags")[senders] | accounts.column("flags")[receivers]
-    refuse(((holding_flags | account_flags) & FROZEN) != 0, Code.FROZEN)
+def _sides(state: State, sources: Indices, targets: Indices) -> _Sides:
+    """What the rules ask of both sides, gathered once."""
+    holder = state.holdings.column("account")
+    keeper, types = state.accounts.column("vasp"), state.accounts.column("type")
+    instruments = state.holdings.column("instrument")[sources]
+    senders, receivers = holder[sources].astype(np.int64), holder[targets].astype(np.int64)
+    sender_vasps, receiver_vasps = keeper[senders], keeper[receivers]
+    sender_types, receiver_types = types[senders], types[receivers]
     vasps = np.unique(np.concatenate((sender_vasps, receiver_vasps))).tolist()
-    frozen_vasps = [index for index in vasps if index != NO_ROW and state.vasps[index].frozen]
+    return _Sides(
+        sources=sources,
+        targets=targets,
+        instruments=instruments,
+        senders=senders,
+        receivers=receivers,
+        sender_vasps=sender_vasps,
+        receiver_vasps=receiver_vasps,
+        sender_types=sender_types,
+        receiver_types=receiver_types,
+        sender_kept=_kept_by_vasp(sender_types),
+        receiver_kept=_kept_by_vasp(receiver_types),
+        papers={index: state.instruments[index] for index in np.unique(instruments).tolist()},
+        vasps=[index for index in vasps if index != NO_ROW],
+    )
+
+
+def _refuse_by_custody(verdicts: _Verdicts, state: State, mover: Mover, sides: _Sides) -> None:
+    """Refuse what the mover may not send, and accounts that no transfer reaches."""
+    if mover.vasp == NO_ROW:
+        own = state.accounts.column("owner")[sides.senders] == mover.signer + 1
+        self_custody = sides.sender_types == AccountType.SELF_CUSTODY
+        verdicts.refuse(~(self_custody & own), Code.NOT_AUTHORISED)
+    else:
+        verdicts.refuse(~(sides.sender_kept & (sides.sender_vasps == mover.vasp)), Code.NOT_AUTHORISED)
+    reached = sides.receiver_kept | (sides.receiver_types == AccountType.SELF_CUSTODY)
+    verdicts.refuse(~reached, Code.NOT_AUTHORISED)
+
+
+def _refuse_by_status(verdicts: _Verdicts, state: State, time_ms: int, sides: _Sides) -> None:
+    """Refuse instruments whose transfers are closed, whatever is frozen, and closed accounts."""
+    holdings, accounts = state.holdings.column("flags"), state.accounts.column("flags")
+    closed = [index for index, paper in sides.papers.items() if _is_closed(paper, time_ms)]
+    if closed:
+        verdicts.refuse(np.isin(sides.instruments, np.array(closed, np.uint32)), Code.TRANSFERS_CLOSED)
+    if state.chain_record.market_frozen:
+        verdicts.refuse(np.ones(len(sides.instruments), np.bool_), Code.FROZEN)
+    frozen = [index for index, paper in sides.papers.items() if paper.frozen]
+    if frozen:
+        verdicts.refuse(np.isin(sides.instruments, np.array(frozen, np.uint32)), Code.FROZEN)
+    holding_flags = holdings[sides.sources] | holdings[sides.targets]
+    account_flags = accounts[sides.senders] | accounts[sides.receivers]
+    verdicts.refuse(((holding_flags | account_flags) & FROZEN) != 0, Code.FROZEN)
+    frozen_vasps = [index for index in sides.vasps if state.vasps[index].frozen]
     if frozen_vasps:
         flagged = np.array(frozen_vasps, np.uint32)
-        refuse(np.isin(sender_vasps, flagged) | np.isin(receiver_vasps, flagged), Code.FROZEN)
-    refuse((account_flags & CLOSED) != 0, Code.WRONG_STATUS)
+        either = np.isin(sides.sender_vasps, flagged) | np.isin(sides.receiver_vasps, flagged)
+        verdicts.refuse(either, Code.FROZEN)
+    verdicts.refuse((account_flags & CLOSED) != 0, Code.WRONG_STATUS)
 
+
+def _refuse_by_rights(verdicts: _Verdicts, state: State, sides: _Sides) -> None:
+    """Refuse what the VASPs on both sides may not do (`_check_rights`)."""
     services = parameters.names(state, "aml_registered_services")
-    keepers = [index for index in vasps if index != NO_ROW]
-    lacking = {
-        act: np.array([i for i in keepers if not _has_right(state.vasps[i], act, services)], np.uint32)
-        for act in (*sorted({terms.right(instrument.terms) for instrument in facts.values()}), rights.EXIT)
-    }
-    inside = receiver_kept & (sender_vasps == receiver_vasps)
-    for act in lacking:
-        if act != rights.EXIT and len(lacking[act]):
-            moved_so = [index for index, paper in facts.items() if terms.right(paper.terms) == act]
-            of_act = np.isin(instruments, np.array(moved_so, np.uint32))
-            refuse(
-                sender_kept & inside & of_act & np.isin(sender_vasps, lacking[act]), Code.STAGE_NOT_REACHED
-            )
-            refuse(receiver_kept & of_act & np.isin(receiver_vasps, lacking[act]), Code.STAGE_NOT_REACHED)
-    if len(lacking[rights.EXIT]):
-        leaving = sender_kept & ~inside
-        refuse(leaving & np.isin(sender_vasps, lacking[rights.EXIT]), Code.STAGE_NOT_REACHED)
+    rights_of = {index: terms.right(paper.terms) for index, paper in sides.papers.items()}
 
+    def lacking(act: str) -> Columns:
+        without = [index for index in sides.vasps if not _has_right(state.vasps[index], act, services)]
+        return np.array(without, np.uint32)
+
+    inside = sides.receiver_kept & (sides.sender_vasps == sides.receiver_vasps)
+    for act in sorted(set(rights_of.values())):
+        without = lacking(act)
+        if len(without):
+            moved_so = [index for index, right in rights_of.items() if right == act]
+            of_act = np.isin(sides.instruments, np.array(moved_so, np.uint32))
+            sent = sides.sender_kept & inside & of_act & np.isin(sides.sender_vasps, without)
+            verdicts.refuse(sent, Code.STAGE_NOT_REACHED)
+            received = sides.receiver_kept & of_act & np.isin(sides.receiver_vasps, without)
+            verdicts.refuse(received, Code.STAGE_NOT_REACHED)
+    without = lacking(rights.EXIT)
+    if len(without):
+        leaving = sides.sender_kept & ~inside
+        verdicts.refuse(leaving & np.isin(sides.sender_vasps, without), Code.STAGE_NOT_REACHED)
+
+
+def _refuse_by_eligibility(verdicts: _Verdicts, state: State, time_ms: int, sides: _Sides) -> None:
+    """Refuse where KYC has ended, and receivers outside the instrument's jurisdictions and classes."""
+    accounts = state.accounts
     now = np.uint32(_seconds(time_ms))
     until = accounts.column("kyc_until")
-    refuse((until[senders] <= now) | (until[receivers] <= now), Code.INELIGIBLE)
-    for index, instrument in facts.items():
-        if instrument.jurisdictions:
-            admitted = np.isin(
-                accounts.column("jurisdiction")[receivers], np.array(instrument.jurisdictions, np.int64)
-            )
-            refuse((instruments == index) & ~admitted, Code.INELIGIBLE)
-        if instrument.classes:
-            admitted = np.isin(
-                accounts.column("investor_class")[receivers], np.array(instrument.classes, np.int64)
-            )
-            refuse((instruments == index) & ~admitted, Code.INELIGIBLE)
-    return codes
+    verdicts.refuse((until[sides.senders] <= now) | (until[sides.receivers] <= now), Code.INELIGIBLE)
+    for index, paper in sides.papers.items():
+        for allowed, field in ((paper.jurisdictions, "jurisdiction"), (paper.classes, "investor_class")):
+            if allowed:
+                admitted = np.isin(accounts.column(field)[sides.receivers], np.array(allowed, np.int64))
+                verdicts.refuse((sides.instruments == index) & ~admitted, Code.INELIGIBLE)
 
 
 def _kept_by_vasp(types: Columns) -> Columns:

@@ -60,6 +60,7 @@ INTAKE_SLICE = 32  # transactions checked between two turns of the event loop
 log = structlog.get_logger("node")
 
 Service = Callable[[], Awaitable[None]]
+Intake = tuple[str, tuple[bytes, ...]]  # a peer, and transactions that it sent
 
 
 class Node:
@@ -101,9 +102,7 @@ class Node:
         self._hinted_ms: dict[str, int] = {}
         self._contact = trio.Event()
         self._gossip = trio.Event()
-        self._intake_send, self._intake = trio.open_memory_channel[tuple[str, tuple[bytes, ...]]](
-            INTAKE_BATCHES_MAX
-        )
+        self._intake_send, self._intake = trio.open_memory_channel[Intake](INTAKE_BATCHES_MAX)
         self.commitments = Commitments(chain.height)
         self.readiness = Readiness(name)
         self.sync = Sync(chain.height, chain.published.powers)
