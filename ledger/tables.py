@@ -7,6 +7,7 @@ columnar table is 16 rows, absent ones zero; a leaf of a document table is one d
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar, overload
+from weakref import ref
 
 import msgspec
 import numpy as np
@@ -397,9 +398,11 @@ class ColumnarTable(Generic[R]):
         self._readonly: dict[str, Column]
         self._dirty: npt.NDArray[np.bool_]  # by leaf
         self._undrained: npt.NDArray[np.bool_]  # by page
-        self._unpublished: npt.NDArray[np.bool_]  # by page
-        self._view = RowsView[R](number, name, (), 0, row_type, self.by_key)
+        self._shared: npt.NDArray[np.bool_]  # by page: with views that have no copy of their own
+        self._sharers: list[ref[RowsView[R]]] = []  # the views made from `_data`
+        self._unpublished: bool
         self._allocate(_ROWS_AT_FIRST)
+        self._view = self._viewed()
 
     def __len__(self) -> int:
         return self._count
@@ -476,6 +479,7 @@ class ColumnarTable(Generic[R]):
         column = self._fields[name]
         old = column.item(index)
         self._journal.entries.append(FieldWas(self, index, name, old))
+        self._before_row(index)
         column[index] = np.void(value) if isinstance(value, bytes) else value
         self._dirty[index // LEAF_ROWS] = True
         if name in self._watched and old != value:
@@ -513,13 +517,37 @@ class ColumnarTable(Generic[R]):
             raise InvariantError(f"{self.name}: an index is not below {self._count}")
         self._journal.entries.append(ColumnWas(self, indices, name, self._fields[name][indices]))
         self._dirty[indices // LEAF_ROWS] = True
+        self._before_rows(indices)
+
+    def _before_row(self, index: int) -> None:
+        """Call before a row is written that a view may have; those appended since are no view's."""
+        if self._shared.item(index // PAGE_ROWS):
+            self._part_with(np.array([index // PAGE_ROWS]))
+
+    def _before_rows(self, indices: Indices) -> None:
+        """Call before rows are written that a view may have."""
+        pages = indices // PAGE_ROWS
+        shared = self._shared[pages]
+        if shared.any():
+            self._part_with(np.unique(pages[shared]))
+
+    def _part_with(self, pages: Indices) -> None:
+        """Give every view that shares `pages` a copy, which is the view's own from now on."""
+        self._shared[pages] = False
+        views = [view for sharer in self._sharers if (view := sharer()) is not None]
+        copied = self._data.view(np.uint8).reshape(-1, PAGE_ROWS * self.dtype.itemsize)[pages]
+        copied.flags.writeable = False
+        for view in views:
+            view.keep(pages.tolist(), copied.view(self.dtype))
 
     def restore_field(self, index: int, name: str, old: Any) -> None:
         """Put back one field of a row; for the journal alone."""
+        self._before_row(index)
         self._fields[name][index] = np.void(old) if isinstance(old, bytes) else old
 
     def restore_column(self, indices: Indices, name: str, old: Column) -> None:
         """Put back one field of several rows; for the journal alone."""
+        self._before_rows(indices)
         self._fields[name][indices] = old
 
     def restore_count(self, count: int) -> None:
@@ -528,6 +556,7 @@ class ColumnarTable(Generic[R]):
             keys = self._fields[self._key]
             for index in range(count, self._count):
                 del self.by_key[keys.item(index)]
+        self._before_rows(np.arange(count, self._count))
         self._data[count : self._count] = np.zeros((), self.dtype)
         self._count = count
 
@@ -555,15 +584,13 @@ class ColumnarTable(Generic[R]):
         data = np.zeros(capacity, self.dtype)
         dirty = np.zeros(capacity // LEAF_ROWS, np.bool_)
         undrained = np.zeros(-(-capacity // PAGE_ROWS), np.bool_)
-        unpublished = np.zeros(-(-capacity // PAGE_ROWS), np.bool_)
         if self._count:
             data[: self._count] = self._data[: self._count]
         if hasattr(self, "_dirty"):
             dirty[: len(self._dirty)] = self._dirty
             undrained[: len(self._undrained)] = self._undrained
-            unpublished[: len(self._unpublished)] = self._unpublished
-        self._data, self._dirty = data, dirty
-        self._undrained, self._unpublished = undrained, unpublished
+        self._data, self._dirty, self._undrained = data, dirty, undrained
+        self._shared, self._sharers = np.zeros_like(undrained), []  # views have the old rows to themselves
         self._fields = {name: data[name] for name in self.dtype.names or ()}
         self._readonly = {name: column.view() for name, column in self._fields.items()}
         for column in self._readonly.values():
@@ -578,7 +605,7 @@ class ColumnarTable(Generic[R]):
         leaves = leaves[leaves < -(-self._count // LEAF_ROWS)]  # an undone append leaves its mark behind
         pages = leaves * LEAF_ROWS // PAGE_ROWS
         self._undrained[pages] = True
-        self._unpublished[pages] = True
+        self._unpublished = True
         width = LEAF_ROWS * self.dtype.itemsize
         content = self._data.view(np.uint8).data
         prefix = LEAF + self.number.to_bytes(1, "big")
@@ -606,27 +633,31 @@ class ColumnarTable(Generic[R]):
 
     def drain(self) -> list[tuple[int, bytes]]:
         """Every changed page as (page, bytes of its rows), of those changed since the last drain,
-        ascending. They are the pages of the view of now, so that they are not in memory a second time."""
-        copies = self.publish().pages
+        ascending."""
+        self._must_be_hashed()
         pages = np.flatnonzero(self._undrained).tolist()
         self._undrained[:] = False
-        width = self.dtype.itemsize
-        return [(page, _bytes_of(copies[page])[: (self._count - page * PAGE_ROWS) * width]) for page in pages]
+        return [
+            (page, self._data[page * PAGE_ROWS : min((page + 1) * PAGE_ROWS, self._count)].tobytes())
+            for page in pages
+        ]
 
     def publish(self) -> RowsView[R]:
         """The rows as they are now, to be read while the table moves on."""
         self._must_be_hashed()
-        changed = np.flatnonzero(self._unpublished).tolist()
-        if changed:
-            pages = list(self._view.pages)
-            width = PAGE_ROWS * self.dtype.itemsize
-            content = self._data.view(np.uint8).data  # as bytes: numpy copies rows field by field
-            for page in changed:
-                copied = np.frombuffer(bytes(content[page * width : (page + 1) * width]), self.dtype)
-                pages[page : page + 1] = (copied,)
-            self._view = RowsView(self.number, self.name, pages, self._count, self._row_type, self.by_key)
-            self._unpublished[:] = False
+        if self._unpublished:
+            self._view = self._viewed()
         return self._view
+
+    def _viewed(self) -> RowsView[R]:
+        rows = self._data.view()
+        rows.flags.writeable = False
+        view = RowsView(self.number, self.name, rows, self._count, self._row_type, self.by_key)
+        self._sharers = [sharer for sharer in self._sharers if sharer() is not None]
+        self._sharers.append(ref(view))
+        self._shared[: -(-self._count // PAGE_ROWS)] = True
+        self._unpublished = False
+        return view
 
     def load(self, pages: Iterable[bytes], count: int) -> None:
         """Fill an empty table from its pages in order. Raises InvariantError if they are not a table's."""
@@ -651,9 +682,3 @@ class ColumnarTable(Generic[R]):
     def _must_be_hashed(self) -> None:
         if self._dirty.any():
             raise InvariantError(f"{self.name}: rows changed since the last rehash")
-
-
-def _bytes_of(page: npt.NDArray[Any]) -> bytes:
-    """The bytes that a published page was made from."""
-    base = page.base
-    return base if isinstance(base, bytes) else page.tobytes()

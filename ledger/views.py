@@ -1,10 +1,15 @@
 """Tables as they stood between two blocks: what everyone reads but the one who executes blocks.
 
-A view is a list of pages that nobody writes to. Publishing copies the pages that changed since the last time
-and shares the others, so it costs what the block wrote; a view may be read from any thread, while the next
-block is being executed and long after, and never changes. What it shares with the live table is the index of
-keys alone: a record's key never changes, so whatever a view has is found there, and what is younger than the
-view it can tell by its own length.
+A view of documents is a list of pages that nobody writes to. A view of rows shares the memory of the live
+table, and before a page is written for the first time after a publication the views that share it are given a
+copy of how it stood. So rows are in memory once, but for those that the block being executed has written; a
+view may be read from any thread, while the next block is being executed and long after, and never changes.
+
+Rule: whoever reads a row of a view reads the shared memory first and looks for a kept page last. The page is
+kept before the memory is written, so that what was read while it was written is not used.
+
+The index of keys is the live table's: a record's key never changes, so whatever a view has is found there,
+and what is younger than the view it can tell by its own length.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -117,18 +122,24 @@ class RowsView(Generic[R]):
         self,
         number: int,
         name: str,
-        pages: Sequence[npt.NDArray[Any]],
+        shared: npt.NDArray[Any],
         count: int,
         row_type: Callable[[Iterable[Any]], R],
         by_key: Mapping[bytes, int],
     ) -> None:
-        """`by_key` is the live table's; all else is never written again."""
+        """`shared` and `by_key` are the live table's, which calls `keep` before it writes to a page."""
         self.number = number
         self.name = name
-        self.pages = pages
+        self._shared = shared
+        self._kept: dict[int, npt.NDArray[Any]] = {}  # by page: the rows as they stood
         self._count = count
         self._row_type = row_type
         self._by_key = by_key
+
+    def keep(self, numbers: Sequence[int], pages: npt.NDArray[Any]) -> None:
+        """Have `pages`, which are about to be written, as they are now; but for those written before."""
+        for number, page in zip(numbers, pages, strict=True):
+            self._kept.setdefault(number, page)
 
     def __len__(self) -> int:
         return self._count
@@ -136,7 +147,9 @@ class RowsView(Generic[R]):
     def __getitem__(self, index: int) -> R:
         """The row at `index`, plain integers and bytes."""
         self._check(index)
-        return self._row_type(self.pages[index // PAGE_ROWS].item(index % PAGE_ROWS))
+        row = self._shared.item(index)
+        kept = self._kept.get(index // PAGE_ROWS)
+        return self._row_type(row if kept is None else kept.item(index % PAGE_ROWS))
 
     def require(self, index: int, field: FieldName, *position: int) -> R:
         """The row at `index`, which is asked for in `field`. Raises Refused(not_found)."""
@@ -152,22 +165,30 @@ class RowsView(Generic[R]):
     def field(self, index: int, name: str) -> Any:
         """One field of one row."""
         self._check(index)
-        return self.pages[index // PAGE_ROWS][name].item(index % PAGE_ROWS)
+        value = self._shared[name].item(index)
+        kept = self._kept.get(index // PAGE_ROWS)
+        return value if kept is None else kept[name].item(index % PAGE_ROWS)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """One field of every row, copied."""
-        columns = [page[name] for page in self.pages]
-        return np.concatenate(columns)[: self._count] if columns else np.zeros(0, np.int64)
+        column = self._shared[name][: self._count].copy()
+        for number, page in list(self._kept.items()):
+            part = column[number * PAGE_ROWS : (number + 1) * PAGE_ROWS]
+            part[:] = page[name][: len(part)]
+        return column
 
     def matching(self, name: str, value: int, start: int) -> Iterator[int]:
         """The rows from `start` on whose field is `value`, ascending; a page is looked at when its turn
         comes."""
-        first = start // PAGE_ROWS
-        for number, page in enumerate(self.pages[first:], start=first):
-            for offset in np.flatnonzero(page[name] == value).tolist():
-                index = number * PAGE_ROWS + offset
-                if start <= index < self._count:
-                    yield index
+        column = self._shared[name]
+        for first in range(start - start % PAGE_ROWS, self._count, PAGE_ROWS):
+            found = column[first : first + PAGE_ROWS] == value
+            kept = self._kept.get(first // PAGE_ROWS)
+            if kept is not None:
+                found = kept[name] == value
+            for offset in np.flatnonzero(found).tolist():
+                if start <= first + offset < self._count:
+                    yield first + offset
 
     def _check(self, index: int) -> None:
         if not 0 <= index < self._count:

@@ -170,9 +170,13 @@ def test_what_a_block_did_not_write_is_shared_with_the_view_before(little: Littl
 
 def test_a_reader_cannot_write_what_is_published(little: LittleChain) -> None:
     open_market(little)
-    page = little.chain.publish().state.holdings.pages[0]
+    holdings = little.chain.publish().state.holdings
+    rows = little.replica.state.holdings.rows()
     with pytest.raises(ValueError, match="read-only"):
-        page["balance"] = 0
+        rows["balance"] = 0
+    column = holdings.column("balance")
+    column[:] = 0
+    assert holdings.column("balance").any()
 
 
 OF_THE_DRIVER = {
