@@ -198,7 +198,13 @@ def root_fault(der: bytes) -> str | None:
 
 
 def peer_identity(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> Identity:
-    """Whom a peer's certificate names, when the institution it names issued it.
+    """Whom a peer's certificate names, when the institution it names issued it. Raises CertificateError as
+    `identity_and_root` does."""
+    return identity_and_root(der, roots)[0]
+
+
+def identity_and_root(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> tuple[Identity, bytes]:
+    """Whom a peer's certificate names, and the root (DER) of the institution it names that issued it.
 
     `roots` maps each institution to its roots, two while they change. TLS has already checked the path and
     the dates. Raises CertificateError if the SAN is not one of ours, or another institution's root signed it.
@@ -214,11 +220,12 @@ def peer_identity(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> Identity:
     identity = parse_identity(uris[0])
     if identity.institution not in roots:
         raise CertificateError(f"certificate names institution {identity.institution!r}: there is none")
-    if not any(_issued(certificate, root) for root in roots[identity.institution]):
-        raise CertificateError(
-            f"certificate names {identity.uri} but no root of {identity.institution!r} has issued it"
-        )
-    return identity
+    for root in roots[identity.institution]:
+        if _issued(certificate, root):
+            return identity, root
+    raise CertificateError(
+        f"certificate names {identity.uri} but no root of {identity.institution!r} has issued it"
+    )
 
 
 def _issued(certificate: x509.Certificate, root: bytes) -> bool:

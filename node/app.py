@@ -142,6 +142,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             wal=wal,
             signer=signer,
             transport=_transport(settings, genesis, chain, passphrase),
+            roots=lambda: chain.published.roots,
             dials=[peer.name for peer in settings.peers if settings.key is None or settings.name < peer.name],
             now_ms=lambda: time.time_ns() // 1_000_000,
             run_sync=run_sync,

@@ -20,7 +20,7 @@ from typing import Protocol
 import structlog
 import trio
 
-from config.pki import CertificateError, peer_identity, trust
+from config.pki import CertificateError, identity_and_root, trust
 from ledger.release import newest
 from node.limits import FAREWELL_BYTES_MAX, HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
 from node.sparing import Sparing
@@ -54,10 +54,12 @@ log = structlog.get_logger("peers")
 
 @dataclass(frozen=True, slots=True)
 class PeerName:
-    """Whom the transport has authenticated at the other end."""
+    """Whom the transport has authenticated at the other end, and the institution's root (DER) that issued its
+    certificate."""
 
     institution: str
     node: str
+    root: bytes = b""  # connections that a test makes by hand have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,7 @@ class Peer:
     """One connected node: its queue and what it said about itself."""
 
     def __init__(self, name: PeerName, hello: Hello, sender: FrameSender) -> None:
-        self.name = name.node
-        self.institution = name.institution
+        self.identity = name
         self.status = Status(hello.height, 0, 0)
         self.knows = hello.knows
         self.dropped = 0
@@ -108,6 +109,10 @@ class Peer:
         self.heard = trio.Event()  # something came since this was last made anew, or it is gone
         self.busy = False  # what it said is being taken in
         self.claims = 0  # other connections that came under its name while it lived
+
+    @property
+    def name(self) -> str:
+        return self.identity.node
 
     async def is_alive(self) -> bool:
         """Returns True if the peer says something within IN_USE_S, or we are still at what it said."""
@@ -479,7 +484,7 @@ class TlsTransport:
             certificate = stream.getpeercert(binary_form=True)
             if certificate is None:
                 raise PeerError("it has no certificate")
-            identity = peer_identity(certificate, roots)
+            identity, root = identity_and_root(certificate, roots)
             if identity.chain != self._chain:
                 raise PeerError(f"its certificate is for chain {identity.chain!r}, ours is {self._chain!r}")
         except trio.BrokenResourceError as error:
@@ -491,10 +496,10 @@ class TlsTransport:
         except BaseException:
             await trio.aclose_forcefully(tcp)
             raise
-        return Link(stream, PeerName(identity.institution, identity.node), address)
+        return Link(stream, PeerName(identity.institution, identity.node, root), address)
 
     def _trust(self) -> Mapping[str, Sequence[bytes]]:
-        """The roots as they are now. OpenSSL forgets none that it was given; `peer_identity` does."""
+        """The roots as they are now. OpenSSL forgets none that it was given; `identity_and_root` does."""
         roots = self._roots()
         for institution, ders in roots.items():
             for der in ders:

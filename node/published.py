@@ -44,17 +44,26 @@ class Published:
     scheduled: tuple[int, int] | None  # the version that is to come, and the first height that follows it
     parameters: Parameters
     validators: tuple[Validator, ...]  # those who decide the next height
+    voters: tuple[str, ...]  # the names of their nodes, each at its validator's position
     nodes: tuple[RegisteredNode, ...]  # in the order of the registry
     roots: Mapping[str, tuple[bytes, ...]]  # each institution's certificate authorities (DER)
 
     @property
     def powers(self) -> dict[str, int]:
-        """The power of each validator by the name of its node."""
-        return {node.name: node.power for node in self.nodes if node.power > 0}
+        """The power of each who decides the next height, by the name of its node."""
+        return dict(zip(self.voters, (validator.power for validator in self.validators), strict=True))
 
     def node(self, name: str) -> RegisteredNode | None:
         """The node of that name, if the registry has it."""
         return next((node for node in self.nodes if node.name == name), None)
+
+    def key_in_force(self, name: str) -> bytes:
+        """The key by which the node of that name votes on the next height, or with which it is registered;
+        b"" if the registry has no such node."""
+        if name in self.voters:
+            return self.validators[self.voters.index(name)].public_key
+        known = self.node(name)
+        return b"" if known is None else known.public_key
 
 
 def publish(replica: Replica, header: Header | None) -> Published:
@@ -74,6 +83,7 @@ def publish(replica: Replica, header: Header | None) -> Published:
         scheduled=None if scheduled is None else (scheduled.version, scheduled.from_height),
         parameters=replica.parameters,
         validators=replica.validators,
+        voters=replica.node_names(replica.validators),
         nodes=tuple(
             RegisteredNode(
                 node.name, institutions[node.institution].name, node.public_key, node.power, node.role

@@ -3,6 +3,7 @@
 import structlog
 
 from api.reads.running import UpgradeView
+from ledger.documents import NodeRole
 from ledger.release import newest
 from node.ports import Committed
 from node.published import Published
@@ -45,5 +46,9 @@ class Readiness:
         if published.scheduled is None:
             return None
         version, height = published.scheduled
-        late = [node.name for node in published.nodes if self._known.get(node.name, 0) < version]
+        late = [
+            node.name
+            for node in published.nodes
+            if node.role is not NodeRole.RETIRED and self._known.get(node.name, 0) < version
+        ]
         return UpgradeView(version=version, from_height=height, not_ready=tuple(late))

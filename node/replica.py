@@ -165,6 +165,11 @@ class Replica:
         """The set that decides the next height."""
         return self.validators_at(self.height + 1)
 
+    def node_names(self, members: Iterable[Validator]) -> tuple[str, ...]:
+        """The names of the nodes that `members` are, or were: a key is enrolled for one node, ever."""
+        owners = (signer_of(self.state, member.public_key) for member in members)
+        return tuple(self.state.nodes[self.state.signers.field(owner, "owner")].name for owner in owners)
+
     # --- evidence -----------------------------------------------------------------------------------------
 
     def add_evidence(self, evidence: Evidence) -> str | None:

@@ -24,8 +24,9 @@ from node.driver import Driver
 from node.health import HealthFacts, verdict
 from node.inbox import Heard
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
+from node.membership import Membership, Roots
 from node.mempool import Mempool
-from node.peers import Peer, PeerName, Peers, Transport
+from node.peers import Peer, Peers, Transport
 from node.ports import Commits, Committed
 from node.proofs import Changes, prove, receipt_of, start_proof
 from node.published import Published
@@ -76,6 +77,7 @@ class Node:
         wal: WriteAheadLog,
         signer: Signer | None,
         transport: Transport,
+        roots: Callable[[], Roots],
         dials: Iterable[str],
         now_ms: Callable[[], int],
         run_sync: RunSync,
@@ -86,7 +88,8 @@ class Node:
         connections_max: int,
         services: Sequence[Service] = (),
     ) -> None:
-        """`dials` are the nodes that we connect to; `services` run beside the node, as the local socket."""
+        """`roots` are each institution's roots (DER) under which its nodes' certificates may stand now;
+        `dials` are the nodes that we connect to; `services` run beside the node, as the local socket."""
         self.name = name
         self._version = version
         self._chain = chain
@@ -106,19 +109,14 @@ class Node:
         self.commitments = Commitments(chain.height)
         self.readiness = Readiness(name)
         self.sync = Sync(chain.height, chain.published.powers)
-        self.mempool = Mempool(
-            check=self._check,
-            is_committed=lambda identity: self._archive.find(identity) is not None,
-            still_open=self._still_open,
-            count_max=mempool_transactions,
-            bytes_max=mempool_bytes,
-        )
+        self.mempool = self._pool(mempool_transactions, mempool_bytes)
+        self._membership = Membership(lambda: chain.published, roots, lambda: self.sync.is_behind(now_ms()))
         self.peers = Peers(
             name=name,
             genesis_hash=chain.published.genesis_hash,
             transport=transport,
             dials=dials,
-            fault_of=self._peer_fault,
+            fault_of=self._membership.fault_of,
             height=lambda: chain.published.height,
             handler=self,
             jitter=jitter,
@@ -162,6 +160,7 @@ class Node:
     # --- peers (node.peers.PeerHandler) -------------------------------------------------------------------
 
     def joined(self, peer: Peer) -> None:
+        self._membership.joined(peer.identity)
         self.readiness.said(peer.name, peer.knows)
         self.sync.claimed(peer.name, peer.status.height)
         peer.say(self._status())
@@ -190,19 +189,16 @@ class Node:
                 self.driver.wake()
 
     def left(self, peer: Peer) -> None:
+        self._membership.left(peer.identity)
         self.sync.left(peer.name)
         self._hinted_ms.pop(peer.name, None)
 
-    def _peer_fault(self, peer: PeerName) -> str | None:
-        """The ledger's registry knows the node; while we are behind, its institution's root was enough."""
-        known = self.published.node(peer.node)
-        if known is not None and known.institution != peer.institution:
-            return f"{peer.node} belongs to {known.institution}, its certificate says {peer.institution}"
-        if known is not None:
-            return f"{peer.node} is retired" if known.role is NodeRole.RETIRED else None
-        if self.sync.is_behind(self._now_ms()):
-            return None
-        return f"{peer.node} is not in the ledger's registry of nodes"
+    def _part(self) -> None:
+        """End the connections of those who may be no peers any more since the block just committed."""
+        for peer in list(self.peers.connected.values()):
+            reason = self._membership.parting(peer.identity)
+            if reason is not None:
+                peer.close(reason)
 
     # --- what the driver calls (node.driver.Surroundings) -------------------------------------------------
 
@@ -227,6 +223,7 @@ class Node:
         self._committed_at_ms = self._now_ms()
         for listener in self.listeners:
             listener.committed(commit)
+        self._part()
         if self._chain.checkpoint_due(self._checkpoint_blocks):
             self._checkpoint_due.set()
 
@@ -281,7 +278,6 @@ class Node:
         """Whether the chain advances, and if not, whose votes are missing."""
         now = self._now_ms()
         published, engine = self.published, self.driver.engine
-        names = [node.name for node in published.nodes if node.power > 0]
         missing = engine.missing_voters if self.driver.started else ()
         syncing = self.sync.is_behind(now)
         facts = HealthFacts(
@@ -293,7 +289,7 @@ class Node:
             syncing=syncing,
             target=self.sync.target(now),
             connected=len(self.peers.connected),
-            missing=[names[position] for position in missing if position < len(names)],
+            missing=[published.voters[position] for position in missing],
         )
         judged = verdict(facts)
         return NodeHealthReply(
@@ -317,7 +313,7 @@ class Node:
     def _peer_views(self) -> tuple[PeerView, ...]:
         views = []
         for node in self.published.nodes:
-            if node.name != self.name:
+            if node.name != self.name and node.role is not NodeRole.RETIRED:
                 peer = self.peers.connected.get(node.name)
                 height = 0 if peer is None else max(peer.status.height, self.sync.claim_of(node.name))
                 views.append(
@@ -412,6 +408,15 @@ class Node:
                 break
             found.append((block, certificate))
         return SyncResponse(request.first, tuple(found))
+
+    def _pool(self, count_max: int, bytes_max: int) -> Mempool:
+        return Mempool(
+            check=self._check,
+            is_committed=lambda identity: self._archive.find(identity) is not None,
+            still_open=self._still_open,
+            count_max=count_max,
+            bytes_max=bytes_max,
+        )
 
     def _check(self, transaction: Transaction, verified: bool) -> None:
         shown = self.published

@@ -142,6 +142,7 @@ class Cluster:
             wal=wal,
             signer=Signer(KeyInMemory(key(name)), signatures, self.genesis_hash),
             transport=transport,
+            roots=lambda: chain.published.roots,
             dials=[other for other in VALIDATORS if other > name],
             now_ms=self.now_ms,
             run_sync=run_inline,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from consensus.messages import Certificate, VoteType
+from consensus.messages import Certificate, Validator, VoteType
 from ledger.documents import NodeRole
 from ledger.genesis import create_state
 from ledger.parameters import read
@@ -63,7 +63,8 @@ def commit_of(
             rules=rules(1),
             scheduled=None,
             parameters=PARAMETERS,
-            validators=(),
+            validators=tuple(Validator(ZERO_HASH, node.power) for node in nodes),
+            voters=tuple(node.name for node in nodes),
             nodes=nodes,
             roots={},
         ),

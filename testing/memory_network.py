@@ -1,6 +1,7 @@
 """A network in memory: nodes of one process joined by Trio's memory streams, without TLS."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import trio
 import trio.testing
@@ -16,6 +17,7 @@ class MemoryNetwork:
     def __init__(self) -> None:
         self._listeners: dict[str, trio.MemorySendChannel[Link]] = {}
         self.institutions: dict[str, str] = {}
+        self.roots: dict[str, bytes] = {}  # that issued a node's certificate, if another
         self.cut: set[frozenset[str]] = set()
         self.streams: list[tuple[frozenset[str], trio.abc.Stream]] = []
 
@@ -42,10 +44,14 @@ class MemoryNetwork:
         near, far = trio.testing.memory_stream_pair()
         self.streams += [(pair, near), (pair, far)]
         try:
-            listener.send_nowait(Link(far, dialler))
+            listener.send_nowait(Link(far, self._authenticated(dialler)))
         except (trio.WouldBlock, trio.BrokenResourceError) as error:
             raise OSError(f"{name} does not accept") from error
-        return Link(near, PeerName(self.institutions[name], name))
+        return Link(near, self._authenticated(PeerName(self.institutions[name], name)))
+
+    def _authenticated(self, name: PeerName) -> PeerName:
+        """As TLS would have it: with the root that issued the certificate, of `testing.cluster`."""
+        return replace(name, root=self.roots.get(name.node, b"root of " + name.institution.encode()))
 
 
 class MemoryTransport:

@@ -443,7 +443,7 @@ async def test_two_nodes_join_over_real_tls(tmp_path: Path, nursery: trio.Nurser
     batch = Transactions((bytes(range(256)) * 3500,))
     first.broadcast(batch)
     await _until(lambda: other.heard_messages == [("a-1", batch)])
-    assert second.connected["a-1"].institution == "a"
+    assert second.connected["a-1"].identity.institution == "a"
     nursery.cancel_scope.cancel()
 
 
