@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from consensus.events import CertificateReceived, ProposalReceived, VoteReceived
+from consensus.events import CertificateReceived, Input, ProposalReceived, VoteReceived
 from consensus.limits import CERTIFICATES_MAX, PER_VALIDATOR_MAX, VALIDATORS_MAX
 
 Early = ProposalReceived | VoteReceived | CertificateReceived
@@ -41,15 +41,17 @@ class EarlyMessages:
         return tuple(early for _, early in kept if height_of(early) == height)
 
 
-def height_of(early: Early) -> int:
-    """The height that a message speaks of."""
-    match early:
+def height_of(input: Input) -> int:
+    """The height that an input speaks of."""
+    match input:
         case ProposalReceived(proposal=proposal):
             return proposal.height
         case VoteReceived(vote=vote):
             return vote.height
         case CertificateReceived(certificate=certificate):
             return certificate.height
+        case _:
+            return input.height
 
 
 def _sender(early: Early) -> int:

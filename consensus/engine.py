@@ -71,16 +71,24 @@ class Engine:
         """
         if isinstance(input, HeightStarted):
             return self._start(input)
-        if isinstance(input, ProposalReceived | VoteReceived | CertificateReceived):
-            number = height_of(input)
-            if number == self.height + 1:
-                self._early.add(input)
-        else:
-            number = input.height
+        number = height_of(input)
+        is_message = isinstance(input, ProposalReceived | VoteReceived | CertificateReceived)
+        if is_message and number == self.height + 1:
+            self._early.add(input)
         height = self._height
         if height is None or number != height.number or height.decided:
             return []
         return height.step(input)
+
+    def remembers(self, input: Input) -> bool:
+        """Returns True if the log of the height under way must hold `input`: hearing it may change what is
+        known of this height. What comes early is not logged before its own height hears it."""
+        if isinstance(input, HeightStarted):
+            return True
+        height = self._height
+        if height is None or height_of(input) != height.number or height.decided:
+            return False
+        return height.remembers(input)
 
     def resume(self) -> list[Effect]:
         """After the log has been replayed: say again what was said, sign what was about to be signed,

@@ -118,6 +118,29 @@ class Height:
                 raise MisuseError(f"height {self.number} has started already")
         return self._taken()
 
+    def remembers(self, input: Input) -> bool:
+        """Returns True if hearing `input` may change what the height knows: then its log must hold it.
+
+        What it has no room for, or has heard already, changes nothing, however often it comes.
+        """
+        if self._state.step is Step.NEW_HEIGHT:
+            return True
+        match input:
+            case ProposalReceived(proposal=proposal):
+                own = self._is_own("proposal", proposal.proposer, proposal)
+                is_new = self._values.carrier(proposal.value) is None and self._wants(proposal)
+                return own or is_new or self._proposals.has_use(proposal)
+            case VoteReceived(vote=vote):
+                own = self._is_own(vote.type.name.lower(), vote.validator, vote)
+                return own or self._keeper.has_use(vote)
+            case CertificateReceived(certificate=certificate):
+                block_is_new = input.with_block and certificate.value not in self._values.at_hand()
+                return block_is_new or self._keeper.has_use_of(certificate)
+            case TimeoutFired():
+                return input.step is not TimeoutStep.RESEND
+            case _:
+                return True
+
     def resume(self) -> list[Effect]:
         """Say what is still to be done after the log has been replayed (see `Engine.resume`)."""
         state = self._state
@@ -147,10 +170,12 @@ class Height:
             )
         self._hear_own("proposal", proposal.proposer, proposal)
         self._begin()
-        evidence = self._proposals.add(proposal, input.timely, self._state.round)
+        wanted = self._wants(proposal)
+        evidence = self._proposals.add(proposal, input.timely)
         if evidence is not None:
             self._effects.append(ReportEvidence(evidence))
-        self._values.take_in(proposal.value, proposal, self._needed())
+        if wanted:
+            self._values.take_in(proposal.value, proposal, self._needed())
         self._advance()
 
     def _on_vote(self, input: VoteReceived) -> None:
@@ -364,9 +389,12 @@ class Height:
                 self._effects += [Persist(None), SignVote(message)]
 
     def _hear_own(self, kind: str, speaker: int, message: Proposal | Vote) -> None:
-        said = self._said.get(kind)
-        if speaker == self._begun.me and said == replace(message, signature=b""):
+        if self._is_own(kind, speaker, message):
             self._said[kind] = message
+
+    def _is_own(self, kind: str, speaker: int, message: Proposal | Vote) -> bool:
+        """Whether this is what we said last of its kind, and its signature is not known yet."""
+        return speaker == self._begun.me and self._said.get(kind) == replace(message, signature=b"")
 
     def _schedule(self, step: TimeoutStep) -> None:
         duration_ms = timeout_ms(self._begun.timing, step, self._state.round)
@@ -382,7 +410,7 @@ class Height:
 
     def _say_again(self) -> None:
         """Everything that others may lack to leave the round in which they are stuck: the votes that
-        brought us here, the newest polka and the one behind our valid value, each with a proposal that
+        brought us here, the newest polka and the one behind our valid value, each before a proposal that
         carries the block, the commit certificate, and our own latest messages."""
         if self._begun.me is None:
             return
@@ -394,10 +422,10 @@ class Height:
             again[vote] = None
         for certificate in certificates:
             if certificate is not None:
+                again[certificate] = None  # first: whoever hears it keeps the block that comes next
                 carrier = self._values.carrier(certificate.value)
                 if carrier is not None:
                     again[carrier] = None
-                again[certificate] = None
         if heard is not None:
             again[heard.proposal] = None
         for message in self._said.values():
@@ -428,8 +456,21 @@ class Height:
     def _proposer_of(self, round: int) -> int:
         return proposer(self._begun.validators, self.number, round)
 
+    def _wants(self, proposal: Proposal) -> bool:
+        """Whether the block that comes with `proposal` counts: with the first of a round when it is first
+        heard, or while the round is not left, or whenever a polka or a commit names it. More than that a
+        proposer cannot make us keep, however many blocks it proposes."""
+        if proposal.value in self._named():
+            return True
+        if self._proposals.of(proposal.round) is None:
+            return self._proposals.has_use(proposal)
+        return proposal.round >= self._state.round and self._proposals.stands(proposal)
+
+    def _named(self) -> set[bytes]:
+        """The values that a certificate names."""
+        return {known.value for known in (self._keeper.commit(), *self._keeper.polkas()) if known}
+
     def _needed(self) -> set[bytes | None]:
         """The values that the height may still need, whoever floods it."""
-        needed = {self._state.locked_value, self._state.valid_value, *self._proposals.values()}
-        needed.update(known.value for known in (self._keeper.commit(), *self._keeper.polkas()) if known)
-        return needed
+        state = self._state
+        return {state.locked_value, state.valid_value, *self._proposals.values(), *self._named()}

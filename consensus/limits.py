@@ -19,5 +19,6 @@ POWER_TOTAL_MAX = 2**53  # far below any overflow of another language's integers
 # timing
 MESSAGE_DELAY_MS_MAX = 600_000  # where the allowed delay stops growing
 
-# votes
+# votes, proposals
+ROUNDS_KEPT = 32  # rounds before the current one whose first votes and proposals still count
 POLKAS_MAX = 16  # of earlier rounds; older ones come again with the proposal that needs them

@@ -1,14 +1,16 @@
 """The vote keeper: who voted for what in the rounds that matter, and the quorums that follow from it.
 
-Of each validator only the votes of the current, the next and its own highest round are kept, so that a
-liar cannot fill our memory. The first vote wins; a second, different one is evidence and counts nowhere. A
-certificate is applied whole: it makes its quorum even where some of its votes contradict kept ones, because
-others have seen those votes first.
+Of each validator the first vote of every step is kept from `ROUNDS_KEPT` rounds before the current one to
+the next, because a quorum that comes together after its round was left still decides (L49) or frees (L28).
+Beyond the next round one vote of each is kept, and one further ahead only when it is at least twice as far,
+so that a liar can fill neither our memory nor our log. The first vote wins; a second, different one is evidence
+and counts nowhere. A certificate is applied whole: it makes its quorum even where some of its votes contradict
+kept ones, because others have seen those votes first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from consensus.limits import POLKAS_MAX
+from consensus.limits import POLKAS_MAX, ROUNDS_KEPT
 from consensus.messages import Certificate, Validator, Vote, VoteEquivocation, VoteType
 from consensus.quorum import has_honest, is_quorum, total_power
 
@@ -29,17 +31,34 @@ class VoteKeeper:
         self._commit: Certificate | None = None
 
     def move_to(self, round: int) -> None:
-        """Take `round` as the current one: forget the votes of earlier rounds, not their certificates."""
+        """Take `round` as the current one: forget the votes of rounds long left, not their certificates."""
         self._round = round
-        for key in [key for key in self._votes if key[0] < round]:
+        oldest = round - ROUNDS_KEPT
+        for key in [key for key in self._votes if key[0] < oldest]:
             del self._votes[key]
             del self._power[key]
-        self._reported = {key for key in self._reported if key[0] >= round}
+        self._reported = {key for key in self._reported if key[0] >= oldest}
+
+    def has_use(self, vote: Vote) -> bool:
+        """Returns True if `add_vote` would remember anything of this vote."""
+        if not self._has_room(vote):
+            return False
+        first = self._votes.get((vote.round, vote.type), {}).get(vote.validator)
+        return first is None or self._contradicts(first, vote)
+
+    def has_use_of(self, certificate: Certificate) -> bool:
+        """Returns True if `add_certificate` would remember anything of this certificate."""
+        if certificate.type is VoteType.PRECOMMIT:
+            is_new = self._commit is None
+        else:
+            is_new = certificate.round not in self._polkas and self._has_room_for_polka(certificate.round)
+        return is_new or any(self.has_use(vote) for vote in _votes_of(certificate))
 
     def add_vote(self, vote: Vote) -> VoteEquivocation | None:
         """Count a vote if its round is kept; returns evidence, once, if it contradicts a kept one."""
-        if vote.round < self._round or not self._make_room(vote):
+        if not self._has_room(vote):
             return None
+        self._make_room(vote)
         key = (vote.round, vote.type)
         kept = self._votes.setdefault(key, {})
         powers = self._power.setdefault(key, {})
@@ -56,20 +75,8 @@ class VoteKeeper:
     def add_certificate(self, certificate: Certificate) -> list[VoteEquivocation]:
         """Apply a certificate whole; returns evidence for each vote in it that contradicts a kept one."""
         self._keep_certificate(certificate)
-        evidence = []
-        for validator, signature in certificate.signatures:
-            vote = Vote(
-                certificate.type,
-                certificate.height,
-                certificate.round,
-                certificate.value,
-                validator,
-                signature,
-            )
-            found = self.add_vote(vote)
-            if found is not None:
-                evidence.append(found)
-        return evidence
+        found = (self.add_vote(vote) for vote in _votes_of(certificate))
+        return [evidence for evidence in found if evidence is not None]
 
     def quorum_any(self, type: VoteType, round: int) -> bool:
         """Returns True if a quorum has voted in `round`, for any value or nil (L34, L47)."""
@@ -127,16 +134,23 @@ class VoteKeeper:
         kept = self._votes.get((round, type), {})
         return tuple(position for position in range(len(self._validators)) if position not in kept)
 
-    def _make_room(self, vote: Vote) -> bool:
-        """Whether the vote's round is kept for its validator; a new highest round drops the one before."""
+    def _has_room(self, vote: Vote) -> bool:
+        """Whether a vote of this round is kept for its validator."""
+        highest = self._highest[vote.validator]
+        if vote.round <= self._round + 1:
+            return vote.round >= self._round - ROUNDS_KEPT
+        if vote.round <= highest:
+            return vote.round == highest
+        return highest <= self._round + 1 or vote.round - self._round >= 2 * (highest - self._round)
+
+    def _make_room(self, vote: Vote) -> None:
+        """A vote of a new highest round drops those of the one before, if that is still far ahead."""
         highest = self._highest[vote.validator]
         if vote.round > highest:
             self._highest[vote.validator] = vote.round
             if highest > self._round + 1:
                 for type in VoteType:
                     self._drop(highest, type, vote.validator)
-            return True
-        return vote.round <= self._round + 1 or vote.round == highest
 
     def _drop(self, round: int, type: VoteType, validator: int) -> None:
         kept = self._votes.get((round, type), {})
@@ -147,11 +161,15 @@ class VoteKeeper:
                 del self._votes[(round, type)]
                 del self._power[(round, type)]
 
+    def _contradicts(self, first: Vote, second: Vote) -> bool:
+        """Whether the two differ, and nothing was reported of their place."""
+        place = (first.round, first.type, first.validator)
+        return first.value != second.value and place not in self._reported
+
     def _contradiction(self, first: Vote, second: Vote) -> VoteEquivocation | None:
-        key = (first.round, first.type, first.validator)
-        if first.value == second.value or key in self._reported:
+        if not self._contradicts(first, second):
             return None
-        self._reported.add(key)
+        self._reported.add((first.round, first.type, first.validator))
         if (second.value or b"") < (first.value or b""):
             first, second = second, first
         return VoteEquivocation(first, second)
@@ -165,7 +183,23 @@ class VoteKeeper:
     def _keep_certificate(self, certificate: Certificate) -> None:
         if certificate.type is VoteType.PRECOMMIT:
             self._commit = self._commit or certificate
-        elif certificate.round not in self._polkas:
+        elif certificate.round not in self._polkas and self._has_room_for_polka(certificate.round):
             self._polkas[certificate.round] = certificate
             if len(self._polkas) > POLKAS_MAX:
                 del self._polkas[min(self._polkas)]
+
+    def _has_room_for_polka(self, round: int) -> bool:
+        return len(self._polkas) < POLKAS_MAX or round > min(self._polkas)
+
+
+def _votes_of(certificate: Certificate) -> Iterator[Vote]:
+    """The votes that a certificate is made of."""
+    for validator, signature in certificate.signatures:
+        yield Vote(
+            certificate.type,
+            certificate.height,
+            certificate.round,
+            certificate.value,
+            validator,
+            signature,
+        )

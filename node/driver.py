@@ -234,7 +234,8 @@ class Driver:
         pending: deque[Input] = deque((first,))
         while pending and self._host.decided is None:
             said = pending.popleft()
-            self._inputs.note(said)
+            if self.engine.remembers(said):
+                self._inputs.note(said)
             for effect in self.engine.step(said):
                 pending.extend(await self._host.perform(effect))
         await self._commit_decided()

@@ -28,7 +28,7 @@ class InputLog:
         self._logged: set[bytes] = set()  # values of this height whose blocks are in the log
 
     def note(self, said: Input) -> None:
-        """Remember an input that the engine is about to hear."""
+        """Remember an input that the engine is about to hear, and that changes what it knows."""
         self._unlogged.append(encode_input(said))
 
     async def persist(self, height: int, blocks: Iterable[SealedBlock]) -> None:

@@ -362,7 +362,7 @@ class Replica:
         self.height = header.height
         self.last_hash = block.value
         self.last_time_ms = header.time_ms
-        self.last_work = bool(block.transactions or block.evidence)
+        self.last_work = bool(block.transactions)  # evidence can wait: a liar must not set the pace
         self.state_root = self.state.root()
         self.results_root = outcome_root(outcome)
         self._read_state()

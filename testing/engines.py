@@ -151,6 +151,7 @@ class Cluster:
             else Node(self, position, position)
             for position in range(len(self.validators))
         ]
+        self.liar = next((node for node in self.nodes if isinstance(node, Liar)), None)
         if schedule.observer:
             self.nodes.append(Node(self, len(self.nodes), None))
         self.honest = [node for node in self.nodes if isinstance(node, Node)]
@@ -202,6 +203,8 @@ class Cluster:
         copies = 1
         delay_ms_max = 20
         if self.faulty:
+            if self.liar is not None and self.liar.holds(sender, receiver, message):
+                return
             if random.randrange(100) < schedule.loss_percent:
                 return
             copies += random.randrange(100) < schedule.duplicate_percent
@@ -345,7 +348,8 @@ class Node:
     def feed(self, input: Input) -> None:
         """Log the input, step it, and perform what comes back."""
         height = input.height if isinstance(input, HeightStarted) else self.engine.height
-        self._log.append((height, input))
+        if self.engine.remembers(input):
+            self._log.append((height, input))
         self.cluster.note(self.position, input)
         self._perform(self.engine.step(input))
 

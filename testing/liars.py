@@ -43,6 +43,10 @@ class Liar:
         self.position = position
         self.values: dict[int, list[bytes]] = {}  # those that it has heard of at each height
         self._lie = LIES[lie]
+        self.is_kingmaker = lie == kingmaker.__name__
+        self._drawn: dict[tuple[object, ...], int] = {}
+        self._decided: set[tuple[int, int]] = set()
+        self.told: set[tuple[int, int, VoteType, int]] = set()
         self._acts = 0
         self._places: set[tuple[int, int]] = set()
 
@@ -55,6 +59,34 @@ class Liar:
             if message.value not in values:
                 values.append(message.value)
         self._lie(self, message)
+
+    def holds(self, sender: int, receiver: int, message: Message) -> bool:
+        """Whether the network, which a kingmaker owns while faults last, loses an honest message.
+
+        Of every step each receiver misses the vote of one honest sender, so that whether it sees a quorum is
+        the kingmaker's choice; certificates hardly pass, and whoever has decided is heard by nobody.
+        """
+        if not self.is_kingmaker or self.position in (sender, receiver):
+            return False
+        height = message.height
+        if isinstance(message, Certificate):
+            if message.type is VoteType.PRECOMMIT:
+                self._decided.add((height, sender))
+            return self.world.random.random() < 0.9
+        if (height, sender) in self._decided:
+            return True
+        if isinstance(message, Proposal):
+            return False
+        heard = (other for other in self.others if other != receiver)
+        honest = [other for other in heard if (height, other) not in self._decided]
+        missed = self.draw(60, height, message.round, message.type, receiver)
+        return len(honest) > 1 and honest[missed % len(honest)] == sender
+
+    def draw(self, below: int, *place: object) -> int:
+        """A number that is drawn once for each place."""
+        if place not in self._drawn:
+            self._drawn[place] = self.world.random.randrange(max(1, below))
+        return self._drawn[place]
 
     @property
     def others(self) -> list[int]:
@@ -159,6 +191,27 @@ def replayer(liar: Liar, message: Message) -> None:
     liar.world.send(liar.position, liar.world.random.choice(liar.others), message)
 
 
+def kingmaker(liar: Liar, message: Message) -> None:
+    """Owns the network, and splits every quorum: in each step it shows its vote for the value to some, who
+    see a quorum, and its nil to the others, who see none; for its own turns it proposes what splits most."""
+    height, round = message.height, message.round
+    for turn in (round, round + 1):
+        if liar.proposes(height, turn) and liar.is_new(height, turn):
+            known = liar.values.setdefault(height, [])
+            fresh = not known or liar.draw(2, height, turn, "fresh") == 0
+            if fresh:
+                known.append(liar.world.new_block(height, liar.position, True))
+            value = known[liar.draw(len(known), height, turn, "value")] if not fresh else known[-1]
+            pol_round = -1 if fresh else liar.draw(turn + 1, height, turn, "pol") - 1
+            liar.propose(height, turn, value, pol_round, *liar.others)
+    if isinstance(message, Vote) and message.value is not None:
+        for receiver in liar.others:
+            if (height, round, message.type, receiver) not in liar.told:
+                liar.told.add((height, round, message.type, receiver))
+                granted = liar.draw(3, height, round, message.type, receiver, "granted") > 0
+                liar.vote(message.type, height, round, message.value if granted else None, receiver)
+
+
 def mixed(liar: Liar, message: Message) -> None:
     """Different things to different people, and now and then the truth."""
     random = liar.world.random
@@ -205,6 +258,7 @@ LIES: dict[str, Callable[[Liar, Message], None]] = {
         runaway,
         straggler,
         replayer,
+        kingmaker,
         mixed,
     )
 }

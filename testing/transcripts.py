@@ -12,6 +12,7 @@ the reader. `python -m testing.transcripts` writes every answer anew: then read 
     work                                   transactions wait
     signer off | signer on                 whether what is to be signed is signed, said and heard by ourselves
     restart                                a new engine from the log
+    log                                    how many inputs are in the log
     state                                  round, step, lock and valid value
 """
 
@@ -128,6 +129,8 @@ class Stage:
                 return [f"signer {switch}"]
             case "restart", []:
                 return self._restart()
+            case "log", []:
+                return [f"the log holds {len(self._log)} inputs"]
             case "state", []:
                 return [_state(self._engine.state)]
             case _:
@@ -147,7 +150,8 @@ class Stage:
         return ProposalReceived(proposal, "untimely" not in more)
 
     def _hear(self, said: Input) -> list[str]:
-        self._log.append(said)
+        if self._engine.remembers(said):
+            self._log.append(said)
         return self._perform(self._engine.step(said))
 
     def _restart(self) -> list[str]:

@@ -31,7 +31,7 @@ from consensus.events import (
     VoteReceived,
     WorkAvailable,
 )
-from consensus.limits import VALUES_MAX
+from consensus.limits import ROUNDS_KEPT
 from consensus.messages import Certificate, Proposal, Validator, Vote, VoteEquivocation, VoteType
 from consensus.proposer import proposer
 from consensus.votes import VoteKeeper
@@ -251,16 +251,32 @@ def test_a_certificate_counts_whole_even_against_votes_already_kept() -> None:
     assert [found.first.validator for found in evidence] == [OTHERS[0]]
 
 
-def test_of_each_validator_only_current_next_and_highest_round_are_kept() -> None:
+def test_beyond_the_next_round_one_vote_of_each_validator_is_kept_and_another_only_twice_as_far() -> None:
     keeper = VoteKeeper(H, SET)
     for round in range(50):
         for validator in (0, 1):
             keeper.add_vote(Vote(PREVOTE, H, round, V, validator, SIGNED))
-    assert {round for round in range(50) if keeper.votes(PREVOTE, round)} == {0, 1, 49}
-    keeper.move_to(49)
-    assert {round for round in range(50) if keeper.votes(PREVOTE, round)} == {49}
-    assert keeper.add_vote(Vote(PREVOTE, H, 3, V, 2, SIGNED)) is None
-    assert keeper.votes(PREVOTE, 3) == ()
+    assert {round for round in range(50) if keeper.votes(PREVOTE, round)} == {0, 1, 32}
+    assert keeper.skip_round() == 32
+
+
+def test_first_votes_of_rounds_left_are_kept_up_to_a_bound_and_still_make_quorums_and_evidence() -> None:
+    keeper = VoteKeeper(H, SET)
+    for validator in (0, 1):
+        keeper.add_vote(Vote(PREVOTE, H, 0, V, validator, SIGNED))
+        keeper.add_vote(Vote(PRECOMMIT, H, 0, V, validator, SIGNED))
+    keeper.move_to(ROUNDS_KEPT)
+    assert keeper.add_vote(Vote(PREVOTE, H, 0, W, 1, SIGNED)) is not None
+    keeper.add_vote(Vote(PREVOTE, H, 0, V, 2, SIGNED))
+    keeper.add_vote(Vote(PRECOMMIT, H, 0, V, 2, SIGNED))
+    polka, commit = keeper.polka(0), keeper.commit()
+    assert polka is not None
+    assert commit is not None
+    assert (polka.value, commit.value) == (V, V)
+    keeper.move_to(ROUNDS_KEPT + 1)
+    assert keeper.votes(PREVOTE, 0) == ()
+    assert not keeper.has_use(Vote(PREVOTE, H, 0, V, 3, SIGNED))
+    assert keeper.polka(0) == polka
 
 
 def test_a_polka_that_arrives_after_its_round_becomes_what_we_propose() -> None:
@@ -277,21 +293,32 @@ def test_a_polka_that_arrives_after_its_round_becomes_what_we_propose() -> None:
     ]
 
 
-def test_a_proposer_without_end_pushes_out_only_its_own_values() -> None:
+def test_of_a_proposer_without_end_the_first_block_of_a_round_counts_and_those_that_a_quorum_names() -> None:
     engine, _ = _engine(*CHECKED)
     flood = [bytes([number]) * 32 for number in range(1, 20)]
     liar = TURNS[2]
+    logged = 0
     for value in flood:
-        engine.step(ProposalReceived(Proposal(H, 2, value, -1, liar, SIGNED), True))
-    assert V in engine.values
-    assert flood[0] in engine.values  # it is the round's first proposal
-    assert flood[-1] in engine.values
-    assert len(engine.values) == 2 + VALUES_MAX
-    # A quorum decides on one that was forgotten: it counts again once its block has come again.
+        said = ProposalReceived(Proposal(H, 2, value, -1, liar, SIGNED), True)
+        logged += engine.remembers(said)
+        engine.step(said)
+    assert engine.values == {V, flood[0]}
+    assert logged == 2  # the first, and the one that is evidence against it
+    # A quorum decides on one that was not kept: it counts once its block comes again.
     assert not _commits(engine.step(_certificate(PRECOMMIT, flood[1], round=2)))
-    checks = engine.step(ProposalReceived(Proposal(H, 2, flood[1], -1, liar, SIGNED), False))
-    assert CheckBlock(H, flood[1]) in checks
+    again = ProposalReceived(Proposal(H, 2, flood[1], -1, liar, SIGNED), False)
+    assert engine.remembers(again)
+    assert CheckBlock(H, flood[1]) in engine.step(again)
     assert _commits(engine.step(BlockChecked(H, flood[1], True))) == [flood[1]]
+
+
+def test_what_comes_early_is_logged_when_its_own_height_hears_it() -> None:
+    engine, _ = _engine(*CHECKED)
+    early = _vote(PREVOTE, OTHERS[0], V, height=H + 1)
+    assert not engine.remembers(early)
+    engine.step(early)
+    assert Redeliver((early,)) in engine.step(HeightStarted(H + 1, SET, ME, TIMING, True))
+    assert engine.remembers(early)
 
 
 def _commits(effects: list[Effect]) -> list[bytes]:

@@ -5,7 +5,7 @@ import pytest
 from consensus.errors import MisuseError
 from consensus.events import HeightStarted, ScheduleTimeout, TimeoutFired, TimeoutStep, Timing
 from consensus.height import Height
-from consensus.limits import VALUES_MAX
+from consensus.limits import ROUNDS_KEPT, VALUES_MAX
 from consensus.messages import Proposal, ProposalEquivocation, Validator
 from consensus.proposals import Proposals
 from consensus.values import Values
@@ -21,34 +21,37 @@ def proposal(round: int, value: bytes = V, proposer: int = 2) -> Proposal:
 
 def test_the_first_proposal_of_a_round_stands_and_a_second_is_evidence_once() -> None:
     proposals = Proposals()
-    assert proposals.add(proposal(0), True, 0) is None
-    assert proposals.add(proposal(0), True, 0) is None  # the same again
-    assert proposals.add(proposal(0, W), True, 0) == ProposalEquivocation(proposal(0), proposal(0, W))
-    assert proposals.add(proposal(0, W), True, 0) is None
+    assert proposals.add(proposal(0), True) is None
+    assert proposals.add(proposal(0), True) is None  # the same again
+    assert proposals.add(proposal(0, W), True) == ProposalEquivocation(proposal(0), proposal(0, W))
+    assert proposals.add(proposal(0, W), True) is None
     heard = proposals.of(0)
     assert heard is not None
     assert heard.proposal.value == V
 
 
-def test_beyond_the_next_round_only_each_proposers_highest_proposal_is_kept() -> None:
+def test_beyond_the_next_round_one_proposal_of_each_is_kept_and_another_only_twice_as_far() -> None:
     proposals = Proposals()
     for round in range(50):
-        proposals.add(proposal(round), True, 0)
-    assert [round for round in range(50) if proposals.of(round)] == [0, 1, 49]
-    proposals.add(proposal(20), True, 0)
+        proposals.add(proposal(round), True)
+    assert [round for round in range(50) if proposals.of(round)] == [0, 1, 32]
+    proposals.add(proposal(20), True)
     assert proposals.of(20) is None
-    proposals.add(proposal(20, proposer=3), True, 0)
+    proposals.add(proposal(20, proposer=3), True)
     assert proposals.of(20) is not None
 
 
-def test_proposals_of_rounds_that_are_left_are_forgotten() -> None:
+def test_proposals_of_rounds_that_are_left_are_evidence_up_to_a_bound_and_need_no_block() -> None:
     proposals = Proposals()
     for round in (0, 1):
-        proposals.add(proposal(round), True, 0)
-    proposals.move_to(1)
-    assert (proposals.of(0) is None, proposals.of(1) is None) == (True, False)
-    proposals.add(proposal(0), True, 1)
+        proposals.add(proposal(round), True)
+    proposals.move_to(ROUNDS_KEPT)
+    assert list(proposals.values()) == []
+    assert proposals.add(proposal(0, W), True) == ProposalEquivocation(proposal(0), proposal(0, W))
+    proposals.move_to(ROUNDS_KEPT + 1)
     assert proposals.of(0) is None
+    assert not proposals.has_use(proposal(0))
+    assert proposals.of(1) is not None
 
 
 def test_a_value_is_asked_for_once_and_its_verdict_taken_once() -> None:
