@@ -3,9 +3,9 @@
 Of each validator the first vote of every step is kept from `ROUNDS_KEPT` rounds before the current one to
 the next, because a quorum that comes together after its round was left still decides (L49) or frees (L28).
 Beyond the next round one vote of each is kept, and one further ahead only when it is at least twice as far,
-so that a liar can fill neither our memory nor our log. The first vote wins; a second, different one is evidence
-and counts nowhere. A certificate is applied whole: it makes its quorum even where some of its votes contradict
-kept ones, because others have seen those votes first.
+so that a liar can fill neither our memory nor our log. The first vote wins; a second, different one is
+evidence and counts nowhere. A certificate is applied whole: it makes its quorum even where some of its
+votes contradict kept ones, because others have seen those votes first.
 """
 
 from collections.abc import Iterator, Sequence
