@@ -6,16 +6,13 @@ after a crash, a fresh engine is stepped through the logged inputs of the height
 `resume` says what is still to be done.
 """
 
-from consensus.early import EarlyMessages, height_of
+from consensus.early import Early, EarlyMessages, height_of
 from consensus.errors import MisuseError
 from consensus.events import (
-    CertificateReceived,
     Effect,
     HeightStarted,
     Input,
-    ProposalReceived,
     Redeliver,
-    VoteReceived,
 )
 from consensus.height import Height
 from consensus.quorum import validators_fault
@@ -72,8 +69,7 @@ class Engine:
         if isinstance(input, HeightStarted):
             return self._start(input)
         number = height_of(input)
-        is_message = isinstance(input, ProposalReceived | VoteReceived | CertificateReceived)
-        if is_message and number == self.height + 1:
+        if number == self.height + 1 and isinstance(input, Early):
             self._early.add(input)
         height = self._height
         if height is None or number != height.number or height.decided:
