@@ -196,7 +196,8 @@ class Proposal(Document, frozen=True):
 class Vasp(Document, frozen=True):
     """A virtual asset service provider and where its admission stands; a time of 0 means not yet.
 
-    `returns_to` is the stage to which a suspended VASP is reinstated, and equals `stage` otherwise.
+    `returns_to` is the stage to which a suspended, rejected or revoked VASP may return, and equals `stage`
+    otherwise.
     """
 
     name: str

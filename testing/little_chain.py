@@ -266,7 +266,7 @@ def live(little: LittleChain, market: Market) -> None:
     bill = state.instruments[market.bill]
     little.act("cash_issue", ("sbp",), market.money, 2_000_000_000, b"d" * 32)
     little.act("cash_issue", ("sbp",), bill.treasury_cash, 700_000_000, b"e" * 32)
-    little.act("cash_destroy", ("sbp",), b"d" * 32, market.money, 1_000)
+    little.act("cash_destroy", ("sbp", "pvara"), b"d" * 32, market.money, 1_000)
     payouts = [(market.money, wallet, 100_000_000) for wallet in market.wallets]
     little.commit(little.transaction("transfer_batch", market.vasp, rows_of(*payouts)))
     opens = little.now_ms

@@ -33,6 +33,7 @@ NAMES = (
     "vasp_suspend",
     "vasp_reinstate",
     "vasp_revoke",
+    "vasp_restore",
     "programme_create",
     "fixing_attest",
     "cash_define",

@@ -1,4 +1,4 @@
-"""PVARA turns an applicant down before it is licensed; that is final."""
+"""PVARA turns an applicant down before it is licensed; it remembers the stage it had."""
 
 from msgspec.structs import replace
 
@@ -24,7 +24,7 @@ def check(ctx: Context, payload: VaspReject) -> None:
 
 def apply(ctx: Context, payload: VaspReject) -> tuple[int, ...]:
     vasp = ctx.state.vasps[payload.vasp]
-    ctx.state.vasps.replace(payload.vasp, replace(vasp, stage=Stage.REJECTED, returns_to=Stage.REJECTED))
+    ctx.state.vasps.replace(payload.vasp, replace(vasp, stage=Stage.REJECTED))
     return (payload.vasp,)
 
 

@@ -1,4 +1,4 @@
-"""PVARA revokes a VASP for good; its clients' holdings may still leave it."""
+"""PVARA revokes a VASP, which remembers the stage it had; its clients' holdings may still leave it."""
 
 from msgspec.structs import replace
 
@@ -25,7 +25,7 @@ def check(ctx: Context, payload: VaspRevoke) -> None:
 
 def apply(ctx: Context, payload: VaspRevoke) -> tuple[int, ...]:
     vasp = ctx.state.vasps[payload.vasp]
-    ctx.state.vasps.replace(payload.vasp, replace(vasp, stage=Stage.REVOKED, returns_to=Stage.REVOKED))
+    ctx.state.vasps.replace(payload.vasp, replace(vasp, stage=Stage.REVOKED))
     return (payload.vasp,)
 
 

@@ -87,9 +87,9 @@ def test_the_supply_of_cash_has_a_limit(net: Network) -> None:
 def test_destroying_reverses_an_issue_and_no_more_than_it(net: Network) -> None:
     net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=HASH)
     net.enact("cash_issue", "sbp1 sbp2", holding=0, amount=500, debit=bytes(32))
-    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, holding=0, amount=300)
+    net.enact("cash_destroy", "sbp1 sbp2 pvara1 pvara2", debit=HASH, holding=0, amount=300)
     net.refused(Code.OUT_OF_RANGE, "cash_destroy", "sbp1", debit=HASH, holding=0, amount=201)
-    net.enact("cash_destroy", "sbp1 sbp2", debit=HASH, holding=0, amount=200)
+    net.enact("cash_destroy", "sbp1 sbp2 pvara1 pvara2", debit=HASH, holding=0, amount=200)
     assert net.state.instruments[0].supply == net.balance(0) == 500
     net.refused(Code.DEBIT_ALREADY_USED, "cash_issue", "sbp1", holding=0, amount=1, debit=HASH)
     net.refused(Code.NOT_FOUND, "cash_destroy", "sbp1", debit=b"\1" * 32, holding=0, amount=1)
@@ -99,11 +99,11 @@ def test_cash_is_destroyed_wherever_it_went_against_any_debit_outstanding(net: N
     shop = Shop(net)
     debit, supply = net.state.debits[0].hash, net.state.instruments[0].supply
     shop.take((shop.bill_a, shop.cash_a, 2))  # out of the client's cash into the treasury's
-    net.enact("cash_destroy", "sbp1 sbp2", debit=debit, holding=0, amount=900_000)
+    net.enact("cash_destroy", "sbp1 sbp2 pvara1 pvara2", debit=debit, holding=0, amount=900_000)
     assert net.state.instruments[0].supply == supply - 900_000
     back = {"from_holding": shop.cash_a, "to_holding": shop.money, "amount": 5}
     net.ok("transfer", "binance", **back)
-    net.enact("cash_destroy", "sbp1 sbp2", debit=debit, holding=shop.money, amount=5)
+    net.enact("cash_destroy", "sbp1 sbp2 pvara1 pvara2", debit=debit, holding=shop.money, amount=5)
 
 
 def test_cash_is_not_destroyed_out_of_a_clients_hands_nor_out_of_anything_but_cash(net: Network) -> None:

@@ -124,7 +124,7 @@ def test_a_suspended_vasp_returns_to_where_it_was(net: Network, last: str) -> No
     assert net.vasp("binance").stage is before
 
 
-def test_rejection_and_revocation_are_final(net: Network) -> None:
+def test_for_pvara_rejection_and_revocation_are_final(net: Network) -> None:
     rejected = net.register("rejected")
     net.enact("vasp_reject", PVARA, vasp=rejected)
     revoked = net.license("revoked")
@@ -132,6 +132,35 @@ def test_rejection_and_revocation_are_final(net: Network) -> None:
     for index in (rejected, revoked):
         for kind in ("vasp_noc", "vasp_reject", "vasp_suspend", "vasp_reinstate", "vasp_revoke"):
             net.refused(Code.WRONG_STATUS, kind, "pvara1", vasp=index)
+
+
+VOTERS = "mof1 mof2 sbp1 sbp2 secp1 secp2"
+
+
+@pytest.mark.parametrize("ends", [("vasp_suspend",), ("vasp_revoke",), ("vasp_suspend", "vasp_revoke")])
+def test_the_network_returns_a_licensed_vasp_to_its_licence(net: Network, ends: tuple[str, ...]) -> None:
+    index = net.license("binance")
+    before = net.vasp("binance")
+    net.refused(Code.WRONG_STATUS, "vasp_restore", "mof1", vasp=index)
+    for kind in ends:
+        net.enact(kind, PVARA, vasp=index)
+    net.enact("vasp_restore", VOTERS, vasp=index)
+    assert net.vasp("binance") == before
+    net.enact("vasp_revoke", PVARA, vasp=index)  # and PVARA may come to the same view once more
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_the_network_returns_an_applicant_to_where_it_was_turned_down(net: Network, steps: int) -> None:
+    index = net.register("binance")
+    if steps > 0:
+        net.enact("vasp_noc", PVARA, vasp=index)
+    if steps > 1:
+        net.ok("licence_apply", "binance", categories=CATEGORIES)
+    before = net.vasp("binance")
+    net.enact("vasp_reject", PVARA, vasp=index)
+    assert (net.vasp("binance").stage, net.vasp("binance").returns_to) == (Stage.REJECTED, before.stage)
+    net.enact("vasp_restore", VOTERS, vasp=index)
+    assert net.vasp("binance") == before
 
 
 def test_clients_leave_a_revoked_vasp_and_none_arrive(net: Network) -> None:

@@ -114,7 +114,13 @@ class Held:
         for debit in list(self.net.state.debits):
             amount = min(self.net.balance(holding), debit.amount - debit.destroyed)
             if amount:
-                self.net.enact("cash_destroy", "sbp1 sbp2", debit=debit.hash, holding=holding, amount=amount)
+                self.net.enact(
+                    "cash_destroy",
+                    "sbp1 sbp2 pvara1 pvara2",
+                    debit=debit.hash,
+                    holding=holding,
+                    amount=amount,
+                )
         assert self.net.balance(holding) == 0
 
 

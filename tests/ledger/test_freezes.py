@@ -419,7 +419,7 @@ class Frozen(RuleBasedStateMachine):
         bill = self.state.instruments[self.market.bills[0]]
         holding = (self.market.cash[-1], bill.treasury_cash)[index % 2]
         self.act("cash_issue", "sbp1 sbp2", holding=holding, amount=amount, debit=debit)
-        self.act("cash_destroy", "sbp1 sbp2", debit=debit, holding=holding, amount=amount)
+        self.act("cash_destroy", "sbp1 sbp2 pvara1 pvara2", debit=debit, holding=holding, amount=amount)
 
     @rule(index=indices)
     def open_a_holding(self, index: int) -> None:

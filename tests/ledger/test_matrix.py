@@ -43,11 +43,12 @@ KINDS: dict[str, tuple[set[str], dict[str, Any]]] = {
     "vasp_suspend": ({"pvara"}, {"vasp": 0}),
     "vasp_reinstate": ({"pvara"}, {"vasp": 0}),
     "vasp_revoke": ({"pvara"}, {"vasp": 0}),
+    "vasp_restore": (VOTERS, {"vasp": 0}),
     "programme_create": (ISSUERS, {"name": "more", "cap_cents": 1}),
     "fixing_attest": ({"sbp"}, {"rate_e4": 1, "as_of_ms": 1}),
     "cash_define": ({"sbp"}, {"currency": "USD"}),
     "cash_issue": ({"sbp"}, {"holding": 0, "amount": 1, "debit": bytes(32)}),
-    "cash_destroy": ({"sbp"}, {"debit": bytes(32), "holding": 0, "amount": 1}),
+    "cash_destroy": ({"sbp", "pvara"}, {"debit": bytes(32), "holding": 0, "amount": 1}),
     "instrument_issue": (ISSUERS, {**BILL, "isin": "US0378331005"}),
     "offer_open": (
         {"mof"},
