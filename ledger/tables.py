@@ -280,12 +280,14 @@ class DocumentTable(Sequence[D]):
     def rehash(self) -> None:
         """Encode and hash what changed since the last time."""
         for index in sorted(self._dirty):
-            encoding = pack(self._documents[index])
+            document = self._documents[index]
+            encoding = pack(document)
             if encoding != self._encodings[index]:
                 self._encodings[index] = encoding
                 self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
                 self._undrained.add(index)
-                self._unpublished.add(index)
+            if index >= len(self._view) or self._view[index] is not document:
+                self._unpublished.add(index)  # a revision may leave the bytes as they were
         self._dirty = set()
         self._tree.update()
 

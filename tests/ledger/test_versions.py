@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from msgspec.structs import replace
 
 from client import transactions
 from ledger import parameters, release, schedule, versions
+from ledger import state as tables
 from ledger.codes import Code, InvariantError, Refused
-from ledger.documents import ProposalStatus, Rule, Version, VersionStatus
+from ledger.documents import Programme, ProposalStatus, Rule, Version, VersionStatus
 from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import create_state, default_policies, genesis_hash, problems
 from ledger.kinds import BY_NAME
@@ -19,7 +21,7 @@ from ledger.kinds.dev_advance_clock import DevAdvanceClock
 from ledger.proofs import prove_holding, proven_holding
 from ledger.release import UnknownVersion
 from ledger.schema import Payload
-from ledger.state import TABLES, Changes, State
+from ledger.state import TABLES, Changes, Revision, State
 from ledger.tables import DocumentTable
 from ledger.transactions import Transaction, id_and_kind
 from testing import version2
@@ -342,6 +344,23 @@ def test_a_state_stored_around_the_height_loads_as_it_was(checkpoints: tuple[int
     assert [list(t) for t in loaded.tables if isinstance(t, DocumentTable)] == [
         list(t) for t in net.state.tables if isinstance(t, DocumentTable)
     ]
+
+
+class Programme2(Programme, frozen=True):
+    """A programme as a version 2 might have it: another class, the same bytes."""
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_view_has_the_records_of_the_version_even_where_their_bytes_stay() -> None:
+    tables.revise("programmes", Revision(2, Programme2, lambda old: Programme2(**structs.asdict(old))))
+    net = network()
+    net.define_money()
+    net.issue()
+    net.state.publish()
+    go_to(net, scheduled(net))
+    loaded = State.load(stored([net.state.drain_changes()]))
+    for state in (net.state, loaded):
+        assert [type(record) for record in state.publish().programmes] == [Programme2]
 
 
 def test_software_without_the_version_does_not_load_a_state_of_it() -> None:
