@@ -306,7 +306,7 @@ def indexes_are_those_rebuilt(state: State, kept: KeptState) -> None:
     for ours, theirs in zip(state.tables, loaded.tables, strict=True):
         assert ours.by_key == theirs.by_key
         if isinstance(ours, DocumentTable) and isinstance(theirs, DocumentTable):
-            assert (ours.grouped, ours._groups) == (theirs.grouped, theirs._groups)
+            assert (ours.grouped, ours._members) == (theirs.grouped, theirs._members)
 
 
 @pytest.mark.parametrize("seed", range(6))
