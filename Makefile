@@ -1,4 +1,4 @@
-# The front door. Every target sets up .venv first; nothing but Python 3.11, pip and make is needed.
+# The front door. Every target sets up .venv first; nothing but Python 3.11 to 3.13, pip and make is needed.
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,8 +18,8 @@ setup: $(STAMP)  ## create .venv from the hash-locked requirements
 $(STAMP): requirements.lock pyproject.toml
 	@set -e; exec 9>.setup.lock; if command -v flock >/dev/null; then flock 9; fi; \
 	if [ $(STAMP) -nt requirements.lock ] && [ $(STAMP) -nt pyproject.toml ]; then exit 0; fi; \
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	{ echo "$(PYTHON) is not Python 3.11 or newer: say make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: say make PYTHON=/path/to/python3.11" >&2; exit 1; }; \
 	$(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV); \
 	if [ -x $(BIN)/pip ]; then pip="$(BIN)/python -m pip"; else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
 	$$pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \

@@ -1,10 +1,13 @@
 """Each package that is imported is ours, from whatever folder Python is started."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from testing.pythons import VERSIONS
 
 HOUSE = Path(__file__).parents[2]
 PACKAGES = tomllib.loads((HOUSE / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
@@ -44,6 +47,28 @@ def test_the_linters_look_at_every_layer() -> None:
         contract for contract in settings["importlinter"]["contracts"] if contract["type"] == "layers"
     ]
     assert {name.strip() for row in house["layers"] for name in row.split("|")} == layers
+
+
+def test_only_pythons_that_replay_the_recorded_chain_install_a_release() -> None:
+    low, high = VERSIONS[0], VERSIONS[-1]
+    after = f"{high.split('.')[0]}.{int(high.split('.')[1]) + 1}"
+    project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={low},<{after}"
+    said = f"Python {', '.join(VERSIONS[:-1])} or {high}"
+    for name in ("README.md", "CONTRIBUTING.md", "Makefile", "docs/operating.md"):
+        assert said in (HOUSE / name).read_text(), name
+
+
+def test_operators_are_told_every_package_that_decides_what_a_block_means() -> None:
+    listed = (HOUSE / "pyproject.toml").read_text().split("# Consensus-critical", 1)[1].split("\n  #", 1)[0]
+    critical = re.findall(r'"([\w-]+)==', listed)
+    (told,) = re.findall(r"(\w+) packages decide bytes and verdicts: (.*?)\. ", _line("docs/operating.md"))
+    assert sorted(re.findall(r"`([\w-]+)`", told[1])) == sorted(critical)
+    assert told[0] == {3: "Three", 4: "Four", 5: "Five"}[len(critical)]
+
+
+def _line(name: str) -> str:
+    return " ".join((HOUSE / name).read_text().split())
 
 
 def test_every_dependency_is_pinned_and_locked_by_hash() -> None:
