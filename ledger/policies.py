@@ -75,12 +75,18 @@ def is_lost(
     approvals: Sequence[Approval],
     objections: Sequence[Approval],
 ) -> bool:
-    """Whether the policy can no longer be met, because institutions that do not approve have objected."""
+    """Whether the policy can no longer be met: institutions that do not approve have objected, or too few of
+    their officers are left who did not."""
     electorate = _electorate(policy, institutions)
     agreed = approving(institutions, approvals)
     against = approving(institutions, objections)
-    reachable = [index for index in electorate if index in agreed or index not in against]
-    return not _enough(policy.rule, len(reachable), len(electorate))
+    opposed = {objection.officer for objection in objections}
+    reachable = 0
+    for index in electorate:
+        institution = institutions[index]
+        willing = sum(officer not in opposed for officer in institution.officers)
+        reachable += index in agreed or (index not in against and willing >= institution.threshold)
+    return not _enough(policy.rule, reachable, len(electorate))
 
 
 def _electorate(policy: Policy, institutions: Sequence[Institution]) -> tuple[int, ...]:

@@ -6,7 +6,9 @@ counts once and is never his own second.
 
 Approvals are for what their proposal rests on. When an act takes effect it moves its subjects: the open
 proposals that rest on one of them close as FAILED in the same block, so that none is ever approved for one
-thing and executed on another. What an open proposal claims - a name, a code, a key - no other institution's
+thing and executed on another. An approval only ever completes its proposal and an objection only ever closes
+it: a change of an institution, by which it would be decided without either, closes it. What an open proposal
+claims - a name, a code, a key - no other institution's
 proposal takes, and nobody's transaction; the claim ends with the proposal.
 """
 
@@ -67,7 +69,7 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
             claims=len(claims),
         )
     )
-    created = _decide(ctx, index)
+    created = _complete(ctx, index)
     proposal = state.proposals[index]
     if proposal.status is ProposalStatus.OPEN:
         due = agenda.schedule(state, proposal.expires_ms, What.PROPOSAL_EXPIRY, index)
@@ -115,15 +117,17 @@ def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
     proposal = ctx.state.proposals[index]
     signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
     ctx.state.proposals.replace(index, replace(proposal, approvals=(*proposal.approvals, *signatures)))
-    return _decide(ctx, index)
+    return _complete(ctx, index)
 
 
 def reject(ctx: Context, index: int, reason: int) -> None:
     """Add the signers' objections; the proposal is REJECTED once its policy can no longer be met."""
     proposal = ctx.state.proposals[index]
     signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
-    ctx.state.proposals.replace(index, replace(proposal, objections=(*proposal.objections, *signatures)))
-    _decide(ctx, index)
+    proposal = replace(proposal, objections=(*proposal.objections, *signatures))
+    ctx.state.proposals.replace(index, proposal)
+    if _is_lost(ctx.state, proposal):
+        _close(ctx.state, index, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
 
 
 def check_withdrawal(ctx: Context, index: int) -> None:
@@ -187,16 +191,20 @@ def _signatures(ctx: Context, policy: Policy, reason: int) -> tuple[Approval, ..
     return tuple(signatures)
 
 
-def _decide(ctx: Context, index: int) -> tuple[int, ...]:
-    """Execute the proposal if its policy is met, close it if it can no longer be, else leave it open."""
-    state = ctx.state
-    proposal = state.proposals[index]
-    policy = policy_of(state, proposal.act)
-    if is_met(policy, state.institutions, proposal.approvals):
-        return _execute(ctx, index, proposal)
-    if is_lost(policy, state.institutions, proposal.approvals, proposal.objections):
-        _close(state, index, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
-    return ()
+def _is_met(state: State, proposal: Proposal) -> bool:
+    return is_met(policy_of(state, proposal.act), state.institutions, proposal.approvals)
+
+
+def _is_lost(state: State, proposal: Proposal) -> bool:
+    return is_lost(
+        policy_of(state, proposal.act), state.institutions, proposal.approvals, proposal.objections
+    )
+
+
+def _complete(ctx: Context, index: int) -> tuple[int, ...]:
+    """Execute the proposal if its policy is met, else leave it open."""
+    proposal = ctx.state.proposals[index]
+    return _execute(ctx, index, proposal) if _is_met(ctx.state, proposal) else ()
 
 
 def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
@@ -205,6 +213,7 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
     kind = ctx.rules.kinds[proposal.kind]  # an upgrade closes proposals of kinds that it changes
     payload = unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
     mark = state.mark()
+    institutions = state.institutions[:]
     ctx.proposal = index
     try:
         kind.check(ctx, payload)
@@ -214,23 +223,42 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
         created = kind.apply(ctx, payload)
     except Refused as refused:
         state.undo(mark)
-        failed = replace(proposal, code=refused.code, field=refused.field_number, values=refused.values)
-        _close(state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
+        _fail(ctx, index, refused)
         return ()
     executed = replace(proposal, created=created)
     _close(state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
     _supersede(ctx, index, (*proposal.rests_on[: proposal.claims], *moved))
+    if state.institutions[:] != institutions:
+        _judge_again(ctx, index)
     return created
 
 
 def _supersede(ctx: Context, index: int, moved: Iterable[bytes]) -> None:
     """Close the open proposals that rest on what the act of proposal `index` has moved."""
-    refused = Refused(Code.SUPERSEDED, "proposal", index)
     for other in sorted({other for subject in moved for other in ctx.state.proposals.members(subject)}):
-        failed = replace(
-            ctx.state.proposals[other], code=refused.code, field=refused.field_number, values=refused.values
-        )
-        _close(ctx.state, other, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
+        _fail(ctx, other, Refused(Code.SUPERSEDED, "proposal", index))
+
+
+def _judge_again(ctx: Context, index: int) -> None:
+    """Close the open proposals that are decided, with nobody's signature, by the institutions as the act of
+    proposal `index` has changed them: their signatures were given under another threshold, or by others."""
+    state = ctx.state
+    makers = range(len(state.institutions))
+    for other in sorted(
+        other for maker in makers for other in state.proposals.members(("institution", maker))
+    ):
+        proposal = state.proposals[other]
+        if _is_met(state, proposal):
+            _fail(ctx, other, Refused(Code.SUPERSEDED, "institution", index))
+        elif _is_lost(state, proposal):
+            _close(state, other, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
+
+
+def _fail(ctx: Context, index: int, refused: Refused) -> None:
+    failed = replace(
+        ctx.state.proposals[index], code=refused.code, field=refused.field_number, values=refused.values
+    )
+    _close(ctx.state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
 
 
 def _close(

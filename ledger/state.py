@@ -132,8 +132,10 @@ class Source(Protocol):
         """The pages of a columnar table, in order."""
 
 
-def _maker_and_subjects_if_open(proposal: documents.Proposal) -> tuple[Hashable, ...]:
-    return (proposal.maker, *proposal.rests_on) if proposal.status is ProposalStatus.OPEN else ()
+def _makers_and_subjects_if_open(proposal: documents.Proposal) -> tuple[Hashable, ...]:
+    if proposal.status is not ProposalStatus.OPEN:
+        return ()
+    return (proposal.maker, ("institution", proposal.institution), *proposal.rests_on)
 
 
 def _programme_if_live(instrument: documents.Instrument) -> tuple[Hashable, ...]:
@@ -212,7 +214,7 @@ class State(Readable):
     nodes = documents_of(3, documents.Node, "name", watch=Watch(("power", "offences", "role")))
     policies = documents_of(4, documents.Policy, "act", watch=REWRITTEN)
     proposals = documents_of(
-        5, documents.Proposal, groups=_maker_and_subjects_if_open, watch=Watch(("status",))
+        5, documents.Proposal, groups=_makers_and_subjects_if_open, watch=Watch(("status",))
     )
     vasps = documents_of(6, documents.Vasp, "name", watch=Watch(("stage", "frozen")))
     programmes = documents_of(7, documents.Programme, "name")

@@ -126,6 +126,13 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(
         Code.SUPERSEDED, "proposal", 1, "what it rests on is another since block {1}, in which it was made"
     ),
+    Sentence(
+        Code.SUPERSEDED,
+        "institution",
+        0,
+        "this act changed an institution whose earlier signatures would now be enough: propose it again",
+        called="proposal",
+    ),
     Sentence(Code.CLAIMED, "proposal", 0, "this open proposal claims the same name, code, debit or key"),
     Sentence(
         Code.LIMIT_EXCEEDED, "signers", 1, "at most {1} open proposals of one maker (proposals_open_max)"
