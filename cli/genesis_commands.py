@@ -31,7 +31,10 @@ def check(path: File, as_json: Json = False) -> None:
         "chain": genesis.chain,
         "class": genesis.chain_class,
         "genesis_hash": genesis_hash(genesis).hex(),
-        **asdict(result),
+        **asdict(result.strength),
+        "institutions": [asdict(share) for share in result.institutions],
+        "voting": result.voting,
+        "voting_needed": result.voting_needed,
     }
     show(values, as_json=as_json, text=lambda: _explain(genesis.chain, genesis_hash(genesis).hex(), result))
 
@@ -115,11 +118,15 @@ def _explain(chain: str, digest: str, result: "Resilience") -> None:
     ]
     table(("institution", "nodes", "power", "may fail or lie as a whole"), rows)
     print()
+    given = result.strength
     print(
-        f"{result.validators} validators, power {result.power}; a quorum is more than two thirds of it.\n"
-        f"Nodes, whichever they are, that may fail or lie: {result.nodes_any}.\n"
-        f"Whole institutions, whichever they are, that may fail or lie: {result.institutions_any}.\n"
+        f"{given.validators} validators, power {given.power}; a quorum is more than two thirds of it.\n"
+        f"Nodes, whichever they are, that may fail or lie: {given.losable_nodes}.\n"
+        f"Whole institutions, whichever they are, that may fail or lie: {given.losable_institutions}.\n"
+        f"Validators, the heaviest, that decide a block by themselves: {given.deciding_nodes}.\n"
         f"A change to the network needs {result.voting_needed} of {result.voting} voting institutions."
     )
-    if result.nodes_any == 0:
+    for name in given.could_stop:
+        print(f"WARNING: {name} alone could stop this network.")
+    if given.losable_nodes == 0:
         print("WARNING: this network survives no fault. To survive one takes four validators of equal power.")

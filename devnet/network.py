@@ -32,8 +32,9 @@ from ledger.genesis import (
     default_policies,
     genesis_hash,
 )
-from ledger.parameters import Value
+from ledger.parameters import Parameters, Value
 from ledger.release import newest
+from ledger.survival import LEAST, strength
 from storage.signer import SignerStore
 
 CHAIN = "mohur-dev"
@@ -53,6 +54,7 @@ NODE_PORT = 26600  # of the first node; below the ports that the kernel hands ou
 RPC_PORT = 28600
 ADDRESS_ATTEMPTS = 64
 # On one machine messages take no time: a dead proposer is given up sooner than the defaults for a country do.
+FIRST_VALUES = Parameters()
 LOCAL_PARAMETERS: Mapping[str, Value] = {"propose_ms": 400, "prevote_ms": 100, "precommit_ms": 100}
 MANIFEST = "devnet.json"
 _SOCKET_NAME = "node.sock"
@@ -262,9 +264,19 @@ def _genesis_of(
             GenesisNode(node.name, node.institution, node_keys[node.name], POWER, VALIDATOR) for node in nodes
         ),
         policies=default_policies(newest()),
-        parameters=tuple({**LOCAL_PARAMETERS, **parameters}.items()),
+        parameters=tuple({**LOCAL_PARAMETERS, **_least(nodes), **parameters}.items()),
         treasury=TREASURY,
     )
+
+
+def _least(nodes: Sequence[NodeFiles]) -> Mapping[str, Value]:
+    """What so few or so placed nodes can be asked to survive, where that is less than it would be."""
+    given = strength((node.institution, POWER) for node in nodes)
+    return {
+        parameter: getattr(given, field)
+        for field, parameter in LEAST.items()
+        if getattr(given, field) < getattr(FIRST_VALUES, parameter)
+    }
 
 
 def _place_nodes(directory: Path, names: Sequence[str]) -> tuple[NodeFiles, ...]:

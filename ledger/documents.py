@@ -129,7 +129,8 @@ class Institution(Document, frozen=True):
 
 
 class Node(Document, frozen=True):
-    """A node of the network; a validator has `power` and votes.
+    """A node of the network; a validator has `power` and votes. It has role and power by the block
+    `since_height` (0: by the genesis).
 
     `offences` counts its proven ones, one a height; `offended` are the latest heights of them, ascending, by
     which `ledger.validators` knows evidence that is not to be committed again.
@@ -140,6 +141,7 @@ class Node(Document, frozen=True):
     public_key: bytes
     power: int
     role: NodeRole
+    since_height: int
     offences: int
     offended: tuple[int, ...]
 

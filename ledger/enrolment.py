@@ -53,7 +53,7 @@ def retire(state: State, signer: int) -> None:
     state.signers.set_field(signer, "flags", state.signers.field(signer, "flags") | RETIRED)
 
 
-def signer_of(state: State, key: bytes) -> int:
+def signer_of(state: Readable, key: bytes) -> int:
     """The signer of a key that is enrolled."""
     found = state.signers.find(key)
     if found is None:

@@ -95,7 +95,7 @@ FieldName = Literal[
     "proof",
     "remove[]",
     "add[].key",
-    "add",
+    "institution.officers",
     "threshold",
     "ca_roots",
     "ca_roots[]",

@@ -42,6 +42,7 @@ from ledger.positions import open_institution_account
 from ledger.release import FIRST, newest
 from ledger.rows import Role
 from ledger.state import State
+from ledger.survival import LEAST, strength
 from ledger.versions import rules
 from ledger.words import words_of
 from primitives.codec import builtins, encode
@@ -117,7 +118,7 @@ def problems(genesis: Genesis) -> list[str]:
     """Everything that is wrong with `genesis`, each as one sentence that begins with the field's name."""
     if not FIRST <= genesis.version <= newest():
         return [f"version: {genesis.version}: this software knows versions {FIRST} to {newest()}"]
-    return [
+    found = [
         *_chain_problems(genesis),
         *_institution_problems(genesis),
         *_node_problems(genesis),
@@ -125,6 +126,7 @@ def problems(genesis: Genesis) -> list[str]:
         *_policy_problems(genesis),
         *_parameter_problems(genesis),
     ]
+    return found or list(_strength_problems(genesis))
 
 
 def create_state(genesis: Genesis) -> State:
@@ -143,7 +145,7 @@ def create_state(genesis: Genesis) -> State:
         enrol(state, node.public_key, Role.NODE, len(state.nodes), height=0)
         role = NodeRole[node.role.upper()]
         state.nodes.append(
-            Node(node.name, indices[node.institution], node.public_key, node.power, role, 0, ())
+            Node(node.name, indices[node.institution], node.public_key, node.power, role, 0, 0, ())
         )
     for policy in genesis.policies:
         named = tuple(sorted(indices[name] for name in policy.institutions))
@@ -306,6 +308,19 @@ def _parameter_problems(genesis: Genesis) -> Iterable[str]:
         if refused is not None:
             said = words_of(refused)
             yield f"parameters.{name}: {said.value}: {said.rule}"
+
+
+def _strength_problems(genesis: Genesis) -> Iterable[str]:
+    """The first validators survive what the parameters ask for, or the genesis asks for less."""
+    bounds, decided = rules(genesis.version).bounds, dict(genesis.parameters)
+    given = strength((node.institution, node.power) for node in genesis.nodes)
+    for field, parameter in LEAST.items():
+        least, has = decided.get(parameter, bounds[parameter].first), getattr(given, field)
+        if isinstance(least, int) and has < least:
+            yield (
+                f"parameters.{parameter}: {least}, but {field} of these nodes is {has}:"
+                " add validators, spread the power, or ask for less"
+            )
 
 
 def _institution_names(genesis: Genesis) -> list[str]:

@@ -1,11 +1,6 @@
-"""The validator set as the registry of nodes has it, and what a set survives, in plain values.
+"""The validator set as the registry of nodes has it, in plain values, and what is held against members."""
 
-One inequality says what a set survives: validators may be silent, or lie, while the others still hold more
-than two thirds of the power (arXiv 1807.04938: fewer than a third may lie).
-"""
-
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -14,6 +9,7 @@ from ledger.codes import InvariantError
 from ledger.documents import Node
 from ledger.limits import OFFENDED_MAX
 from ledger.state import Readable, State
+from ledger.survival import Strength, strength
 
 
 class VotingNode(NamedTuple):
@@ -22,16 +18,6 @@ class VotingNode(NamedTuple):
     node: int
     public_key: bytes
     power: int
-
-
-@dataclass(frozen=True, slots=True)
-class Strength:
-    """How many validators, and how many whole institutions, may be lost whichever they are; and how few
-    validators, the heaviest, decide a block by themselves (0: there is no validator)."""
-
-    losable_nodes: int
-    losable_institutions: int
-    deciding_nodes: int
 
 
 def validator_set(state: Readable) -> tuple[VotingNode, ...]:
@@ -64,37 +50,6 @@ def count_offence(state: State, index: int, height: int) -> None:
     state.nodes.replace(index, replace(node, offences=node.offences + 1, offended=offended))
 
 
-def strength(nodes: Iterable[Node]) -> Strength:
+def strength_of(nodes: Iterable[Node]) -> Strength[int]:
     """What the validators among `nodes` survive."""
-    powers = []
-    shares: dict[int, int] = {}
-    for node in nodes:
-        if node.power > 0:
-            powers.append(node.power)
-            shares[node.institution] = shares.get(node.institution, 0) + node.power
-    return Strength(losable(powers), losable(tuple(shares.values())), _deciding(powers))
-
-
-def survives(lost: int, total: int) -> bool:
-    """Whether the network goes on, and agrees, when validators of power `lost` fail or lie."""
-    return 3 * (total - lost) > 2 * total
-
-
-def losable(powers: Sequence[int]) -> int:
-    """How many may be lost even if they are the heaviest."""
-    total, lost = sum(powers), 0
-    for count, power in enumerate(sorted(powers, reverse=True)):
-        lost += power
-        if not survives(lost, total):
-            return count
-    return len(powers)
-
-
-def _deciding(powers: Sequence[int]) -> int:
-    """How few, the heaviest, are a quorum."""
-    total, gained = sum(powers), 0
-    for count, power in enumerate(sorted(powers, reverse=True), start=1):
-        gained += power
-        if survives(total - gained, total):
-            return count
-    return 0
+    return strength((node.institution, node.power) for node in nodes)

@@ -11,6 +11,7 @@ from api.reads.accounts import AccountReads
 from api.reads.chain import ChainReads
 from api.reads.institutions import InstitutionReads
 from api.reads.instruments import InstrumentReads
+from api.reads.nodes import NodeReads
 from api.reads.proposals import ProposalReads
 from api.reads.restrictions import RestrictionReads
 from api.reads.running import RunningReads
@@ -25,6 +26,7 @@ class Reads(
     AccountReads,
     InstrumentReads,
     InstitutionReads,
+    NodeReads,
     ProposalReads,
     RestrictionReads,
     StreamReads,

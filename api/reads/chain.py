@@ -24,7 +24,8 @@ from wire.blocks import decode_block
 
 
 class ValidatorView(Shown, frozen=True):
-    """A voting node; its position in the list is its number in votes and headers."""
+    """A voting node by the registry; two blocks after a change its position in the list is its number in
+    votes and headers."""
 
     node: Index
     name: str

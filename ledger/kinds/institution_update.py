@@ -5,6 +5,7 @@ others. Whatever is done, it keeps as many officers as its threshold and a root 
 can be made unmeetable.
 """
 
+from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -56,7 +57,7 @@ def check(ctx: Context, payload: InstitutionUpdate) -> None:
     unchanged &= payload.title in ("", institution.title)
     unchanged &= payload.threshold in (0, institution.threshold)
     if unchanged and _roots(ctx, institution, payload) == institution.ca_roots:
-        raise Refused(Code.WRONG_STATUS, "institution", institution.name)
+        raise Refused(Code.WRONG_STATUS, "institution", payload.institution)
 
 
 def _check_officers(state: State, institution: Institution, payload: InstitutionUpdate) -> None:
@@ -73,7 +74,9 @@ def _check_officers(state: State, institution: Institution, payload: Institution
     officers = len(institution.officers) - len(payload.remove) + len(payload.add)
     threshold = payload.threshold or institution.threshold
     if officers > OFFICERS_MAX:
-        raise Refused(Code.LIMIT_EXCEEDED, "add", officers)
+        raise Refused(Code.LIMIT_EXCEEDED, "institution.officers", officers)
+    if not payload.threshold and officers < threshold:
+        raise Refused(Code.OUT_OF_RANGE, "institution.officers", officers, threshold)
     if not THRESHOLD_MIN <= threshold <= officers:
         raise Refused(Code.OUT_OF_RANGE, "threshold", threshold, officers)
 
@@ -87,7 +90,7 @@ def _check_roots(ctx: Context, payload: InstitutionUpdate) -> None:
     }
     for number, root in enumerate(payload.ca_roots):
         if root.der in others or any(root.der == earlier.der for earlier in payload.ca_roots[:number]):
-            raise Refused(Code.ALREADY_EXISTS, "ca_roots[]", root.der, number)
+            raise Refused(Code.ALREADY_EXISTS, "ca_roots[]", sha256(root.der).digest(), number)
         if root.until_ms and root.until_ms <= ctx.time_ms:
             raise Refused(Code.OUT_OF_RANGE, "ca_roots[].until_ms", root.until_ms, number, ctx.time_ms)
     if payload.ca_roots and all(root.until_ms for root in payload.ca_roots):

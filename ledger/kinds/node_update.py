@@ -20,8 +20,9 @@ from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import NODES_MAX, POWER_MAX
 from ledger.rows import Role
 from ledger.schema import Index, Name, Payload, ProofOrNone, PublicKeyOrNone
-from ledger.state import State
-from ledger.validators import strength
+from ledger.state import Readable, State
+from ledger.survival import LEAST, Strength
+from ledger.validators import strength_of
 
 
 class NodeUpdate(Payload, frozen=True):
@@ -73,29 +74,25 @@ def _check_change(node: Node, payload: NodeUpdate) -> None:
 
 
 def _check_strength(state: State, payload: NodeUpdate) -> None:
-    before, after = strength(state.nodes), strength(_with(state, payload)[0])
-    if not after.deciding_nodes:
+    before, after = strength_of(state.nodes), strength_of(registry_after(state, payload, 0)[0])
+    if not after.validators:
         raise Refused(Code.OUT_OF_RANGE, "power", payload.power)
-    _check_least(state, "losable_nodes", "losable_nodes_min", before.losable_nodes, after.losable_nodes)
-    _check_least(
-        state,
-        "losable_institutions",
-        "losable_institutions_min",
-        before.losable_institutions,
-        after.losable_institutions,
-    )
-    _check_least(state, "deciding_nodes", "deciding_nodes_min", before.deciding_nodes, after.deciding_nodes)
+    _check_least(state, "losable_nodes", before, after)
+    _check_least(state, "losable_institutions", before, after)
+    _check_least(state, "deciding_nodes", before, after)
 
 
-def _check_least(state: State, field: FieldName, parameter: str, was: int, would: int) -> None:
-    least = parameters.number(state, parameter)
-    if would < min(least, was):
-        raise Refused(Code.OUT_OF_RANGE, field, would, parameter, least)
+def _check_least(state: State, field: FieldName, before: Strength[int], after: Strength[int]) -> None:
+    """A network that is weaker than it should be may change as long as it gets no weaker."""
+    least = parameters.number(state, LEAST[field])
+    would: int = getattr(after, field)
+    if would < min(least, getattr(before, field)):
+        raise Refused(Code.OUT_OF_RANGE, field, would, LEAST[field], least)
 
 
 def apply(ctx: Context, payload: NodeUpdate) -> tuple[int, ...]:
     state = ctx.state
-    nodes, index = _with(state, payload)
+    nodes, index = registry_after(state, payload, ctx.height)
     if payload.public_key:
         if index < len(state.nodes):
             retire(state, signer_of(state, state.nodes[index].public_key))
@@ -107,8 +104,8 @@ def apply(ctx: Context, payload: NodeUpdate) -> tuple[int, ...]:
     return (index,)
 
 
-def _with(state: State, payload: NodeUpdate) -> tuple[list[Node], int]:
-    """The registry as it would be, and where in it the node stands."""
+def registry_after(state: Readable, payload: NodeUpdate, height: int) -> tuple[list[Node], int]:
+    """The registry as it would be after the act in block `height`, and where in it the node stands."""
     nodes, index = list(state.nodes), state.nodes.find(payload.node)
     if index is None:
         node = Node(
@@ -117,12 +114,19 @@ def _with(state: State, payload: NodeUpdate) -> tuple[list[Node], int]:
             payload.public_key,
             payload.power,
             payload.role,
+            since_height=height,
             offences=0,
             offended=(),
         )
         return [*nodes, node], len(nodes)
-    key = payload.public_key or nodes[index].public_key
-    nodes[index] = replace(nodes[index], public_key=key, power=payload.power, role=payload.role)
+    old = nodes[index]
+    nodes[index] = replace(
+        old,
+        public_key=payload.public_key or old.public_key,
+        power=payload.power,
+        role=payload.role,
+        since_height=old.since_height if (old.role, old.power) == (payload.role, payload.power) else height,
+    )
     return nodes, index
 
 

@@ -113,7 +113,7 @@ def test_genesis_check_says_what_the_network_survives(network: Network) -> None:
     assert result.exit_code == 0
     assert "Nodes, whichever they are, that may fail or lie: 1." in result.stdout
     assert "WARNING" not in result.stdout
-    assert answer("genesis", "check", network.genesis)["nodes_any"] == 1
+    assert answer("genesis", "check", network.genesis)["losable_nodes"] == 1
     assert run("genesis", "hash", network.genesis).stdout.strip() == network.genesis_hash
 
 
@@ -121,6 +121,19 @@ def test_genesis_check_warns_that_three_validators_survive_nothing(tmp_path: Pat
     three = create_network(tmp_path / "net", validators=3)
     result = run("genesis", "check", three.genesis)
     assert "WARNING: this network survives no fault" in result.stdout
+    assert "WARNING: sbp alone could stop this network." in result.stdout
+
+
+def test_genesis_check_refuses_a_network_that_is_weaker_than_its_parameters_ask(tmp_path: Path) -> None:
+    three = create_network(tmp_path / "net", validators=3)
+    text = Path(three.genesis).read_text()
+    Path(three.genesis).write_text(text.replace("losable_nodes_min = 0", "losable_nodes_min = 1"))
+    result = run("genesis", "check", three.genesis, "--json")
+    assert result.exit_code == Exit.CONFIG
+    assert json.loads(result.stdout)["error"]["problems"] == [
+        f"{three.genesis}: parameters.losable_nodes_min: 1, but losable_nodes of these nodes is 0:"
+        " add validators, spread the power, or ask for less"
+    ]
 
 
 def test_genesis_check_lists_every_problem_and_ends_with_3(network: Network, tmp_path: Path) -> None:
@@ -149,7 +162,7 @@ def test_institutions_make_a_genesis_together_and_each_prepares_its_node(tmp_pat
             assert run(*command, "--authority-dir", folder, "--dir", folder).exit_code == 0
     handed_in = [part for name in names for part in ("--institution", f"{name}={tmp_path / name}")]
     made = answer("genesis", "new", tmp_path / "genesis.toml", "--chain", "pak", *handed_in)
-    assert (made["ok"], made["nodes_any"], made["class"]) == (True, 1, "production")
+    assert (made["ok"], made["losable_nodes"], made["class"]) == (True, 1, "production")
     settings = tmp_path / "sbp" / "node.toml"
     settings.write_text(
         'name = "sbp"\ninstitution = "sbp"\ngenesis = "../genesis.toml"\ndata_dir = "data"\n'

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.resilience import resilience, survives
+from config.resilience import resilience
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
+from ledger.survival import survives
 
 
 def genesis(nodes: list[tuple[str, int]], voting: int = 4) -> Genesis:
@@ -36,8 +37,8 @@ def genesis(nodes: list[tuple[str, int]], voting: int = 4) -> Genesis:
 )
 def test_equal_validators_tolerate_fewer_than_a_third(validators: int, tolerated: int) -> None:
     result = resilience(genesis([(f"i{number}", 10) for number in range(validators)]))
-    assert result.nodes_any == tolerated
-    assert result.institutions_any == tolerated
+    assert result.strength.losable_nodes == tolerated
+    assert result.strength.losable_institutions == tolerated
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 20)), min_size=1, max_size=7))
@@ -45,7 +46,7 @@ def test_any_so_many_nodes_may_fail_and_not_one_more(nodes: list[tuple[str, int]
     powers = [power for _, power in nodes if power]
     if not powers:
         return
-    tolerated = resilience(genesis(nodes)).nodes_any
+    tolerated = resilience(genesis(nodes)).strength.losable_nodes
     total = sum(powers)
 
     def all_survived(count: int) -> bool:
@@ -57,8 +58,8 @@ def test_any_so_many_nodes_may_fail_and_not_one_more(nodes: list[tuple[str, int]
 
 def test_an_institution_with_two_of_five_nodes_may_not_fail_as_a_whole() -> None:
     result = resilience(genesis([("a", 10), ("a", 10), ("b", 10), ("c", 10), ("d", 10)]))
-    assert result.nodes_any == 1
-    assert result.institutions_any == 0
+    assert result.strength.losable_nodes == 1
+    assert result.strength.losable_institutions == 0
     assert {share.name: share.may_fail for share in result.institutions} == {
         "a": False,
         "b": True,
@@ -74,7 +75,7 @@ def test_exactly_a_third_is_too_much_to_lose() -> None:
 
 def test_an_observer_counts_for_nothing() -> None:
     result = resilience(genesis([("a", 10), ("b", 10), ("c", 10), ("d", 10), ("e", 0)]))
-    assert (result.validators, result.nodes_any) == (4, 1)
+    assert (result.strength.validators, result.strength.losable_nodes) == (4, 1)
     assert [share.name for share in result.institutions] == ["a", "b", "c", "d"]
 
 

@@ -42,7 +42,7 @@ def test_the_default_network_is_that_of_the_four_validators(network: Network) ->
         "fmu": (False, 3, 2),
     }
     assert genesis_hash(genesis).hex() == network.genesis_hash
-    assert resilience(genesis).nodes_any == 1
+    assert resilience(genesis).strength.losable_nodes == 1
 
 
 def test_every_keystore_opens_and_is_the_one_in_the_genesis(network: Network) -> None:
@@ -115,7 +115,7 @@ def test_more_validators_go_round_the_institutions(tmp_path: Path) -> None:
         ("mof-2", "mof"),
         ("sbp-2", "sbp"),
     ]
-    assert resilience(load_genesis(Path(network.genesis))).nodes_any == 1
+    assert resilience(load_genesis(Path(network.genesis))).strength.losable_nodes == 1
 
 
 def test_parameters_reach_the_genesis_and_are_checked(tmp_path: Path) -> None:

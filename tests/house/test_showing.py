@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.fields import Shown
-from api.reads import READS, accounts, chain, institutions, instruments, proposals, restrictions
+from api.reads import READS, accounts, institutions, instruments, nodes, proposals, restrictions
 from api.showing import shown
 from ledger import documents, rows
 
@@ -25,7 +25,8 @@ SHOWN: dict[Any, type[Shown]] = {
     documents.Approval: proposals.SignatureView,
     documents.Proposal: proposals.ProposalView,
     documents.Restriction: restrictions.RestrictionView,
-    documents.Node: chain.ValidatorView,
+    documents.Node: nodes.NodeView,
+    documents.CaRoot: nodes.CaRootView,
     rows.Account: accounts.AccountReply,
     rows.Holding: accounts.HoldingView,
     rows.Signer: accounts.SignerReply,
@@ -40,12 +41,10 @@ RENAMED = {
     "Instrument.terms": "family",  # and the facts of its terms beside it
 }
 WITHHELD = {
-    "Institution.ca_roots": "of the network, not of the ledger",
+    "Institution.ca_roots": "ca_root_list shows them",
     "Vasp.returns_to": "a suspension does not say what follows it",
     "Vasp.goaml_reference": "what passes between the FMU and a VASP is nobody else's",
     "Proposal.maker": "the first of the approvals, which hide who acted where that is confidential",
-    "Node.role": "only validators are listed",
-    "Node.offences": "evidence stands in blocks, for all to see",
     "Node.offended": "what blocks may hold next, not what is known of a node",
     "Account.first_holding": "holding_list follows it",
     "Account.institution": "an institution names its treasury",

@@ -1,14 +1,18 @@
 """Nodes and institutions change on a living chain: who comes and goes, with which keys, what never may."""
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.documents import NodeRole, ProposalStatus
 from ledger.execution import BlockFacts, apply_block
+from ledger.genesis import problems
 from ledger.rows import RETIRED, Role
-from ledger.validators import Strength, strength, validator_set
+from ledger.survival import Strength
+from ledger.validators import strength_of, validator_set
 from testing.keys import public
 from testing.ledger_network import Network, make_genesis, said
 
@@ -138,7 +142,7 @@ def test_the_last_validator_stays(lax: Network) -> None:
 
 
 def test_four_equal_validators_survive_one_and_three_decide(net: Network) -> None:
-    assert strength(net.state.nodes) == Strength(losable_nodes=1, losable_institutions=1, deciding_nodes=3)
+    assert strength_of(net.state.nodes) == Strength(4, 4, 1, 1, deciding_nodes=3, could_stop=())
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_a_node_that_may_be_down_gets_no_more_power_than_can_be_lost(net: Networ
     result = net.refused(Code.OUT_OF_RANGE, "node_update", "mof1", **node("fmu-1", power=2, **key))
     assert said(result)[:2] == ("losable_nodes", "0")
     net.enact("node_update", VOTERS, **node("fmu-1", **key))
-    assert strength(net.state.nodes) == Strength(losable_nodes=1, losable_institutions=1, deciding_nodes=4)
+    assert strength_of(net.state.nodes) == Strength(5, 5, 1, 1, deciding_nodes=4, could_stop=())
 
 
 def test_one_institution_does_not_get_a_third_through_two_nodes(net: Network) -> None:
@@ -185,6 +189,32 @@ def test_a_network_that_survives_nothing_may_still_change_as_long_as_it_gets_no_
     for name in ("losable_nodes_min", "losable_institutions_min"):
         lax.enact("parameter_set", VOTERS, name=name, value=1)
     lax.enact("node_update", VOTERS, **node("sbp-1", **key_for(lax, "second key", "sbp-1")))
+
+
+def test_a_genesis_gives_what_its_parameters_ask_for() -> None:
+    genesis = make_genesis()
+    weak = replace(genesis, nodes=genesis.nodes[:3])
+    assert [problem.partition(":")[0] for problem in problems(weak)] == [
+        "parameters.losable_nodes_min",
+        "parameters.losable_institutions_min",
+    ]
+    asked = (("losable_nodes_min", 0), ("losable_institutions_min", 0), ("deciding_nodes_min", 3))
+    assert problems(replace(weak, parameters=asked)) == []
+    (problem,) = problems(replace(genesis, parameters=(("deciding_nodes_min", 4),)))
+    assert problem.startswith("parameters.deciding_nodes_min: 4, but deciding_nodes of these nodes is 3")
+
+
+def test_a_node_says_by_which_block_it_is_what_it_is(net: Network) -> None:
+    assert net.state.nodes[1].since_height == 0
+    net.enact("node_update", VOTERS, **node("sbp-1", **key_for(net, "second key", "sbp-1")))
+    assert net.state.nodes[1].since_height == 0  # another key, the same role and power
+    net.block()
+    observer = node("fmu-1", role=NodeRole.OBSERVER, power=0, **key_for(net, "new node", "fmu-1"))
+    net.enact("node_update", VOTERS, **observer)
+    assert net.state.nodes[4].since_height == net.height
+    net.block()
+    net.enact("node_update", VOTERS, **node("fmu-1"))
+    assert net.state.nodes[4].since_height == net.height
 
 
 # --- institutions ---------------------------------------------------------------------------------------
@@ -269,6 +299,33 @@ def test_what_would_disable_an_institution_is_refused(
     net: Network, changes: dict[str, Any], code: Code
 ) -> None:
     net.refused(code, "institution_update", "sbp1", **institution(MOF, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value", "rule"),
+    [
+        ({}, "institution", "0", "nothing would change"),
+        ({"remove": (0, 1)}, "officers", "1", "the institution would have so few, its threshold is 2"),
+        ({"threshold": 4}, "threshold", "4", "must be from 2 to 3, the officers there would be"),
+        (
+            {"ca_roots": ((b"ca root of sbp", 0),)},
+            "ca_roots[0]",
+            sha256(b"ca root of sbp").hexdigest(),
+            "the root with this SHA-256 is another institution's, or stands twice",
+        ),
+    ],
+)
+def test_a_refusal_names_what_the_officer_wrote(
+    net: Network, changes: dict[str, Any], field: str, value: str, rule: str
+) -> None:
+    act = net.tx("institution_update", "sbp1", **institution(MOF, **changes))
+    assert said(net.block(act)[0]) == (field, value, rule)
+
+
+def test_an_institution_has_no_more_officers_than_signatures_have_room(net: Network) -> None:
+    many = officers(net, "mof", *(f"newcomer {number}" for number in range(62)))
+    result = net.refused(Code.LIMIT_EXCEEDED, "institution_update", "sbp1", **institution(MOF, add=many))
+    assert said(result)[:2] == ("officers", "65")
 
 
 def test_a_key_stands_once_among_those_who_join(net: Network) -> None:

@@ -319,7 +319,7 @@ def test_ledger_time_is_header_time_plus_the_clock_offset() -> None:
 
 def test_evidence_is_counted_against_the_node() -> None:
     state = market()
-    node = Node("n", 0, bytes(32), 1, NodeRole.VALIDATOR, 0, ())
+    node = Node("n", 0, bytes(32), 1, NodeRole.VALIDATOR, 0, 0, ())
     state.nodes.append(node)
     facts = BlockFacts(7, START_MS, (Offence(0, 5), Offence(0, 3)))
     outcome = apply_block(state, facts, ())
@@ -332,7 +332,7 @@ def test_evidence_is_counted_against_the_node() -> None:
 
 def test_what_was_counted_against_a_node_is_never_counted_again() -> None:
     state = market()
-    state.nodes.append(Node("n", 0, bytes(32), 1, NodeRole.VALIDATOR, 0, ()))
+    state.nodes.append(Node("n", 0, bytes(32), 1, NodeRole.VALIDATOR, 0, 0, ()))
     chance, counted = Random(5), set()
     for _ in range(20 * OFFENDED_MAX):
         height = chance.randrange(1, 4 * OFFENDED_MAX)

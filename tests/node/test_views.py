@@ -54,6 +54,8 @@ QUESTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "vasp_list": ({},),
     "institution_list": ({},),
     "policy_list": ({},),
+    "node_list": ({}, {"cursor": 1, "limit": 2}),
+    "ca_root_list": ({},),
     "version_list": ({},),
     "parameter_get": ({"name": "idle_ms"},),
     "proposal_get": ({"proposal": 0},),
