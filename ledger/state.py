@@ -238,10 +238,9 @@ class State(Readable):
         self.version = version
         self.journal = Journal()
         self.stream = self.journal.stream  # of postings and events
-        tables = {number: spec.create(self.journal, version) for number, spec in sorted(TABLES.items())}
-        for table in tables.values():
-            setattr(self, table.name, table)
-        self._tables: Mapping[int, DocumentTable[Any] | ColumnarTable[Any]] = tables
+        self._tables: dict[int, DocumentTable[Any] | ColumnarTable[Any]] = {}
+        for _, spec in sorted(TABLES.items()):
+            self._put(spec.create(self.journal, version))
         self.due = DueIndex(self.agenda)
 
     @classmethod
@@ -271,13 +270,21 @@ class State(Readable):
         return tuple(table for number, table in self._tables.items() if TABLES[number].in_force(self.version))
 
     def enter(self, version: int) -> None:
-        """Make `version` the one in force: its tables exist, its documents are rewritten to its schemas."""
+        """Make `version` the one in force: its tables exist, those that ended are empty, its documents are
+        rewritten to its schemas."""
         before, self.version = self.version, version
         for number, table in self._tables.items():
-            if isinstance(table, DocumentTable):
-                for revision in TABLES[number].revisions:
+            spec = TABLES[number]
+            if spec.in_force(before) and not spec.in_force(version):
+                self._put(spec.create(self.journal, version))
+            elif isinstance(table, DocumentTable):
+                for revision in spec.revisions:
                     if before < revision.since <= version:
                         table.revise(revision.schema, revision.lift)
+
+    def _put(self, table: DocumentTable[Any] | ColumnarTable[Any]) -> None:
+        self._tables[table.number] = table
+        setattr(self, table.name, table)
 
     def mark(self) -> Mark:
         """A savepoint for `undo`."""
@@ -296,7 +303,7 @@ class State(Readable):
         for number, table in self._tables.items():
             if TABLES[number].in_force(self.version):
                 table.rehash()
-            elif TABLES[number].since > self.version and len(table):
+            elif len(table):
                 raise InvariantError(f"{table.name}: has records, version {self.version} has no such table")
 
     def table_roots(self) -> TableRoots:
@@ -359,22 +366,32 @@ class State(Readable):
         return None
 
 
+# Never revised, and without end: by `versions` any software tells of which version a stored state is, even of
+# one that it does not know; on `agenda` stands the index of what is due.
+LASTING = frozenset({"agenda", "versions"})
+
 _declared: dict[int, TableSpec] = {}
 TABLES: Mapping[int, TableSpec] = MappingProxyType(_declared)  # every table of every version, by number
 
 
 def declare(spec: TableSpec) -> None:
-    """Know a table. Raises InvariantError if its number or name is another's."""
+    """Know a table. Raises InvariantError if its number or name is another's, or if it may not be so."""
     for known in _declared.values():
         if spec.number == known.number or spec.name == known.name:
             raise InvariantError(f"table {spec.number} {spec.name} is already {known.number} {known.name}")
-    _declared[spec.number] = spec
+    _know(spec)
 
 
 def revise(name: str, revision: Revision) -> None:
-    """Know a further schema of a table of documents."""
+    """Know a further schema of a table of documents. Raises InvariantError if the table may not have one."""
     spec = _declared[NUMBERS[name]]
-    _declared[spec.number] = replace(spec, revisions=(*spec.revisions, revision))
+    _know(replace(spec, revisions=(*spec.revisions, revision)))
+
+
+def _know(spec: TableSpec) -> None:
+    if spec.name in LASTING and (spec.revisions or spec.since != FIRST or spec.until is not None):
+        raise InvariantError(f"table {spec.number} {spec.name} stays as it is in version {FIRST} for ever")
+    _declared[spec.number] = spec
 
 
 for _name, _spec in list(vars(State).items()):

@@ -169,8 +169,8 @@ def _restore(genesis: Genesis, states: StateStore) -> tuple[Replica, int]:
         return Replica.at_genesis(genesis), 0
     height, meta, source = loaded
     try:
+        state = State.load(source)  # first, for it says whether this software is too old for the rest
         memory = unpack(meta, Memory, META_BYTES_MAX)
-        state = State.load(source)
         root = state.root()
     except (CodecError, InvariantError, StorageError) as error:
         if isinstance(error, StorageCorrupt):

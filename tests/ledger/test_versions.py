@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from client import transactions
-from ledger import parameters, release, schedule, versions
+from ledger import conservation, parameters, release, schedule, versions
 from ledger import state as tables
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Programme, ProposalStatus, Rule, Version, VersionStatus
@@ -313,6 +314,36 @@ def test_a_table_that_the_version_in_force_does_not_have_takes_nothing() -> None
             state.rehash()
 
 
+@pytest.mark.usefixtures("version_2")
+@pytest.mark.parametrize("name", ["fixings", "signers"])
+def test_a_table_that_ends_is_empty_from_then_on_and_takes_nothing(name: str) -> None:
+    """In a node that runs on as in one that starts anew; what was published before keeps its records."""
+    version2.end_table(name)
+    net = network()
+    net.define_money()
+    height = scheduled(net)
+    go_to(net, height - 1)
+    before = net.state.publish()
+    table = getattr(before, name)
+    kept = [table[index] for index in range(len(table))]
+    assert kept
+    assert kept[0] in (before.fixings[0], before.signers[0])
+    mark = net.state.mark()
+    versions.begin_block(net.state, height, net.time_ms)
+    conservation.check_block(net.state, mark)
+    net.state.rehash()
+    loaded = State.load(stored([net.state.drain_changes()]))
+    for state in (net.state, loaded):
+        assert (len(getattr(state, name)), len(getattr(state.publish(), name))) == (0, 0)
+        assert getattr(state, name).by_key == {}
+    assert net.state.root() == loaded.root()
+    assert [table[index] for index in range(len(table))] == kept
+    assert before.signers.find(before.signers[0].public_key) == 0
+    getattr(net.state, name).append(kept[0])
+    with pytest.raises(InvariantError, match=f"{name}: has records, version 2 has no such table"):
+        net.state.rehash()
+
+
 # --- storage and proofs across the upgrade ------------------------------------------------------------------
 
 
@@ -369,6 +400,17 @@ def test_software_without_the_version_does_not_load_a_state_of_it() -> None:
         kept = stored([net.state.drain_changes()])
     with pytest.raises(UnknownVersion, match="version 2"):
         State.load(kept)
+
+
+@pytest.mark.usefixtures("version_2")
+@pytest.mark.parametrize("spec", [{"revisions": (version2.REVISION,)}, {"since": 2}, {"until": 1}])
+def test_where_any_software_finds_the_version_of_a_state_stays_as_it_is(spec: dict[str, Any]) -> None:
+    with pytest.raises(InvariantError, match="table 16 versions stays as it is"):
+        tables.revise("versions", version2.REVISION)
+    number = tables.NUMBERS["versions"]
+    was = tables._declared.pop(number)
+    with pytest.raises(InvariantError, match="table 16 versions stays as it is"):
+        tables.declare(dataclasses.replace(was, **spec))
 
 
 @pytest.mark.usefixtures("version_2")
