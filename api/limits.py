@@ -15,7 +15,11 @@ CHANGES_MAX = 1024  # changes of the validator set in one proof
 # reads
 ASKED_AGE_MS_MAX = 60_000  # how far the time under a signed question may be from the last block's
 PAGE_MAX = 1000
-STATEMENT_ROWS_MAX = 8_388_608  # postings that are read for one page of statements
+STATEMENT_ROWS_MAX = 4_194_304  # postings that are read for one page of statements, before it ends early
+STATEMENT_HOLDINGS_MAX = 2_048  # holdings that are looked at for one page of statements
+PARTS_KEPT_MAX = 64  # parts of a segment, each of thousands of postings, that one page remembers
+TAIL_ROWS_MAX = 4_194_304  # postings after the end of the index, where a node makes it only now
+TAIL_HEIGHTS_MAX = 16_384  # and heights
 PAGE_BYTES_MAX = 4 * 1024 * 1024  # of payloads in a page of proposals
 BYTES_PAGE_MAX = 4 * 1024 * 1024  # of raw blocks and certificates in a page; a larger block goes alone
 SUBMIT_MANY_MAX = 4096

@@ -3,8 +3,10 @@
 `node/` implements these; a test may. Nothing here says how.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ledger.execution import Result
 from ledger.postings import StreamRows
@@ -14,6 +16,37 @@ from wire.blocks import Header
 
 if TYPE_CHECKING:
     from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
+
+
+class Part(NamedTuple):
+    """So many consecutive postings, from `row` of `height` on."""
+
+    height: int
+    row: int
+    rows: int
+
+
+class Moving(NamedTuple):
+    """A stretch of the log that moves a holding: what it had before, the parts in which it moves, and the
+    last height that has postings."""
+
+    last: int
+    balance: int
+    locked: int
+    parts: tuple[Part, ...]
+
+
+class Index(Protocol):
+    """Which postings move a holding, up to the height `last`; the postings after it are few."""
+
+    last: int
+
+    def moving(self, holding: int, height: int) -> Iterator[Moving]:
+        """The stretches that move a holding, in order, from that which holds `height` on."""
+
+    def takeovers(self, holding: int) -> Sequence[tuple[int, int, int, int]]:
+        """Where a holding was taken over by another instrument: holding, height, postings of the block before
+        it, and the instrument that it belonged to until then."""
 
 
 class Log(Protocol):
@@ -37,6 +70,12 @@ class Log(Protocol):
     def first_posting_of(self, height: int, position: int) -> int:
         """The number of the first posting that the transaction at `position`, or one after it, caused."""
 
+    def transaction_id(self, height: int, position: int) -> bytes | None:
+        """The id of the transaction at `position` of the block of `height`."""
+
+    def time_ms(self, height: int) -> int | None:
+        """The time in the header of the block of `height`."""
+
 
 class Archive(Protocol):
     """Transactions in blocks whose results are stored."""
@@ -44,6 +83,9 @@ class Archive(Protocol):
     @property
     def blocks(self) -> Log:
         """The log itself."""
+
+    def index(self) -> AbstractContextManager[Index]:
+        """The index of postings as it stands. Raises Declined while a node still makes it."""
 
     def find(self, tx_id: bytes) -> tuple[int, int] | None:
         """The height and position of a transaction, or None."""

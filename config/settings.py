@@ -123,6 +123,10 @@ class NodeSettings(BaseSettings):
         return self.data_dir / "blocks"
 
     @property
+    def index_dir(self) -> Path:
+        return self.data_dir / "index"
+
+    @property
     def state_dir(self) -> Path:
         return self.data_dir / "state"
 

@@ -33,9 +33,11 @@ from node.local import serve_local
 from node.peers import TlsTransport
 from node.runtime import Node
 from node.signer import KeyInMemory, Signer
+from node.view import Archive
 from primitives.signatures import self_test
 from storage.blocks import BlockStore
 from storage.errors import SignerUninitialised, StorageCorrupt, StorageError, StorageFull
+from storage.index import PostingIndex
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -120,6 +122,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             return await trio.to_thread.run_sync(call, *args, limiter=limiter)
 
         blocks = _opened(stack, BlockStore(settings.blocks_dir))
+        index = _opened(stack, PostingIndex(settings.index_dir, genesis_hash(genesis)))
         states = _opened(stack, StateStore(settings.state_dir))
         wal = _opened(stack, WriteAheadLog(settings.wal_dir))
         passphrase = read_passphrase(settings.passphrase_file, os.environ)
@@ -138,7 +141,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             name=settings.name,
             version=version("mohur"),
             chain=chain,
-            blocks=blocks,
+            archive=Archive(blocks, index),
             wal=wal,
             signer=signer,
             transport=_transport(settings, genesis, chain, passphrase),

@@ -87,7 +87,7 @@ class Chain:
         if fault is None:
             self._blocks.append(block.height, block.raw, encode_certificate(certificate))
         applied = self.replica.execute(block)
-        self._keep(applied)
+        self._keep(applied, block.header.time_ms)
         self._header = block.header
         return applied
 
@@ -139,7 +139,7 @@ class Chain:
         self._header = block.header
         results = self._blocks.results(height)
         if results is None:
-            self._keep(applied)
+            self._keep(applied, block.header.time_ms)
             return
         for name, stored, ours in (
             ("results", results, applied.results_bytes),
@@ -151,12 +151,13 @@ class Chain:
                     "blocks", f"{name} of height {height}", "replaying the block gives others"
                 )
 
-    def _keep(self, applied: AppliedBlock) -> None:
+    def _keep(self, applied: AppliedBlock, time_ms: int) -> None:
         """Store what executing a block gave, all of it or nothing."""
         self._blocks.put_results(
             applied.height,
             applied.results_bytes,
             list(applied.transaction_ids),
+            time_ms=time_ms,
             postings=applied.postings,
             events=applied.events,
         )

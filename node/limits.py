@@ -13,6 +13,9 @@ SEEN_MAX = 4096  # messages of a height that are known without verifying them ag
 # health
 STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interval three times over
 
+# indexing
+UNINDEXED_ROWS_MAX = 1_048_576  # postings and events in memory that wait for the index, 25 to 34 MB
+
 # local
 LOCAL_CONNECTIONS_MAX = 16
 QUEUE_MAX = 64  # requests of one connection read but not yet begun

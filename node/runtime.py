@@ -23,6 +23,7 @@ from node.chain import Chain
 from node.driver import Driver
 from node.health import HealthFacts, verdict
 from node.inbox import Heard
+from node.indexing import Indexer
 from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
 from node.membership import Membership, Roots
 from node.mempool import Mempool
@@ -36,7 +37,6 @@ from node.signer import Signer
 from node.sync import Sync
 from node.view import Archive, View
 from node.waiting import Commitments
-from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
 from storage.wal import WriteAheadLog
 from wire.limits import MESSAGE_TRANSACTIONS_BYTES_MAX, MESSAGE_TRANSACTIONS_MAX
@@ -73,7 +73,7 @@ class Node:
         name: str,
         version: str,
         chain: Chain,
-        blocks: BlockStore,
+        archive: Archive,
         wal: WriteAheadLog,
         signer: Signer | None,
         transport: Transport,
@@ -93,14 +93,14 @@ class Node:
         self.name = name
         self._version = version
         self._chain = chain
-        self._blocks = blocks
         self._now_ms = now_ms
         self._run_sync = run_sync
         self._services = tuple(services)
         self._checkpoint_blocks = checkpoint_blocks
         self._checkpoint_due = trio.Event()
-        self._archive = Archive(blocks)
-        self._base = blocks.base()
+        self._archive = archive
+        self._indexer = Indexer(chain.published, archive.blocks, archive.movements, run_sync)
+        self._base = archive.blocks.base()
         self._committed_at_ms = now_ms()
         self._hinted_ms: dict[str, int] = {}
         self._contact = trio.Event()
@@ -134,6 +134,7 @@ class Node:
         )
         # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
         self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments, self.readiness]
+        self.listeners.append(self._indexer)
 
     @property
     def published(self) -> Published:
@@ -149,6 +150,7 @@ class Node:
             nursery.start_soon(self._request_blocks)
             nursery.start_soon(self._take_in)
             nursery.start_soon(self._save_checkpoints)
+            nursery.start_soon(self._indexer.run)
             for service in self._services:
                 nursery.start_soon(service)
             task_status.started()
@@ -260,14 +262,14 @@ class Node:
     async def prove(self, holding: int) -> ProofReply:
         """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
         started = await self.driver.between_blocks(lambda chain: start_proof(chain.replica, holding))
-        proof = await prove(started, self._blocks, self.wait_height)
+        proof = await prove(started, self._archive.blocks, self.wait_height)
         return ProofReply(
             height=self.published.height, holding=holding, proven_height=started.height, proof=proof
         )
 
     async def receipt(self, tx_id: bytes) -> ReceiptReply:
         """The receipt of a transaction, once the block after its own is there. Raises Declined."""
-        block, receipt = await receipt_of(tx_id, self._blocks, self._set_changes, self.wait_height)
+        block, receipt = await receipt_of(tx_id, self._archive.blocks, self._set_changes, self.wait_height)
         return ReceiptReply(height=self.published.height, block=block, receipt=receipt)
 
     async def _set_changes(self) -> tuple[bytes, Changes]:
@@ -393,11 +395,12 @@ class Node:
 
     def _past(self, request: SyncRequest) -> SyncResponse:
         """Decided blocks from the log, as many as asked for and as fit a response."""
+        blocks = self._archive.blocks
         found: list[tuple[bytes, bytes]] = []
         size = 0
         for height in range(request.first, request.first + request.count):
             try:
-                block, certificate = self._blocks.block(height), self._blocks.certificate(height)
+                block, certificate = blocks.block(height), blocks.certificate(height)
             except StorageCorrupt as error:
                 log.error("a block that a peer asked for", reason=str(error))  # others have it; we go on
                 break

@@ -1,6 +1,7 @@
 """What a node shows to its readers: the state after its last block, and its block log. Nothing here waits."""
 
 from collections import OrderedDict
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from api.refusals import Declined
@@ -10,6 +11,7 @@ from ledger.state import StateView
 from node.limits import DECODED_BLOCKS_MAX
 from primitives.codec import convert, decode
 from storage.blocks import BlockStore
+from storage.index import IndexReader, PostingIndex
 from storage.limits import RESULTS_BYTES_MAX
 from wire.blocks import Header, decode_block
 
@@ -17,9 +19,14 @@ from wire.blocks import Header, decode_block
 class Archive:
     """The block log, with the last few blocks decoded: most questions about transactions are about them."""
 
-    def __init__(self, blocks: BlockStore) -> None:
+    def __init__(self, blocks: BlockStore, movements: PostingIndex) -> None:
         self.blocks = blocks
+        self.movements = movements
         self._decoded: OrderedDict[int, tuple[tuple[bytes, ...], tuple[Result, ...]]] = OrderedDict()
+
+    def index(self) -> AbstractContextManager[IndexReader]:
+        """The index of movements as it stands, for one read."""
+        return self.movements.reading()
 
     def find(self, tx_id: bytes) -> tuple[int, int] | None:
         """The height and position of a transaction whose results are stored, or None."""

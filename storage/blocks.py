@@ -14,6 +14,8 @@ from storage.environment import MAP_BYTES, Environment, Faults, Reader, Table
 from storage.errors import StorageCorrupt, StorageError
 from storage.limits import PIECE_ROWS
 
+ID_BYTES = 32
+
 
 def _height_place(key: bytes) -> str:
     return f"height {int.from_bytes(key[:8], 'big')}"
@@ -29,7 +31,9 @@ RESULTS = Table("results", _height_place)
 TRANSACTIONS = Table("transactions", _transaction_place)
 POSTINGS = Table("postings", _height_place)
 EVENTS = Table("events", _height_place)
-TABLES = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, POSTINGS, EVENTS)
+TIMES = Table("times", _height_place)
+IDS = Table("ids", _height_place)
+TABLES = (BLOCKS, CERTIFICATES, RESULTS, TRANSACTIONS, POSTINGS, EVENTS, TIMES, IDS)
 
 _WIDTHS = {POSTINGS.name: POSTING_BYTES, EVENTS.name: EVENT_BYTES}
 
@@ -62,16 +66,20 @@ class BlockStore:
         results: bytes,
         transaction_ids: list[bytes],
         *,
+        time_ms: int = 0,
         postings: bytes = b"",
         events: bytes = b"",
     ) -> None:
-        """Store what executing the block of `height` gave, and where its transactions are found."""
+        """Store what executing the block of `height` gave, its time, and where its transactions are found."""
         with self._environment.write() as writer:
             if writer.get(BLOCKS, _key(height)) is None:
                 raise StorageError(f"blocks: results of height {height}, whose block is not stored")
             writer.put(RESULTS, _key(height), results)
             for position, transaction_id in enumerate(transaction_ids):
                 writer.put(TRANSACTIONS, transaction_id, encode([height, position]))
+            writer.put(TIMES, _key(height), _key(time_ms))
+            for piece, at in enumerate(range(0, len(transaction_ids), PIECE_ROWS)):
+                writer.put(IDS, _piece_key(height, piece), b"".join(transaction_ids[at : at + PIECE_ROWS]))
             for table, rows in ((POSTINGS, postings), (EVENTS, events)):
                 size = PIECE_ROWS * _WIDTHS[table.name]
                 for piece, at in enumerate(range(0, len(rows), size)):
@@ -153,6 +161,17 @@ class BlockStore:
         """The height and position at which a transaction was included, or None."""
         with self._environment.read() as reader:
             return _find_transaction(reader, transaction_id)
+
+    def transaction_id(self, height: int, position: int) -> bytes | None:
+        """The id of the transaction at `position` of the block of `height`, or None."""
+        piece, at = divmod(position, PIECE_ROWS)
+        ids = self._get(IDS, _piece_key(height, piece)) or b""
+        return ids[at * ID_BYTES : (at + 1) * ID_BYTES] or None
+
+    def time_ms(self, height: int) -> int | None:
+        """The time in the header of the block of `height`, or None."""
+        stored = self._get(TIMES, _key(height))
+        return None if stored is None else int.from_bytes(stored, "big")
 
     def close(self) -> None:
         self._environment.close()

@@ -83,6 +83,10 @@ class Reader:
             yield key, self._checked(table, key, bytes(cursor.value()))
             present = cursor.next()
 
+    def first_from(self, table: Table, start: bytes) -> tuple[bytes, bytes] | None:
+        """The first key from `start` on, with its value, or None."""
+        return next(self.items_from(table, start), None)
+
     def _checked(self, table: Table, key: bytes, stored: bytes) -> bytes:
         value = stored[HASH_BYTES:]
         if stored[:HASH_BYTES] != _checksum(table, key, value):
@@ -116,6 +120,12 @@ class Writer(Reader):
         if self._faults is not None:
             self._faults.reached(f"{self._environment}: delete {table.name}")
         self._transaction.delete(key, db=self._handles[table.name])
+
+    def clear(self, table: Table) -> None:
+        """Delete every key of a table."""
+        if self._faults is not None:
+            self._faults.reached(f"{self._environment}: delete {table.name}")
+        self._transaction.drop(self._handles[table.name], delete=False)
 
     def delete_below(self, table: Table, key: bytes) -> int:
         """Delete every key before `key`; how many there were."""

@@ -8,6 +8,11 @@ PIECE_ROWS = 1024  # postings, or events, that are stored under one key
 READERS_MAX = 254
 TABLES_MAX = 8
 
+# index
+SEGMENT_ROWS = 262_144  # postings and events after which a segment is full
+SEGMENT_HEIGHTS = 1_024  # or heights, if they have less
+INDEX_VALUES_MAX = 256  # of at most 58 KB, that one page of reads remembers
+
 # signer
 SIGN_BYTES_MAX = 4096
 

@@ -24,10 +24,12 @@ from node.chain import Chain, StateDivergence
 from node.peers import Transport
 from node.runtime import Node
 from node.signer import KeyInMemory, Signer
+from node.view import Archive
 from primitives.signatures import public_key_of, sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.errors import StorageError
+from storage.index import PostingIndex
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -126,6 +128,7 @@ class Cluster:
         folder = self.folder / name
         new = not folder.exists()
         blocks = BlockStore(folder / "blocks", map_bytes=MAP_BYTES, faults=faults)
+        index = PostingIndex(folder / "index", self.genesis_hash, map_bytes=MAP_BYTES)
         states = StateStore(folder / "state", map_bytes=MAP_BYTES)
         wal = WriteAheadLog(folder / "wal", map_bytes=MAP_BYTES)
         signatures = SignerStore(folder / "signer", map_bytes=MAP_BYTES)
@@ -138,7 +141,7 @@ class Cluster:
             name=name,
             version="test",
             chain=chain,
-            blocks=blocks,
+            archive=Archive(blocks, index),
             wal=wal,
             signer=Signer(KeyInMemory(key(name)), signatures, self.genesis_hash),
             transport=transport,
@@ -154,7 +157,7 @@ class Cluster:
         )
         if change is not None:
             change(node, chain)
-        running = Running(node, chain, blocks, [blocks, states, wal, signatures])
+        running = Running(node, chain, blocks, [blocks, states, wal, signatures, index])
         self.nodes[name] = running
 
         async def run(*, task_status: trio.TaskStatus[None]) -> None:

@@ -21,6 +21,7 @@ from node.sealed import SealedBlock
 from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
+from storage.index import SHAPE, PostingIndex, Shape
 from storage.state import StateStore
 from testing.keys import key, public
 
@@ -83,6 +84,7 @@ class LittleChain:
     genesis: Genesis = field(default_factory=make_genesis)
     faults: Faults | None = None
     sequences: dict[int, int] = field(default_factory=dict)
+    shape: Shape = SHAPE  # of the index of movements
 
     def __post_init__(self) -> None:
         self.open()
@@ -90,11 +92,13 @@ class LittleChain:
     def open(self) -> None:
         self.blocks = BlockStore(self.folder / "blocks", faults=self.faults)
         try:
+            self.index = PostingIndex(self.folder / "index", genesis_hash(self.genesis), shape=self.shape)
             self.states = StateStore(self.folder / "state", faults=self.faults)
             try:
                 self.chain = Chain.open(self.genesis, self.blocks, self.states)
             except BaseException:
                 self.states.close()
+                self.index.close()
                 raise
         except BaseException:
             self.blocks.close()
@@ -102,6 +106,7 @@ class LittleChain:
 
     def close(self) -> None:
         self.blocks.close()
+        self.index.close()
         self.states.close()
 
     def reopen(self) -> None:

@@ -33,7 +33,7 @@ class OneNode:
         self.little = little
         self.commitments = Commitments(little.chain.height)
         self.lose_pool()
-        self._archive = Archive(little.blocks)
+        self._archive = Archive(little.blocks, little.index)
         self._work = trio.Event()
         self.paused = False  # no blocks while it is set
 

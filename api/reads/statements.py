@@ -1,44 +1,32 @@
 """Statements: what holdings had, each movement with its cause and its counterparty, and what they have.
 
-A statement is counted back from what a holding has now: its opening balance is that less what moved since. So
-one pass over the stored stream from the first block asked for gives it, for one holding or for all of a
-VASP's; it reads at most STATEMENT_ROWS_MAX postings.
+A page walks along what moves each holding (`api.walking`) from the place where the page begins and from what
+the holding had there, so that the length of the chain and the age of the period cost nothing.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from msgspec import Meta
 
 from api.declare import read_log
 from api.fields import PAGE_DEFAULT, Decimal, Hash, Height, Index, Limit, Milliseconds, Shown
-from api.limits import STATEMENT_ROWS_MAX
+from api.limits import STATEMENT_HOLDINGS_MAX, STATEMENT_ROWS_MAX
 from api.reads.stream import cause_of
 from api.refusals import Declined
 from api.showing import shown
 from api.sources import Log, View
+from api.walking import Columns, Entry, Ground, Place, Walk
 from ledger.codes import Code
-from ledger.events import EVENT
-from ledger.postings import AGENDA, POSTING, Form, Movement, posting_rows
+from ledger.postings import AGENDA, Form, Movement
 from ledger.rows import NO_ROW
-from ledger.state import NUMBERS, TABLES, StateView
-from ledger.transactions import id_and_kind
-from wire.blocks import decode_block
-
-SCAN_ROWS = 65_536  # postings that are looked at together
+from ledger.state import StateView
 
 StatementCursor = Annotated[str, Meta(min_length=1, max_length=48)]
-Columns = npt.NDArray[Any]
-Place = tuple[int, int]  # a height, and the number of a posting in its block
-
-_HOLDINGS = NUMBERS["holdings"]
-_INSTRUMENT = TABLES[_HOLDINGS].watch.fields.index("instrument") + 1
-_FORM_BITS = 5  # a movement's form is its number divided by 32
 
 
 class Direction(IntEnum):
@@ -137,18 +125,18 @@ class StatementReads:
 
         From and to a block, or a time of blocks, both within; without them, from the first block to the last.
         Holdings come by index, and those of an account or VASP that had nothing and moved nothing are left
-        out. A holding counts towards `limit` as a movement does.
+        out. A holding counts towards `limit` as a movement does; a page may have fewer and still not be the
+        last one.
         """
         asked = _asked(view, holding, account, vasp)
         first, last = _Bounds(from_block, to_block, from_ms, to_ms).heights(view)
-        start = _place_of(cursor)
-        drafts, following = _drawn_up(view, asked, first, last, start, limit, keep_idle=holding is not None)
-        _name(view.archive.blocks, drafts)
+        page = _Page(first, last, limit, keep_idle=holding is not None)
+        following = _draw_up(view, asked, page, _place_of(cursor))
         return StatementReply(
             height=view.height,
             from_block=first,
             to_block=last,
-            items=tuple(_statement(view.state, draft) for draft in drafts),
+            items=tuple(_statement(view, draft) for draft in page.drafts),
             next_cursor=None if following is None else "-".join(map(str, following)),
         )
 
@@ -162,7 +150,24 @@ class StatementReads:
     ) -> HoldingHistoryReply:
         """What a holding had at the end of each block in which something of it moved."""
         asked = _asked(view, holding, None, None)
-        return _history(view, asked, _Bounds(from_block, to_block, None, None), limit)
+        first, last = _Bounds(from_block, to_block, None, None).heights(view)
+        with view.archive.index() as index:
+            walk = Walk(Ground(view, index, asked), holding, (first, 0))
+            opening = walk.balance, walk.locked
+            items: dict[int, BalanceView] = {}
+            while (place := walk.next_place()) is not None and place[0] <= last:
+                if place[0] not in items and len(items) == limit:
+                    break
+                walk.take()
+                items[place[0]] = shown(BalanceView, walk, block=place[0])
+        return HoldingHistoryReply(
+            height=view.height,
+            holding=holding,
+            opening_balance=opening[0],
+            opening_locked=opening[1],
+            items=tuple(items.values()),
+            next_block=None if place is None or place[0] > last else place[0],
+        )
 
 
 class _Bounds(NamedTuple):
@@ -192,51 +197,42 @@ class _Bounds(NamedTuple):
         return first, min(last, head)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The holdings asked for, by ascending index, and what they have at the view's height."""
-
-    holdings: Columns
-    instruments: Columns
-    balances: Columns
-    locked: Columns
-    count: int  # of all holdings
-
-
 @dataclass(slots=True)
 class _Draft:
-    """A statement before names are put to indices."""
+    """A statement on its way: the balance and the locked amount at both ends, and the movements between."""
 
     holding: int
     instrument: int
-    opening: tuple[int, int]  # balance and locked
+    opening: tuple[int, int]
     closing: tuple[int, int]
-    movements: list[dict[str, Any]]
-    ended: int | None
+    entries: list[Entry]
+    ended: int | None = None
 
 
-def _asked(view: View, holding: int | None, account: int | None, vasp: int | None) -> _Asked:
-    """What the state says of the holdings asked for."""
+@dataclass(slots=True)
+class _Page:
+    """A page on its way, and the room that is left in it."""
+
+    first: int
+    last: int
+    room: int
+    keep_idle: bool
+    drafts: list[_Draft] = field(default_factory=list)
+
+
+def _asked(view: View, holding: int | None, account: int | None, vasp: int | None) -> Columns:
+    """The holdings asked for, ascending."""
     state = view.state
     if [holding, account, vasp].count(None) != 2:
         raise Declined(Code.MALFORMED, "holding", "", "ask for one of holding, account and vasp")
     if holding is not None:
         state.holdings.require(holding, "holding")
-        chosen = np.array([holding], np.int64)
-    elif account is not None:
-        chosen = np.array(sorted(_of_account(state, account)), np.int64)
-    else:
-        state.vasps.require(vasp or 0, "vasp")
-        theirs = state.accounts.column("vasp") == vasp
-        chosen = np.flatnonzero(theirs[state.holdings.column("account")])
-    column = state.holdings.column
-    return _Asked(
-        chosen,
-        column("instrument")[chosen],
-        column("balance")[chosen],
-        column("locked")[chosen],
-        len(state.holdings),
-    )
+        return np.array([holding], np.int64)
+    if account is not None:
+        return np.array(sorted(_of_account(state, account)), np.int64)
+    state.vasps.require(vasp or 0, "vasp")
+    theirs = state.accounts.column("vasp") == vasp
+    return np.flatnonzero(theirs[state.holdings.column("account")])
 
 
 def _of_account(state: StateView, account: int) -> Iterator[int]:
@@ -257,193 +253,59 @@ def _place_of(cursor: str | None) -> tuple[int, int, int] | None:
     return holding, height, row
 
 
-class _Entries:
-    """Every movement of the holdings asked for since a height, by holding and then in order."""
-
-    def __init__(self, log: Log, asked: _Asked, first: int, head: int) -> None:
-        mask = np.zeros(asked.count + 1, bool)  # the last one stands for NO_ROW
-        mask[asked.holdings] = True
-        found: list[tuple[Columns, Columns, Columns]] = [
-            (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, POSTING))
-        ]
-        for height, row, rows in _postings(log, first, head):
-            sides = (np.minimum(rows[side], asked.count) for side in ("from", "to"))
-            chosen = np.flatnonzero(mask[next(sides)] | mask[next(sides)])
-            found.append((np.full(len(chosen), height), row + chosen, rows[chosen]))
-        heights, numbers, rows = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        forms = rows["movement"] >> _FORM_BITS
-        locks = (forms == Form.LOCKS) | (forms == Form.UNLOCKS)
-        gives = np.flatnonzero(mask[np.minimum(rows["from"], asked.count)] & ~locks)
-        takes = np.flatnonzero(mask[np.minimum(rows["to"], asked.count)])
-        which = np.concatenate((gives, takes))
-        holdings = np.concatenate((rows["from"][gives], rows["to"][takes])).astype(np.int64)
-        order = np.lexsort((which, holdings))
-        which = which[order]
-        self.holdings = holdings[order]
-        self.incoming = order >= len(gives)
-        self.heights, self.numbers, self.rows = heights[which], numbers[which], rows[which]
-        amounts = self.rows["amount"].astype(np.int64)
-        form = self.rows["movement"] >> _FORM_BITS
-        locking = (form == Form.LOCKS).astype(np.int64) - (form == Form.UNLOCKS)
-        self.balance_changes = np.where(locking != 0, 0, np.where(self.incoming, amounts, -amounts))
-        self.locked_changes = locking * amounts
-
-    def of(self, holding: int) -> range:
-        """Where the entries of a holding stand."""
-        start, end = np.searchsorted(self.holdings, (holding, holding + 1)).tolist()
-        return range(start, end)
-
-    def place(self, at: int) -> Place:
-        return int(self.heights[at]), int(self.numbers[at])
+def _draw_up(
+    view: View, asked: Columns, page: _Page, start: tuple[int, int, int] | None
+) -> tuple[int, int, int] | None:
+    """Fill the page; where the next one begins."""
+    holding, *rest = (0, page.first, 0) if start is None else start
+    low = int(np.searchsorted(asked, holding))
+    looked = asked[low : low + STATEMENT_HOLDINGS_MAX].tolist()
+    with view.archive.index() as index:
+        ground = Ground(view, index, asked[low : low + STATEMENT_HOLDINGS_MAX])
+        for each in looked:
+            begin = (rest[0], rest[1]) if each == holding else (page.first, 0)
+            if ground.rows_read > STATEMENT_ROWS_MAX:
+                return each, *begin
+            following = _draw_up_one(view, ground, page, each, max(begin, (page.first, 0)))
+            if following is not None:
+                return each, *following
+    if low + len(looked) < len(asked):
+        return int(asked[low + len(looked)]), page.first, 0
+    return None
 
 
-def _postings(log: Log, first: int, head: int) -> Iterator[tuple[int, int, Columns]]:
-    """Every posting from a height to the head: height, number of the first one, rows. Raises Declined if
-    they are more than one statement may take."""
-    height, row, budget = first, 0, STATEMENT_ROWS_MAX
-    while parts := log.postings_from(height, row, head, SCAN_ROWS):
-        for part in parts:
-            rows = posting_rows(part.rows)
-            budget -= len(rows)
-            yield part.height, part.first, rows
-            height, row = part.height, part.first + len(rows)
-        if budget < 0:
-            rule = f"more than {STATEMENT_ROWS_MAX} movements since: ask from a later block"
-            raise Declined(Code.LIMIT_EXCEEDED, "from_block", first, rule)
+def _draw_up_one(view: View, ground: Ground, page: _Page, holding: int, begin: Place) -> Place | None:
+    """Add a holding's statements from `begin` on, one for each instrument that it belonged to; where it goes
+    on if the page is full before."""
+    walk = Walk(ground, holding, begin)
+    beyond = page.last + 1, 0
+    now = int(view.state.holdings.field(holding, "instrument"))
+    for end, instrument in [*ground.takeovers(holding), (None, now)]:
+        if end is not None and end <= begin:
+            continue
+        if begin >= beyond and begin != (page.first, 0):
+            break
+        if page.room <= 0:
+            return begin
+        until = beyond if end is None else min(end, beyond)
+        draft = _Draft(holding, instrument, (walk.balance, walk.locked), (0, 0), [])
+        while (place := walk.next_place()) is not None and place < until and len(draft.entries) < page.room:
+            draft.entries.append(walk.take())
+        draft.closing = walk.balance, walk.locked
+        whole = place is None or place >= until
+        if whole and end is not None and end < beyond:
+            draft.ended = end[0]
+        if draft.entries or page.keep_idle or any(draft.opening):
+            page.drafts.append(draft)
+            page.room -= 1 + len(draft.entries)
+        if not whole:
+            return place
+        begin = until
+    return None
 
 
-def _takeovers(log: Log, asked: _Asked, first: int, head: int) -> dict[int, list[tuple[Place, int]]]:
-    """Where holdings asked for were taken over since `first`: the place, and the instrument before."""
-    mask = np.zeros(asked.count + 1, bool)
-    mask[asked.holdings] = True
-    found: dict[int, list[tuple[Place, int]]] = {}
-    height, row = first, 0
-    while parts := log.events_from(height, row, head, SCAN_ROWS):
-        for part in parts:
-            rows: Columns = np.frombuffer(part.rows, EVENT)
-            of_instruments = (rows["table"] == _HOLDINGS) & (rows["field"] == _INSTRUMENT)
-            for event in rows[of_instruments & mask[np.minimum(rows["index"], asked.count)]]:
-                place = (part.height, int(event["after"]))
-                found.setdefault(int(event["index"]), []).append((place, int(event["old"])))
-            height, row = part.height, part.first + len(rows)
-    return found
-
-
-def _drawn_up(
-    view: View,
-    asked: _Asked,
-    first: int,
-    last: int,
-    start: tuple[int, int, int] | None,
-    limit: int,
-    *,
-    keep_idle: bool,
-) -> tuple[list[_Draft], tuple[int, int, int] | None]:
-    """A page of statements, and where the next page begins."""
-    log = view.archive.blocks
-    entries = _Entries(log, asked, first, view.height)
-    taken_over = _takeovers(log, asked, first, view.height)
-    drafts: list[_Draft] = []
-    room = limit
-    from_holding, *rest = (0, first, 0) if start is None else start
-    for position in range(int(np.searchsorted(asked.holdings, from_holding)), len(asked.holdings)):
-        holding = int(asked.holdings[position])
-        begin = (rest[0], rest[1]) if holding == from_holding else (first, 0)
-        own = entries.of(holding)
-        ends = [*taken_over.get(holding, ()), (None, int(asked.instruments[position]))]
-        now = int(asked.balances[position]), int(asked.locked[position])
-        for end, instrument in ends:
-            if end is not None and end <= begin:
-                continue
-            if begin[0] > last and begin != (first, 0):
-                break
-            if room <= 0:
-                return drafts, (holding, *begin)
-            until = min(end, (last + 1, 0)) if end is not None else (last + 1, 0)
-            low = bisect_left(own, begin, key=entries.place)
-            high = max(low, bisect_left(own, until, key=entries.place))
-            told = own[low : min(high, low + room)]
-            draft = _draft(entries, holding, instrument, own, told, low, now)
-            whole = low + len(told) == high
-            if whole and end is not None and end < (last + 1, 0):
-                draft.ended = end[0]
-            if told or keep_idle or any(draft.opening):
-                drafts.append(draft)
-                room -= 1 + len(told)
-            if not whole:
-                return drafts, (holding, *entries.place(own[low + len(told)]))
-            begin = until
-    return drafts, None
-
-
-def _draft(
-    entries: _Entries,
-    holding: int,
-    instrument: int,
-    own: range,
-    told: range,
-    low: int,
-    now: tuple[int, int],
-) -> _Draft:
-    """The movements `told` of a holding's `own`, counted back from what it has now."""
-    since = slice(own.start + low, own.stop)
-    balance = now[0] - int(entries.balance_changes[since].sum())
-    locked = now[1] - int(entries.locked_changes[since].sum())
-    opening = balance, locked
-    movements = []
-    for at in told:
-        balance += int(entries.balance_changes[at])
-        locked += int(entries.locked_changes[at])
-        movements.append(_movement(entries, at, balance, locked))
-    return _Draft(holding, instrument, opening, (balance, locked), movements, None)
-
-
-def _movement(entries: _Entries, at: int, balance: int, locked: int) -> dict[str, Any]:
-    cause, number, _, source, target, amount = entries.rows[at].tolist()
-    movement, incoming = Movement(number), bool(entries.incoming[at])
-    match movement.form:
-        case Form.LOCKS:
-            direction, other = Direction.LOCKED, NO_ROW
-        case Form.UNLOCKS:
-            direction, other = Direction.UNLOCKED, NO_ROW
-        case _:
-            direction = Direction.IN if incoming else Direction.OUT
-            other = source if incoming else target
-    return {
-        "block": int(entries.heights[at]),
-        "row": int(entries.numbers[at]),
-        "cause": cause,
-        "movement": movement,
-        "direction": direction,
-        "amount": amount,
-        "counterparty": None if other == NO_ROW else other,
-        "balance": balance,
-        "locked": locked,
-    }
-
-
-def _name(log: Log, drafts: list[_Draft]) -> None:
-    """Give movements the times of their blocks and the ids of the transactions that caused them."""
-    by_block: dict[int, list[dict[str, Any]]] = {}
-    for draft in drafts:
-        for movement in draft.movements:
-            by_block.setdefault(movement["block"], []).append(movement)
-    for height, movements in sorted(by_block.items()):
-        block = decode_block(_kept(log, height))
-        ids: dict[int, bytes] = {}
-        for movement in movements:
-            cause = movement.pop("cause")
-            if cause < AGENDA and cause not in ids:
-                ids[cause] = id_and_kind(block.transactions[cause])[0]
-            movement["time_ms"] = block.header.time_ms
-            movement["tx_id"] = ids.get(cause)
-            movement["due"] = cause_of(cause)["due"]
-
-
-def _statement(state: StateView, draft: _Draft) -> StatementView:
-    def account_of(holding: int | None) -> int | None:
-        return None if holding is None else int(state.holdings.field(holding, "account"))
-
+def _statement(view: View, draft: _Draft) -> StatementView:
+    state = view.state
     return shown(
         StatementView,
         draft,
@@ -451,47 +313,37 @@ def _statement(state: StateView, draft: _Draft) -> StatementView:
         code=state.instruments[draft.instrument].code,
         opening_balance=draft.opening[0],
         opening_locked=draft.opening[1],
-        movements=tuple(
-            MovementView(counterparty_account=account_of(movement["counterparty"]), **movement)
-            for movement in draft.movements
-        ),
+        movements=tuple(_movement(view, entry) for entry in draft.entries),
         closing_balance=draft.closing[0],
         closing_locked=draft.closing[1],
     )
 
 
-def _history(view: View, asked: _Asked, bounds: _Bounds, limit: int) -> HoldingHistoryReply:
-    first, last = bounds.heights(view)
-    entries = _Entries(view.archive.blocks, asked, first, view.height)
-    balance = int(asked.balances[0]) - int(entries.balance_changes.sum())
-    locked = int(asked.locked[0]) - int(entries.locked_changes.sum())
-    opening, next_block = (balance, locked), None
-    items: dict[int, BalanceView] = {}
-    for at, height in enumerate(entries.heights.tolist()):
-        if height > last:
-            break
-        if height not in items and len(items) == limit:
-            next_block = height
-            break
-        balance += int(entries.balance_changes[at])
-        locked += int(entries.locked_changes[at])
-        items[height] = BalanceView(block=height, balance=balance, locked=locked)
-    return HoldingHistoryReply(
-        height=view.height,
-        holding=int(asked.holdings[0]),
-        opening_balance=opening[0],
-        opening_locked=opening[1],
-        items=tuple(items.values()),
-        next_block=next_block,
+def _movement(view: View, entry: Entry) -> MovementView:
+    log = view.archive.blocks
+    match entry.movement.form:
+        case Form.LOCKS:
+            direction = Direction.LOCKED
+        case Form.UNLOCKS:
+            direction = Direction.UNLOCKED
+        case _:
+            direction = Direction.IN if entry.incoming else Direction.OUT
+    other = None if entry.other == NO_ROW else entry.other
+    return shown(
+        MovementView,
+        entry,
+        block=entry.height,
+        time_ms=_time_ms(log, entry.height),
+        tx_id=log.transaction_id(entry.height, entry.cause) if entry.cause < AGENDA else None,
+        due=cause_of(entry.cause)["due"],
+        direction=direction,
+        counterparty=other,
+        counterparty_account=None if other is None else int(view.state.holdings.field(other, "account")),
     )
 
 
 def _time_ms(log: Log, height: int) -> int:
-    return decode_block(_kept(log, height)).header.time_ms
-
-
-def _kept(log: Log, height: int) -> bytes:
-    stored = log.block(height)
-    if stored is None:
+    time_ms = log.time_ms(height)
+    if time_ms is None:
         raise Declined(Code.NOT_FOUND, "block", height, "this node no longer keeps it")
-    return stored
+    return time_ms

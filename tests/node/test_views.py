@@ -34,7 +34,7 @@ def little(tmp_path: Path) -> Iterator[LittleChain]:
 
 def view_of(little: LittleChain) -> View:
     published = little.chain.publish()
-    archive = Archive(little.blocks)
+    archive = Archive(little.blocks, little.index)
     return NodeView(published.state, archive, published.header, published.genesis_hash, "mof", "test")
 
 

@@ -1,0 +1,157 @@
+"""Segments of the log: which holdings a stretch of postings moves, in which parts of it, and what they had.
+
+A segment is so many whole heights. Its postings are cut into PARTS parts of equal length; a holding that
+moves in it has a mask that says in which ones, and the balance and the locked amount that it had before it.
+No posting is copied and nothing is sorted: that is why it costs next to nothing (docs/decisions/0018).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ledger.events import EVENT
+from ledger.postings import Form, StreamRows, posting_rows
+from ledger.state import NUMBERS, TABLES
+
+PARTS = 64  # bits of a mask
+NOTHING = np.zeros(0, np.int64)
+
+Columns = npt.NDArray[Any]
+
+_HOLDINGS = NUMBERS["holdings"]
+_INSTRUMENT = TABLES[_HOLDINGS].watch.fields.index("instrument") + 1
+_FORM_BITS = 5  # a movement's form is its number divided by 32
+
+
+class Takeover(NamedTuple):
+    """An empty holding was taken over: after so many postings of the block it belongs to another instrument,
+    before them it belonged to `instrument`."""
+
+    holding: int
+    height: int
+    row: int
+    instrument: int
+
+
+class Touched(NamedTuple):
+    """The holdings that move in a segment, ascending, with their masks and what they had before it."""
+
+    holdings: Columns
+    masks: Columns
+    balances: Columns
+    locked: Columns
+
+
+class Content(NamedTuple):
+    """A segment from height `first` to `last`: the heights that have postings, how many the segment has at
+    the end of each, who moves in it, and who was taken over."""
+
+    first: int
+    last: int
+    heights: Columns
+    ends: Columns
+    touched: Touched
+    takeovers: list[Takeover]
+
+
+class Balances:
+    """What every holding has after some height; postings move it on, or back."""
+
+    def __init__(self, balances: Columns = NOTHING, locked: Columns = NOTHING) -> None:
+        self.balances = balances.astype(np.int64)
+        self.locked = locked.astype(np.int64)
+
+    def reserve(self, count: int) -> None:
+        """Holdings that are new have nothing."""
+        missing = count - len(self.balances)
+        if missing > 0:
+            self.balances = np.concatenate((self.balances, np.zeros(missing, np.int64)))
+            self.locked = np.concatenate((self.locked, np.zeros(missing, np.int64)))
+
+    def move(self, rows: Columns, sign: int = 1) -> None:
+        """Add these postings, or with -1 take them back."""
+        forms = rows["movement"] >> _FORM_BITS
+        plain = forms == Form.MOVES
+        every = bool(plain.all())
+        for form, side, totals, change in (
+            (Form.CREATES, "to", self.balances, sign),
+            (Form.DESTROYS, "from", self.balances, -sign),
+            (Form.LOCKS, "from", self.locked, sign),
+            (Form.UNLOCKS, "from", self.locked, -sign),
+        ):
+            if not every:
+                _add(totals, rows[forms == form], side, change)
+        moved = rows if every else rows[plain]
+        _add(self.balances, moved, "to", sign)
+        _add(self.balances, moved, "from", -sign)
+
+
+def _add(totals: Columns, rows: Columns, side: str, sign: int) -> None:
+    where = rows[side].astype(np.intp)
+    if sign > 0:
+        np.add.at(totals, where, rows["amount"].astype(np.int64))
+    else:
+        np.subtract.at(totals, where, rows["amount"].astype(np.int64))
+
+
+def make_segment(
+    first: int, last: int, postings: list[StreamRows], events: list[StreamRows], before: Balances
+) -> Content:
+    """The segment of these heights with all of their postings and events; `before` is moved on over it."""
+    rows = posting_rows(b"".join(part.rows for part in postings))
+    lengths: dict[int, int] = {}
+    for part in postings:
+        lengths[part.height] = lengths.get(part.height, 0) + len(posting_rows(part.rows))
+    count = holdings_in(rows)
+    before.reserve(count)
+    masks = _masks(rows, count)
+    holdings = np.flatnonzero(masks)
+    touched = Touched(
+        holdings.astype(np.uint32), masks[holdings], before.balances[holdings], before.locked[holdings]
+    )
+    before.move(rows)
+    return Content(
+        first,
+        last,
+        np.array([*lengths], np.uint64),
+        np.cumsum([*lengths.values()], dtype=np.uint32),
+        touched,
+        [found for part in events for found in takeovers(part)],
+    )
+
+
+def holdings_in(rows: Columns) -> int:
+    """So many holdings there are at least: one more than the greatest that these postings name."""
+    forms = rows["movement"] >> _FORM_BITS
+    greatest = -1
+    for side, nobody in (("from", Form.CREATES), ("to", Form.DESTROYS)):
+        named = rows[side][forms != nobody]
+        greatest = max(greatest, int(named.max()) if len(named) else -1)
+    return greatest + 1
+
+
+def part_rows(rows: int) -> int:
+    """How many postings one part of a segment of so many has; the last one may have fewer."""
+    return max(1, -(-rows // PARTS))
+
+
+def _masks(rows: Columns, count: int) -> Columns:
+    """The mask of every holding. Eight bits of it at a time, so that what is written stays in the cache."""
+    planes = np.zeros((PARTS // 8, count + 1), np.uint8)  # the last column stands for NO_ROW
+    sides = [np.minimum(rows[side], count).astype(np.intp) for side in ("from", "to")]
+    size = part_rows(len(rows))
+    for part in range(PARTS):
+        plane, bit = planes[part // 8], np.uint8(1 << part % 8)
+        for side in sides:
+            moving = side[part * size : (part + 1) * size]
+            plane[moving] |= bit
+    return np.ascontiguousarray(planes[:, :count].T).view("<u8").reshape(count)
+
+
+def takeovers(part: StreamRows) -> list[Takeover]:
+    """Where holdings were taken over, among these events."""
+    rows: Columns = np.frombuffer(part.rows, EVENT)
+    chosen = rows[(rows["table"] == _HOLDINGS) & (rows["field"] == _INSTRUMENT)]
+    columns = (chosen[name].tolist() for name in ("index", "after", "old"))
+    return [Takeover(index, part.height, row, old) for index, row, old in zip(*columns, strict=True)]
