@@ -1,8 +1,8 @@
-"""What proofs are made of, of one holding or of one transaction: enough to be verified offline.
+"""What proofs are made of, of one record or of one transaction, or that there is none of that number.
 
 A proof leads from the genesis' validators, over every change of the set, to a header with its commit
-certificate, from that header's state root to a table's leaf, and to one row of the leaf. The row is restated
-as the claim, so that a proof says one thing only.
+certificate, and from there to one record of the state (`ledger.proofs`) or one transaction of a block:
+enough to be verified offline.
 """
 
 from typing import Annotated
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from api.limits import CHANGES_MAX, COMMIT_CERTIFICATE_BYTES_MAX
 from consensus.limits import VALIDATORS_MAX
-from ledger.proofs import Group, StateProof
+from ledger.proofs import Depth, Group, StateProof
 from primitives.limits import MERKLE_DEPTH_MAX
 from wire.blocks import Count
 from wire.limits import BLOCK_BYTES_CAP, HEADER_BYTES_MAX
@@ -40,49 +40,48 @@ class SetChange(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
     members: Annotated[tuple[Member, ...], Meta(min_length=1, max_length=VALIDATORS_MAX)]
 
 
-class Claim(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What is proven: the holding at `holding`, as it was after the block of `height`."""
-
-    height: Count
-    holding: Count
-    account: Count
-    instrument: Count
-    balance: Count
-    locked: Count
-    flags: Count
+Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Path = Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
+Changes = Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+ItemBytes = Annotated[bytes, Meta(max_length=BLOCK_BYTES_CAP)]
 
 
-class HoldingProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """The claim and all that it rests on; `certified` is the block after the one whose state is shown."""
+class RecordProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Record `record` of the table that `state` names, or that there is none; `certified` is the block after
+    the one whose state is shown."""
 
     version: Count
-    genesis_hash: Annotated[bytes, Meta(min_length=32, max_length=32)]
-    claim: Claim
-    changes: Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+    genesis_hash: Hash32
+    record: Count
+    changes: Changes
     certified: Certified
     state: StateProof
 
 
-Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Path = Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
-ItemBytes = Annotated[bytes, Meta(max_length=BLOCK_BYTES_CAP)]
+class Included(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A transaction and its result with their paths in their block's lists, and the roots of the block's
+    postings and events, which the results_root commits to with the list of results."""
 
-
-class Receipt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """Transaction `position` of the `count` in a block, and what became of it. `header` is the block's own;
-    `certified` the block after it, whose header names that one as its parent and has its results_root, over
-    the list of results and the roots of postings and events."""
-
-    version: Count
-    genesis_hash: Hash32
-    position: Count
-    count: Count
     transaction: ItemBytes
     transaction_path: Path
     result: ItemBytes
     result_path: Path
     postings_root: Hash32
     events_root: Hash32
+
+
+class Receipt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Transaction `position` of a block whose list of transactions has `count` items under a tree of `depth`
+    levels and the hash `top`; `entry` is None if there is none. `header` is the block's own; `certified` the
+    block after it, whose header names that one as its parent and has its results_root."""
+
+    version: Count
+    genesis_hash: Hash32
+    position: Count
+    count: Count
+    depth: Depth
+    top: Hash32
+    entry: Included | None
     header: HeaderBytes
-    changes: Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+    changes: Changes
     certified: Certified

@@ -161,11 +161,14 @@ class Services(Protocol):
     async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
         """Wait until a block with that transaction has been executed and its results stored."""
 
-    async def prove(self, holding: int) -> "ProofReply":
-        """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
+    async def prove(self, table: str, record: int) -> "ProofReply":
+        """The proof of a record as it stands, once the next block has certified it. Raises Declined."""
 
     async def receipt(self, tx_id: bytes) -> "ReceiptReply":
         """The receipt of a transaction, once the block after its own is there. Raises Declined."""
+
+    async def receipt_at(self, block: int, position: int) -> "ReceiptReply":
+        """The receipt of whatever stands, or does not, at a position of a block. Raises Declined."""
 
     def health(self) -> "NodeHealthReply":
         """Whether the chain advances, and if not, whose votes are missing."""

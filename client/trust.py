@@ -41,6 +41,18 @@ def trust_genesis(genesis: Genesis) -> Trust:
     return Trust(genesis.chain, genesis_hash(genesis), 0, genesis.time_ms, members)
 
 
+def rests_on(trust: Trust, now_ms: int) -> str:
+    """What a proof rests on that is verified by `trust` at `now_ms`, to be said to whoever relies on it. Only
+    a witness or a checkpoint of his own tells him of another history that keys retired since have signed."""
+    days = max(0, now_ms - trust.time_ms) // 86_400_000
+    if trust.height == 0:
+        return (
+            f"the keys of the genesis' validators, {days} days old: a quorum of them, if leaked, could have"
+            " signed another history; a witness or a checkpoint of your own would tell"
+        )
+    return f"the validators of your checkpoint of height {trust.height}, {days} days old"
+
+
 def checkpoint_bytes(trust: Trust) -> bytes:
     """A file that `checkpoint_of` reads: JSON, hashes and keys in hex. Whoever can write to it is trusted."""
     values = asdict(trust) | {

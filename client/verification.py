@@ -1,24 +1,28 @@
 """Verifies proofs offline, trusting nothing but the genesis or a checkpoint of one's own (`client.trust`).
 
 The validators trusted vouch for headers, a header for the next validators where the set changes, the last
-header for the state root, and the state root for the row. Every signature that a proof holds must be valid.
-A proof is of one moment: how old that may be, the caller must say.
+header for the state root, and the state root for the record. Every signature in a proof must be valid. A
+proof is of one moment: how old that may be, the caller must say.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from api.limits import PROOF_BYTES_MAX
-from api.proofs import PROOF_VERSION, Certified, HoldingProof, SetChange
-from client.trust import TRUSTING_MS, Trust
+from api.proofs import PROOF_VERSION, Certified, Receipt, RecordProof, SetChange
+from client.trust import TRUSTING_MS, Trust, rests_on
 from consensus.encoding import decode_certificate
 from consensus.errors import VerificationError
 from consensus.messages import Validator, VoteType
 from consensus.quorum import validators_fault, validators_hash
 from consensus.verification import verify_certificate
-from ledger.proofs import ProofError, proven_holding
+from ledger.proofs import ProofError, proven_record
+from ledger.state import TABLES
 from primitives.codec import CodecError, unpack
 from wire.blocks import Header, decode_header
+
+P = TypeVar("P", RecordProof, Receipt)
 
 CLOCK_MS = 600_000  # how far a header may be ahead of the verifier's own clock
 
@@ -28,27 +32,35 @@ class ProofRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedHolding:
-    """One holding after the block of `height`, whose state has the root `state_root`. That is certified by
-    the block `block_id` of height `certified_height` and header time `time_ms`; `age_ms` is the time from
-    there to the verifier's own. `checkpoint` is what may be trusted from now on."""
+class Vouched:
+    """A block that is vouched for, and certifies what is proven: its `certified_height`, `block_id` and
+    header time `time_ms`, `age_ms` before the verifier's own; `signers` of its `validators` signed it.
+    `rests_on` says in words what was trusted, `checkpoint` is what may be trusted from now on."""
 
     chain: str
-    height: int
-    time_ms: int
-    age_ms: int
     certified_height: int
     block_id: bytes
-    state_root: bytes
-    holding: int
-    account: int
-    instrument: int
-    balance: int
-    locked: int
-    flags: int
+    time_ms: int
+    age_ms: int
     signers: int
     validators: int
+    rests_on: str
     checkpoint: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRecord:
+    """Record `record` of table `table` (its `name`, if this software knows it) after the block of `height`,
+    whose state has the root `state_root`; `value` is None if there was none: `count` were there."""
+
+    height: int
+    state_root: bytes
+    table: int
+    name: str
+    record: int
+    count: int
+    value: Any  # the document or row, as that version has it
+    by: Vouched
 
 
 def verify_proof(
@@ -59,57 +71,80 @@ def verify_proof(
     max_age_ms: int | None,
     least_height: int = 0,
     trusting_ms: int | None = TRUSTING_MS,
-) -> VerifiedHolding:
+) -> VerifiedRecord:
     """What `proof_bytes` proves to one who trusts `trust` at `now_ms`, his own clock's UTC in milliseconds.
 
     The state proven is at most `max_age_ms` old and at least of `least_height`; the trust itself at most
     `trusting_ms` old. None, said on purpose, asks for neither age. Raises ProofRefused.
     """
     require_fresh(trust, now_ms, trusting_ms)
+    proof = opened(proof_bytes, RecordProof, trust)
+    header, by = vouched(proof.changes, proof.certified, trust, now_ms)
+    require_recent(by.age_ms, max_age_ms, header.executed_height, least_height)
+    state = proof.state
     try:
-        proof = unpack(proof_bytes, HoldingProof, PROOF_BYTES_MAX)
+        value = proven_record(state, proof.record, header.state_root)
+    except ProofError as error:
+        raise ProofRefused(f"state: {error}") from error
+    spec = TABLES.get(state.table)
+    name = "" if spec is None else spec.name
+    return VerifiedRecord(
+        header.executed_height, header.state_root, state.table, name, proof.record, state.count, value, by
+    )
+
+
+def opened(encoded: bytes, kind: type[P], trust: Trust) -> P:
+    """The proof or receipt of this version, of the chain that is trusted. Raises ProofRefused."""
+    try:
+        proof = unpack(encoded, kind, PROOF_BYTES_MAX)
     except CodecError as error:
-        raise ProofRefused(f"not a proof: {error}") from error
+        raise ProofRefused(f"not a {kind.__name__}: {error}") from error
     if proof.version != PROOF_VERSION:
         raise ProofRefused(f"version: {proof.version}, this verifier knows {PROOF_VERSION}")
-    chain_hash = trust.genesis_hash
-    if proof.genesis_hash != chain_hash:
+    if proof.genesis_hash != trust.genesis_hash:
         raise ProofRefused(
-            f"genesis_hash: {proof.genesis_hash.hex()}, the genesis given is {chain_hash.hex()}"
+            f"genesis_hash: {proof.genesis_hash.hex()}, the genesis given is {trust.genesis_hash.hex()}"
         )
-    header, members, signers = led_to(proof.changes, proof.certified, trust)
+    return proof
+
+
+def vouched(
+    changes: Sequence[SetChange], certified: Certified, trust: Trust, now_ms: int
+) -> tuple[Header, Vouched]:
+    """The certified header, to which `trust` leads, and by whom it is vouched for. Raises ProofRefused."""
+    header, members, signers = led_to(changes, certified, trust)
     age_ms = now_ms - header.time_ms
     if age_ms < -CLOCK_MS:
         raise ProofRefused(f"time_ms: {header.time_ms} is {-age_ms} ms ahead of this verifier's clock")
-    if max_age_ms is not None and age_ms > max_age_ms:
-        raise ProofRefused(f"time_ms: {header.time_ms} is {age_ms} ms ago, at most {max_age_ms}")
-    if proof.claim.height < least_height:
-        raise ProofRefused(f"claim.height: {proof.claim.height}, at least {least_height}")
-    claim = proof.claim
-    if header.executed_height != claim.height:
-        raise ProofRefused(f"claim.height: {claim.height}, the header shows height {header.executed_height}")
-    try:
-        row = proven_holding(proof.state, claim.holding, header.state_root)
-    except ProofError as error:
-        raise ProofRefused(f"state: {error}") from error
-    shown = (row.account, row.instrument, row.balance, row.locked, row.flags)
-    claimed = (claim.account, claim.instrument, claim.balance, claim.locked, claim.flags)
-    if shown != claimed:
-        raise ProofRefused(f"claim: {claimed}, the state shows {shown}")
-    return VerifiedHolding(
+    checkpoint = Trust(trust.chain, trust.genesis_hash, header.height, header.time_ms, members)
+    by = Vouched(
         trust.chain,
-        claim.height,
-        header.time_ms,
-        age_ms,
         header.height,
         header.hash(),
-        header.state_root,
-        claim.holding,
-        *shown,
+        header.time_ms,
+        age_ms,
         signers,
         len(members),
-        Trust(trust.chain, chain_hash, header.height, header.time_ms, members),
+        rests_on(trust, now_ms),
+        checkpoint,
     )
+    return header, by
+
+
+def require_recent(age_ms: int, max_age_ms: int | None, height: int, least_height: int) -> None:
+    """Raise ProofRefused if what is proven is older than `max_age_ms` or of a height below `least_height`."""
+    if max_age_ms is not None and age_ms > max_age_ms:
+        raise ProofRefused(f"time_ms: it is of {age_ms} ms ago, at most {max_age_ms}")
+    if height < least_height:
+        raise ProofRefused(f"height: {height}, at least {least_height}")
+
+
+def require_witness(by: Vouched, known: bytes, witness: str) -> None:
+    """Raise ProofRefused if what `witness` knows as the block of the certified height is another block."""
+    if known != by.block_id:
+        raise ProofRefused(
+            f"witness: {witness} knows {known.hex()} at height {by.certified_height}, not {by.block_id.hex()}"
+        )
 
 
 def require_fresh(trust: Trust, now_ms: int, trusting_ms: int | None) -> None:

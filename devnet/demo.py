@@ -149,7 +149,7 @@ class Demo:
         holding = story.binance.self_custody[0].cash_holding
         genesis = running.network.genesis
         fetched = await trio.to_thread.run_sync(
-            command, "proof", str(holding), "--rpc", running.rpc_urls[0], "--output", str(proof)
+            command, "proof", "holdings", str(holding), "--rpc", running.rpc_urls[0], "--output", str(proof)
         )
         require(fetched.returncode == 0, f"mohur proof: {fetched.stderr or fetched.stdout}")
         verified = await trio.to_thread.run_sync(command, "verify", str(proof), "--genesis", genesis)

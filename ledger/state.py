@@ -63,6 +63,13 @@ class TableSpec:
         """Whether the state of this version has the table."""
         return holds(version, self.since, self.until)
 
+    def schema_at(self, version: int) -> type[Any]:
+        """The schema of the documents as `version` writes them. Raises InvariantError if it has rows."""
+        if self.schema is None:
+            raise InvariantError(f"{self.name}: has rows, no documents")
+        revised = [revision.schema for revision in self.revisions if revision.since <= version]
+        return revised[-1] if revised else self.schema
+
     def create(self, journal: Journal, version: int) -> "DocumentTable[Any] | ColumnarTable[Any]":
         """The table, empty, as `version` has it."""
         if self.schema is not None:

@@ -307,6 +307,11 @@ class DocumentTable(Sequence[D]):
     def depth(self) -> int:
         return self._tree.depth
 
+    def top(self) -> bytes:
+        """The hash on top of the table's tree, zero while it has no record."""
+        self._must_be_hashed()
+        return self._tree.top()
+
     def drain(self) -> list[tuple[int, bytes]]:
         """Every changed document as (index, encoding), of those changed since the last drain, ascending."""
         self._must_be_hashed()
@@ -632,6 +637,11 @@ class ColumnarTable(Generic[R]):
     @property
     def depth(self) -> int:
         return self._tree.depth
+
+    def top(self) -> bytes:
+        """The hash on top of the table's tree, zero while it has no record."""
+        self._must_be_hashed()
+        return self._tree.top()
 
     def drain(self) -> list[tuple[int, bytes]]:
         """Every changed page as (page, bytes of its rows), of those changed since the last drain,

@@ -29,7 +29,7 @@ from node.membership import Membership, Roots
 from node.mempool import Mempool
 from node.peers import Peer, Peers, Transport
 from node.ports import Commits, Committed
-from node.proofs import Changes, prove, receipt_of, start_proof
+from node.proofs import Changes, place_of, prove, receipt_at, start_proof
 from node.published import Published
 from node.readiness import Readiness
 from node.running import RunSync
@@ -259,18 +259,18 @@ class Node:
     async def wait_height(self, height: int, timeout_s: float) -> bool:
         return await self.commitments.wait_height(height, timeout_s)
 
-    async def prove(self, holding: int) -> ProofReply:
-        """The proof of a holding as it stands, once the next block has certified it. Raises Refused."""
-        started = await self.driver.between_blocks(lambda chain: start_proof(chain.replica, holding))
-        proof = await prove(started, self._archive.blocks, self.wait_height)
-        return ProofReply(
-            height=self.published.height, holding=holding, proven_height=started.height, proof=proof
-        )
+    async def prove(self, table: str, record: int) -> ProofReply:
+        """The proof of a record as it stands, once the next block has certified it. Raises Declined."""
+        started = await self.driver.between_blocks(lambda chain: start_proof(chain.replica, table, record))
+        return await prove(started, self._archive.blocks, self.wait_height)
 
     async def receipt(self, tx_id: bytes) -> ReceiptReply:
         """The receipt of a transaction, once the block after its own is there. Raises Declined."""
-        block, receipt = await receipt_of(tx_id, self._archive.blocks, self._set_changes, self.wait_height)
-        return ReceiptReply(height=self.published.height, block=block, receipt=receipt)
+        return await self.receipt_at(*place_of(tx_id, self._archive.blocks))
+
+    async def receipt_at(self, block: int, position: int) -> ReceiptReply:
+        """The receipt of whatever stands, or does not, at a position of a block. Raises Declined."""
+        return await receipt_at((block, position), self._archive.blocks, self._set_changes, self.wait_height)
 
     async def _set_changes(self) -> tuple[bytes, Changes]:
         changes = await self.driver.between_blocks(lambda chain: chain.replica.validator_changes())

@@ -139,7 +139,13 @@ def list_root(domain: bytes, items: Sequence[bytes]) -> bytes:
     """The root that commits to the items, their order and their number; `domain` is the tag of what they
     are, so that no root of one list is ever one of another."""
     tree = _list_tree(items)
-    return _list_root(domain, len(items), tree.depth, tree.top())
+    return list_root_of(domain, len(items), tree.depth, tree.top())
+
+
+def list_top(items: Sequence[bytes]) -> tuple[int, bytes]:
+    """The depth of the list's tree and its top, which prove how many items it has (`list_root_of`)."""
+    tree = _list_tree(items)
+    return tree.depth, tree.top()
 
 
 def list_path(items: Sequence[bytes], number: int) -> tuple[bytes, ...]:
@@ -153,7 +159,7 @@ def list_root_shown(domain: bytes, count: int, number: int, item: bytes, path: S
     if number >= count:
         raise ValueError(f"item {number} of a list of {count}")
     top = top_of_path(number, leaf_hash(LIST_TABLE, number, item), path)
-    return _list_root(domain, count, len(path), top)
+    return list_root_of(domain, count, len(path), top)
 
 
 def _list_tree(items: Sequence[bytes]) -> Tree:
@@ -164,5 +170,6 @@ def _list_tree(items: Sequence[bytes]) -> Tree:
     return tree
 
 
-def _list_root(domain: bytes, count: int, depth: int, top: bytes) -> bytes:
+def list_root_of(domain: bytes, count: int, depth: int, top: bytes) -> bytes:
+    """The root of a list of `count` items under a tree of `depth` levels and the hash `top`."""
     return tagged_hash(domain, count.to_bytes(8, "big"), depth.to_bytes(1, "big"), top)

@@ -18,7 +18,7 @@ from ledger.window import check as check_window
 from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
-from node.proofs import Changes, prove, receipt_of, start_proof
+from node.proofs import Changes, place_of, prove, receipt_at, start_proof
 from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
@@ -94,15 +94,15 @@ class OneNode:
         self.wake()
         return await self.commitments.wait_height(height, timeout_s)
 
-    async def prove(self, holding: int) -> ProofReply:
-        started = start_proof(self.little.replica, holding)
-        proof = await prove(started, self.little.blocks, self.wait_height)
-        height = self.little.chain.height
-        return ProofReply(height=height, holding=holding, proven_height=started.height, proof=proof)
+    async def prove(self, table: str, record: int) -> ProofReply:
+        started = start_proof(self.little.replica, table, record)
+        return await prove(started, self.little.blocks, self.wait_height)
 
     async def receipt(self, tx_id: bytes) -> ReceiptReply:
-        block, receipt = await receipt_of(tx_id, self.little.blocks, self._set_changes, self.wait_height)
-        return ReceiptReply(height=self.little.chain.height, block=block, receipt=receipt)
+        return await self.receipt_at(*place_of(tx_id, self.little.blocks))
+
+    async def receipt_at(self, block: int, position: int) -> ReceiptReply:
+        return await receipt_at((block, position), self.little.blocks, self._set_changes, self.wait_height)
 
     async def _set_changes(self) -> tuple[bytes, Changes]:
         return self.little.replica.genesis_hash, self.little.replica.validator_changes()

@@ -1,24 +1,30 @@
 """What only a running node can tell: proofs, which the next block certifies, and its health."""
 
 from api.declare import ask
-from api.fields import Blob, Hash, Height, Index, Milliseconds, Shown
+from api.fields import Blob, Hash, Height, Index, Milliseconds, Name, Position, Shown
 from api.sources import Services
 
 
 class ProofReply(Shown, frozen=True):
-    """`proof` is the encoded proof (api.proofs); it shows the state after block `proven_height`."""
+    """`proof` is the encoded proof (api.proofs) of record `record` of `table`, or, where `exists` is false,
+    that there is none; it shows the state after block `proven_height`."""
 
     height: Height
-    holding: Index
+    table: Name
+    record: Index
+    exists: bool
     proven_height: Height
     proof: Blob
 
 
 class ReceiptReply(Shown, frozen=True):
-    """`receipt` is the encoded proof (api.proofs) that the transaction is in `block`, and of its result."""
+    """`receipt` is the encoded proof (api.proofs) that the transaction is in `block` at `position`, and of
+    its result; or, where `exists` is false, that the block has none at `position`."""
 
     height: Height
     block: Height
+    position: Position
+    exists: bool
     receipt: Blob
 
 
@@ -68,15 +74,21 @@ class RunningReads:
     """Proofs and health."""
 
     @ask("proof_get")
-    async def proof_get(node: Services, holding: Index) -> ProofReply:
-        """The proof of one holding, to be verified offline against the genesis (`mohur verify`)."""
-        return await node.prove(holding)
+    async def proof_get(node: Services, table: Name, record: Index) -> ProofReply:
+        """The proof of one record of a table of the state, or that there is none of that index, to be
+        verified offline against the genesis (`mohur verify`)."""
+        return await node.prove(table, record)
 
     @ask("receipt_get")
     async def receipt_get(node: Services, tx_id: Hash) -> ReceiptReply:
         """The proof that a transaction is in a block, and of its result, to be verified offline
         (`mohur receipt verify`); acts of officers have none."""
         return await node.receipt(tx_id)
+
+    @ask("receipt_at")
+    async def receipt_at(node: Services, block: Height, position: Position) -> ReceiptReply:
+        """The same of the transaction at a position of a block, or the proof that it has none there."""
+        return await node.receipt_at(block, position)
 
     @ask("node_health")
     async def node_health(node: Services) -> NodeHealthReply:

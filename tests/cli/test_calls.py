@@ -21,7 +21,7 @@ from config.pki import create_authority
 from ledger.genesis import Genesis
 from testing.front import Front
 from testing.keys import key
-from testing.little_chain import make_genesis, officers
+from testing.little_chain import ISIN, make_genesis, officers
 from testing.one_node import OneNode, one_node
 from tests.client.test_thread import market_of
 from wire.blocks import decode_block
@@ -179,7 +179,7 @@ async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_no
     file, genesis = tmp_path / "proof", tmp_path / "genesis.toml"
     async with one_node(genesis_with_roots()) as (node, front):
         market = market_of(node)
-        written = await said(front, "proof", str(market.clients[0]), "-o", str(file))
+        written = await said(front, "proof", "holdings", str(market.clients[0]), "-o", str(file))
         genesis.write_text(genesis_to_toml(node.little.genesis))
         old = await mohur(front, "verify", str(file), "--genesis", str(genesis))
         command = ("verify", str(file), "--genesis", str(genesis), "--any-age", "--any-trust")
@@ -187,6 +187,12 @@ async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_no
         good = await mohur(front, *command, "--checkpoint", str(kept), "--witness", front.url)
         since = await mohur(front, *command, "--since", str(kept))
         low = await mohur(front, *command, "--at-least-height", "100000")
+        absent = tmp_path / "absent"
+        await said(front, "proof", "holdings", "1000", "-o", str(absent))
+        none = await said(front, "verify", str(absent), *command[2:])
+        bill = tmp_path / "bill"
+        await said(front, "proof", "instruments", str(market.bill), "-o", str(bill))
+        document = await said(front, "verify", str(bill), *command[2:])
         kept.write_text("{}")
         broken = await mohur(front, *command, "--since", str(kept))
         content = bytearray(file.read_bytes())
@@ -198,7 +204,45 @@ async def test_a_proof_is_written_and_verifies_offline_and_a_changed_one_does_no
     assert (good.exit_code, bad.exit_code) == (Exit.OK, Exit.INVALID), good.output
     assert (since.exit_code, low.exit_code, broken.exit_code) == (Exit.OK, Exit.INVALID, Exit.CONFIG)
     assert old.exit_code == Exit.INVALID
+    assert (none["exists"], none["count"]) == (False, len(node.little.replica.state.holdings))
+    assert "value" not in none
+    assert (document["exists"], document["value"]["code"]) == (True, ISIN)
+    assert document["value"]["status"] == "active"
     assert "keys retired since may have leaked" in old.stderr
+
+
+async def test_a_receipt_by_its_place_is_verified_with_a_witness_and_refused_by_one_of_another_chain(
+    tmp_path: Path,
+) -> None:
+    here, beyond, genesis = tmp_path / "here", tmp_path / "beyond", tmp_path / "genesis.toml"
+    async with one_node(genesis_with_roots()) as (node, front), one_node() as (elsewhere, other):
+        market = market_of(node)
+        transfer = node.little.transaction("transfer", market.vasp, market.money, market.wallets[0], 1)
+        node.commit([transfer])
+        height = node.little.chain.height
+        written = await said(front, "receipt", "at", str(height), "0", "-o", str(here))
+        absent = await said(front, "receipt", "at", str(height), "1", "-o", str(beyond))
+        for _ in range(height + 2):
+            elsewhere.commit([])
+        genesis.write_text(genesis_to_toml(node.little.genesis))
+        asked = ("--genesis", str(genesis), "--any-trust")
+        kept = tmp_path / "checkpoint"
+        good = await said(
+            front, "receipt", "verify", str(here), *asked, "--witness", front.url, "--checkpoint", str(kept)
+        )
+        nothing = await said(front, "receipt", "verify", str(beyond), *asked)
+        forged = await mohur(front, "receipt", "verify", str(here), *asked, "--witness", other.url)
+        old = await mohur(front, "receipt", "verify", str(here), *asked, "--max-age", "1")
+        low = await mohur(front, "receipt", "verify", str(here), *asked, "--at-least-height", "100000")
+        since = await said(front, "receipt", "verify", str(here), *asked, "--since", str(kept))
+
+    assert (written["exists"], absent["exists"]) == (True, False)
+    assert (good["tx_id"], good["name"], good["witnesses"]) == (transfer.id.hex(), "overdraft", 1)
+    assert "a quorum of them, if leaked" in good["rests_on"]
+    assert (nothing["exists"], nothing["count"], nothing["position"]) == (False, 1, 1)
+    assert {run.exit_code for run in (forged, old, low)} == {Exit.INVALID}
+    assert "witness: " in forged.stderr
+    assert "checkpoint of height" in since["rests_on"]
 
 
 async def test_raw_blocks_are_fetched_page_by_page() -> None:

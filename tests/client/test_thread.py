@@ -269,12 +269,13 @@ async def test_the_agenda_says_what_time_will_do_and_to_what() -> None:
 async def test_a_proof_fetched_verifies_against_the_genesis_alone_and_not_with_a_byte_changed() -> None:
     async with one_node() as (node, front), AsyncClient(front.url) as client:
         market = market_of(node)
-        reply = await client.proof_get(market.clients[0])
+        reply = await client.proof_get("holdings", market.clients[0])
         holding = await client.holding_get(market.clients[0])
         genesis = node.little.genesis
 
     verified = verify_alone(reply.proof, genesis)
-    assert (verified.holding, verified.balance) == (market.clients[0], holding.balance)
+    assert (verified.name, verified.record) == ("holdings", market.clients[0])
+    assert (verified.value.balance, verified.value.account) == (holding.balance, holding.account)
     assert verified.height == reply.proven_height
     spoiled = bytearray(reply.proof)
     spoiled[len(spoiled) // 2] ^= 1
@@ -295,6 +296,8 @@ async def test_a_receipt_proves_offline_what_became_of_a_transaction() -> None:
     trust = trust_genesis(genesis)
     verified = verify_receipt(reply.receipt, trust, now_ms=trust.time_ms)
     assert (verified.height, verified.position) == (result.block, result.position)
+    assert verified.transaction is not None
+    assert verified.result is not None
     assert (verified.transaction.raw, verified.result.code) == (signed.raw, result.code)
     for position in range(len(reply.receipt)):
         spoiled = bytearray(reply.receipt)
@@ -405,8 +408,9 @@ async def test_what_is_not_there_is_not_found_by_name() -> None:
             client.vasp_get("nobody"),
             client.parameter_get("nothing"),
             client.proposal_get(0),
-            client.proof_get(0),
+            client.proof_get("coupons", 0),
             client.receipt_get(bytes(32)),
+            client.receipt_at(0, 0),
             client.signer_get(b"k" * 32),
         ):
             with pytest.raises(CallRefused) as refused:

@@ -312,7 +312,7 @@ def test_a_proof_shows_the_balance_against_the_genesis_alone(played: Played, tmp
     assert (code, said["ok"]) == (0, True)
     assert said["chain"] == played.network.chain
     assert said["height"] >= played.report["height"]
-    assert said["balance"] > 0
+    assert said["value"]["balance"] > 0
 
 
 @pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.999])

@@ -59,7 +59,7 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
             await an_officer_joins_and_another_goes(story)
             await a_validator_gets_another_key(story)
             holding = story.binance.custodial[0].cash_holding
-            before = (await client.proof_get(holding)).proof
+            before = (await client.proof_get("holdings", holding)).proof
             await all_nodes_but_one_get_new_software(running)
             async with load(story) as counter:
                 height = await the_institutions_schedule_it(story)
@@ -68,7 +68,7 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
                 await it_is_replaced_and_catches_up(running, client)
                 await commit_more(counter, 3)
             await what_the_version_brings_is_there(story)
-            after = (await client.proof_get(holding)).proof
+            after = (await client.proof_get("holdings", holding)).proof
         await equal_roots(running)
     await proofs_of_either_side_verify(directory, before, after)
     audit_replays_across_it(directory, height)
@@ -228,7 +228,7 @@ async def proofs_of_either_side_verify(directory: Path, before: bytes, after: by
         verify_alone(after, genesis)
     with version2.known():
         assert verify_alone(before, genesis) == old
-        assert verify_alone(after, genesis).holding == old.holding
+        assert verify_alone(after, genesis).record == old.record
 
 
 def audit_replays_across_it(directory: Path, height: int) -> None:

@@ -55,6 +55,7 @@ ISSUE_METHODS = frozenset(
         "proposal_list",
         "proof_get",
         "receipt_get",
+        "receipt_at",
         "node_health",
     ]
 )

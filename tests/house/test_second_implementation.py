@@ -1,14 +1,14 @@
 """docs/protocol.md read by a stranger: its bytes and rules written out again, sharing no code with ours."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from math import gcd
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +25,10 @@ from ledger.kinds.transfer import KIND as TRANSFER
 from ledger.state import State
 from ledger.tables import DocumentTable
 from ledger.terms import discount
+from node.proofs import finish_proof, make_receipt, start_proof
 from primitives import codec
 from testing import version2
+from testing.little_chain import LittleChain, Market, open_market
 from wire.blocks import Header
 
 # --- sections 1 to 3, from the document -----------------------------------------------------------------
@@ -113,7 +115,9 @@ def plain(record: Any) -> Any:
     """A record as the document writes it: the array of its fields, nested ones too."""
     match record:
         case msgspec.Struct():
-            return [plain(getattr(record, name)) for name in record.__struct_fields__]
+            tag = record.__struct_config__.tag  # of one of several variants, as terms are
+            fields = [plain(getattr(record, name)) for name in record.__struct_fields__]
+            return fields if tag is None else [tag, *fields]
         case list() | tuple():
             return [plain(item) for item in record]
         case int() if not isinstance(record, bool):
@@ -418,10 +422,183 @@ def test_the_rows_of_the_agenda_and_their_order(
 def test_a_proof_of_a_record(state: State) -> None:
     """Record 3 of the table of nodes, proved by hand, believed by ours; and one bit later refused."""
     content = encode(plain(state.nodes[3]))
-    group = b"".join(leaf(3, place, encode(plain(node))) for place, node in enumerate(state.nodes))
-    path = (group.ljust(512, b"\0"),)
-    proof = proofs.StateProof(1, 3, 3, content, 0, 4, path, state.table_roots())
-    proofs.verify_state_proof(proof, state.root())
-    bent = msgspec.structs.replace(proof, content=content[:-1] + bytes([content[-1] ^ 1]))
+    leaves = [leaf(3, place, encode(plain(node))) for place, node in enumerate(state.nodes)]
+    top, depth = top_and_depth(leaves)
+    shown = proofs.Leaf(3, content, (b"".join(leaves).ljust(512, b"\0"),))
+    proof = proofs.StateProof(1, 3, 0, 4, depth, top, shown, state.table_roots())
+    assert proofs.proven_record(proof, 3, state.root()) == state.nodes[3]
+    bent = msgspec.structs.replace(shown, content=content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(proofs.ProofError):
-        proofs.verify_state_proof(bent, state.root())
+        proofs.proven_record(msgspec.structs.replace(proof, leaf=bent), 3, state.root())
+    absent = msgspec.structs.replace(proof, leaf=None)
+    assert proofs.proven_record(absent, 4, state.root()) is None
+
+
+# --- section 13, from the document --------------------------------------------------------------------------
+
+HEIGHT, TIME, PARENT, TXS_ROOT, EXECUTED, STATE_ROOT, RESULTS_ROOT = 2, 3, 4, 6, 8, 9, 10  # of a header
+VALIDATORS_HASH, NEXT_VALIDATORS_HASH = 11, 12
+
+
+def read(encoded: bytes) -> Any:
+    """What is encoded, if it is encoded in the one way there is."""
+    value = msgspec.msgpack.decode(encoded)
+    assert encode(value) == encoded
+    return value
+
+
+def decided(certified: Any, members: Sequence[Any], chain: bytes) -> list[Any]:
+    """The header, which a quorum of these has decided."""
+    encoded, certificate = certified
+    header: list[Any] = read(encoded)
+    assert header[1] == chain
+    assert header[VALIDATORS_HASH] == tagged("validators", encode(members))
+    number, type, height, round, value, signatures = read(certificate)
+    assert (number, type, height, value) == (3, 2, header[HEIGHT], tagged("header", encoded))
+    signed = b"mohur/1/precommit\0" + chain + encode([height, round, value])
+    for place, signature in signatures:
+        Ed25519PublicKey.from_public_bytes(members[place][0]).verify(signature, signed)
+    places = [place for place, _ in signatures]
+    assert places == sorted(set(places))
+    assert 3 * sum(members[place][1] for place in places) > 2 * sum(power for _, power in members)
+    return header
+
+
+def led_to(changes: Any, certified: Any, genesis: Genesis) -> list[Any]:
+    """The certified header, reached from the validators of the genesis."""
+    chain = tagged("genesis", encode(plain(genesis)))
+    members: list[Any] = [[node.public_key, node.power] for node in genesis.nodes if node.power > 0]
+    height = 0
+    for last, following in changes:
+        header = decided(last, members, chain)
+        assert header[HEIGHT] > height
+        assert header[NEXT_VALIDATORS_HASH] == tagged("validators", encode(following))
+        height, members = header[HEIGHT], following
+    header = decided(certified, members, chain)
+    assert header[HEIGHT] > height
+    return header
+
+
+def climbed(number: int, hashed: bytes, path: Sequence[bytes]) -> bytes:
+    for level, group in enumerate(path, start=1):
+        slot = number % 16
+        assert group[32 * slot : 32 * slot + 32] == hashed
+        hashed, number = tagged("node", bytes([level]), group), number // 16
+    assert number == 0
+    return hashed
+
+
+def record_shown(proof: bytes, genesis: Genesis) -> bytes | None:
+    """The bytes of the record that is proven, or None if it is proven that there is none."""
+    version, chain, record, changes, certified, of_state = read(proof)
+    assert (version, chain) == (1, tagged("genesis", encode(plain(genesis))))
+    header = led_to(changes, certified, genesis)
+    version, table, width, count, depth, top, shown, roots = of_state
+    numbers = [number for number, _ in roots]
+    assert numbers == sorted(set(numbers))
+    pairs = (bytes([number]) + root for number, root in roots)
+    assert tagged("state", struct.pack(">I", version), *pairs) == header[STATE_ROOT]
+    shape = tagged("table", bytes([table]), struct.pack(">IQB", width, count, depth), top)
+    assert shape == dict(roots)[table]
+    assert (record < count) == (shown is not None)
+    if shown is None:
+        return None
+    number, content, path = shown
+    assert len(path) == depth
+    assert climbed(number, leaf(table, number, content), path) == top
+    assert number == (record // 16 if width else record)
+    assert not width or len(content) == 16 * width
+    start = record % 16 * width
+    return bytes(content[start : start + width] if width else content)
+
+
+def entry_shown(receipt: bytes, genesis: Genesis) -> tuple[bytes, Any] | None:
+    """The transaction and its result, or None if it is proven that the block has none at the position."""
+    version, chain, position, count, depth, top, entry, encoded, changes, certified = read(receipt)
+    assert (version, chain) == (1, tagged("genesis", encode(plain(genesis))))
+    after, header = led_to(changes, certified, genesis), read(encoded)
+    assert after[PARENT] == tagged("header", encoded)
+    assert tagged("list/tx", struct.pack(">QB", count, depth), top) == header[TXS_ROOT]
+    assert (position < count) == (entry is not None)
+    if entry is None:
+        return None
+    transaction, transaction_path, result, result_path, postings_root, events_root = entry
+    assert after[EXECUTED] == header[HEIGHT]
+    tops = [
+        tagged(
+            f"list/{kind}",
+            struct.pack(">QB", count, len(path)),
+            climbed(position, leaf(0, position, item), path),
+        )
+        for kind, item, path in (
+            ("tx", transaction, transaction_path),
+            ("result", result, result_path),
+        )
+    ]
+    assert tops[0] == header[TXS_ROOT]
+    assert tagged("results", tops[1], postings_root, events_root) == after[RESULTS_ROOT]
+    return transaction, read(result)
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LittleChain, Market, int]]:
+    """A chain over two changes of its validators, and the height of a block of three transfers after them."""
+    little = LittleChain(tmp_path_factory.mktemp("proven"))
+    market = open_market(little)
+    for power in (0, 2):
+        little.set_power(3, power)
+        little.commit()
+    little.commit()
+    little.act("cash_issue", ("sbp",), market.money, 4_711, b"d" * 32)
+    transfers = [
+        little.transaction("transfer", market.vasp, market.money, market.wallets[0], amount)
+        for amount in (11, 2**40, 13)
+    ]
+    little.commit(*transfers)
+    height = little.replica.height
+    yield little, market, height
+    little.close()
+
+
+def proof_of(little: LittleChain, table: str, record: int) -> bytes:
+    started = start_proof(little.replica, table, record)
+    little.commit()
+    proof = finish_proof(started, little.blocks)
+    assert proof is not None
+    return proof
+
+
+def test_records_of_any_table_and_their_absence_are_verified(
+    proven: tuple[LittleChain, Market, int],
+) -> None:
+    little, market, _ = proven
+    state = little.replica.state
+    holding = record_shown(proof_of(little, "holdings", market.money), little.genesis)
+    row = state.holdings[market.money]
+    assert holding == struct.pack("<IIQQII", *row)
+    assert row.balance == 4_711 - 24
+    for table, record in (("instruments", market.bill), ("vasps", 0), ("nodes", 4), ("institutions", 2)):
+        document = record_shown(proof_of(little, table, record), little.genesis)
+        assert document == encode(plain(getattr(state, table)[record]))
+    for table in state.tables:
+        assert record_shown(proof_of(little, table.name, len(table) + 1), little.genesis) is None
+
+
+def test_receipts_and_the_absence_of_transactions_are_verified(
+    proven: tuple[LittleChain, Market, int],
+) -> None:
+    little, _, height = proven
+    changes = little.replica.validator_changes()
+    little.commit()
+    block = little.blocks.block(height)
+    assert block is not None
+    _, raws, _ = read(block)
+    chain = tagged("genesis", encode(plain(little.genesis)))
+    for position, code in ((0, 0), (1, 400), (2, 0)):
+        reply = make_receipt(little.blocks, chain, changes, height, position)
+        shown = entry_shown(reply.receipt, little.genesis)
+        assert shown is not None
+        assert (shown[0], shown[1][0]) == (raws[position], code)
+    reply = make_receipt(little.blocks, chain, changes, height, 3)
+    assert entry_shown(reply.receipt, little.genesis) is None
+    assert not reply.exists

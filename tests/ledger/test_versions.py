@@ -19,7 +19,7 @@ from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import create_state, default_policies, genesis_hash, problems
 from ledger.kinds import BY_NAME
 from ledger.kinds.dev_advance_clock import DevAdvanceClock
-from ledger.proofs import prove_holding, proven_holding
+from ledger.proofs import prove_record, proven_record
 from ledger.release import UnknownVersion
 from ledger.schema import Payload
 from ledger.state import TABLES, Changes, Revision, State
@@ -420,11 +420,11 @@ def test_a_proof_from_before_the_upgrade_verifies_after_it_and_the_other_way_rou
     holding = net.state.instruments[net.issue()].treasury_holding
     height = scheduled(net)
     go_to(net, height - 1)
-    old, old_root = prove_holding(net.state, holding), net.state.root()
+    old, old_root = prove_record(net.state, net.state.holdings, holding), net.state.root()
     net.block()
-    new, new_root = prove_holding(net.state, holding), net.state.root()
+    new, new_root = prove_record(net.state, net.state.holdings, holding), net.state.root()
     assert (old.version, new.version) == (1, 2)
     assert len(new.table_roots) == len(old.table_roots) + 1
-    assert proven_holding(old, holding, old_root) == proven_holding(new, holding, new_root)
+    assert proven_record(old, holding, old_root) == proven_record(new, holding, new_root)
     release.learn(1)  # a verifier that is older than the state: the proof carries what it needs
-    assert proven_holding(new, holding, new_root) == net.state.holdings[holding]
+    assert proven_record(new, holding, new_root) == net.state.holdings[holding]

@@ -9,13 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from api.limits import PROOF_BYTES_MAX
-from api.proofs import HoldingProof
+from api.proofs import RecordProof
 from client.trust import TRUSTING_MS, CheckpointError, checkpoint_bytes, checkpoint_of, trust_genesis
-from client.verification import CLOCK_MS, ProofRefused, verify_proof
+from client.verification import CLOCK_MS, ProofRefused, VerifiedRecord, verify_proof
 from consensus.encoding import encode_certificate
 from consensus.messages import VoteType
 from ledger import conservation
-from ledger.codes import InvariantError, Refused
+from ledger.codes import InvariantError
+from ledger.rows import Holding
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
 from primitives.codec import pack, unpack
@@ -244,12 +245,17 @@ def test_a_balance_that_no_posting_explains_is_found(tmp_path: Path) -> None:
 
 
 def proof_of(little: LittleChain, holding: int) -> bytes:
-    started = start_proof(little.replica, holding)
+    started = start_proof(little.replica, "holdings", holding)
     assert finish_proof(started, little.blocks) is None
     little.commit()
     proof = finish_proof(started, little.blocks)
     assert proof is not None
     return proof
+
+
+def balance_of(verified: VerifiedRecord) -> int:
+    assert isinstance(verified.value, Holding)
+    return verified.value.balance
 
 
 @pytest.fixture(scope="module")
@@ -271,9 +277,9 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, int, int]:
 def test_a_proof_shows_one_holding_against_the_genesis_alone(proven: tuple[bytes, int, int]) -> None:
     proof, holding, height = proven
     verified = verify_alone(proof, make_genesis())
-    assert (verified.holding, verified.balance, verified.height) == (holding, 4_711, height)
-    assert (verified.instrument, verified.signers, verified.validators) == (0, 4, 4)
-    assert len(unpack(proof, HoldingProof, PROOF_BYTES_MAX).changes) == 2
+    assert (verified.name, verified.record, verified.height) == ("holdings", holding, height)
+    assert (balance_of(verified), verified.by.signers, verified.by.validators) == (4_711, 4, 4)
+    assert len(unpack(proof, RecordProof, PROOF_BYTES_MAX).changes) == 2
 
 
 def test_a_proof_is_of_one_chain_only(proven: tuple[bytes, int, int]) -> None:
@@ -295,9 +301,8 @@ def test_no_byte_of_a_proof_can_be_flipped(proven: tuple[bytes, int, int]) -> No
     ("change_it", "rule"),
     [
         (lambda proof: replace(proof, version=2), "version: 2"),
-        (lambda proof: replace(proof, claim=replace(proof.claim, balance=5_000)), "claim: "),
-        (lambda proof: replace(proof, claim=replace(proof.claim, height=1)), "claim.height"),
-        (lambda proof: replace(proof, claim=replace(proof.claim, holding=0)), "claim: "),
+        (lambda proof: replace(proof, record=16), "one is shown for record 16"),
+        (lambda proof: replace(proof, state=replace(proof.state, leaf=None)), "none is shown, yet record"),
         (lambda proof: replace(proof, changes=()), "decided by other validators"),
         (lambda proof: replace(proof, changes=proof.changes[:1]), "decided by other validators"),
         (lambda proof: replace(proof, changes=proof.changes[::-1]), "decided by other validators"),
@@ -315,14 +320,14 @@ def test_no_byte_of_a_proof_can_be_flipped(proven: tuple[bytes, int, int]) -> No
             ),
             "does not name these",
         ),
-        (lambda proof: replace(proof, state=replace(proof.state, leaf=1)), "state: "),
+        (lambda proof: replace(proof, state=replace(proof.state, table=13)), "state: "),
         (lambda proof: replace(proof, state=replace(proof.state, count=99)), "state: "),
     ],
 )
 def test_a_proof_whose_parts_do_not_fit_is_refused(
-    proven: tuple[bytes, int, int], change_it: Callable[[HoldingProof], HoldingProof], rule: str
+    proven: tuple[bytes, int, int], change_it: Callable[[RecordProof], RecordProof], rule: str
 ) -> None:
-    proof = unpack(proven[0], HoldingProof, PROOF_BYTES_MAX)
+    proof = unpack(proven[0], RecordProof, PROOF_BYTES_MAX)
     with pytest.raises(ProofRefused, match=rule):
         verify_alone(pack(change_it(proof)), make_genesis())
 
@@ -331,12 +336,12 @@ def test_an_old_balance_is_not_taken_for_todays(proven: tuple[bytes, int, int]) 
     """A proof of what was is as true as one of what is: who verifies it says how old it may be."""
     proof, _, height = proven
     trust = trust_genesis(make_genesis())
-    moment = verify_alone(proof, make_genesis()).time_ms
+    moment = verify_alone(proof, make_genesis()).by.time_ms
     fresh = verify_proof(proof, trust, now_ms=moment + 5_000, max_age_ms=5_000, least_height=height)
-    assert (fresh.height, fresh.time_ms, fresh.age_ms) == (height, moment, 5_000)
-    with pytest.raises(ProofRefused, match="is 5001 ms ago, at most 5000"):
+    assert (fresh.height, fresh.by.time_ms, fresh.by.age_ms) == (height, moment, 5_000)
+    with pytest.raises(ProofRefused, match="is of 5001 ms ago, at most 5000"):
         verify_proof(proof, trust, now_ms=moment + 5_001, max_age_ms=5_000)
-    with pytest.raises(ProofRefused, match=f"claim.height: {height}, at least {height + 1}"):
+    with pytest.raises(ProofRefused, match=f"height: {height}, at least {height + 1}"):
         verify_proof(proof, trust, now_ms=moment, max_age_ms=5_000, least_height=height + 1)
     with pytest.raises(ProofRefused, match="ahead of this verifier's clock"):
         verify_proof(proof, trust, now_ms=moment - CLOCK_MS - 1, max_age_ms=None)
@@ -350,7 +355,7 @@ def test_validators_of_long_ago_are_not_trusted_for_ever(proven: tuple[bytes, in
     late = trust.time_ms + TRUSTING_MS + 1
     with pytest.raises(ProofRefused, match="trust: of height 0"):
         verify_proof(proof, trust, now_ms=late, max_age_ms=None)
-    assert verify_proof(proof, trust, now_ms=late, max_age_ms=None, trusting_ms=None).signers == 4
+    assert verify_proof(proof, trust, now_ms=late, max_age_ms=None, trusting_ms=None).by.signers == 4
 
 
 def test_a_checkpoint_leads_on_and_refuses_what_is_before_it(proven: tuple[bytes, int, int]) -> None:
@@ -358,19 +363,19 @@ def test_a_checkpoint_leads_on_and_refuses_what_is_before_it(proven: tuple[bytes
     proof = proven[0]
     genesis = make_genesis()
     whole = verify_alone(proof, genesis)
-    kept = checkpoint_of(checkpoint_bytes(whole.checkpoint), genesis)
-    assert kept == whole.checkpoint
-    again = verify_proof(proof, kept, now_ms=whole.time_ms, max_age_ms=0)
-    assert (again.balance, again.checkpoint) == (whole.balance, whole.checkpoint)
-    decoded = unpack(proof, HoldingProof, PROOF_BYTES_MAX)
+    kept = checkpoint_of(checkpoint_bytes(whole.by.checkpoint), genesis)
+    assert kept == whole.by.checkpoint
+    again = verify_proof(proof, kept, now_ms=whole.by.time_ms, max_age_ms=0)
+    assert (again.value, again.by.checkpoint) == (whole.value, whole.by.checkpoint)
+    decoded = unpack(proof, RecordProof, PROOF_BYTES_MAX)
     bare = pack(replace(decoded, changes=()))  # what led to the checkpoint is not asked for again
-    assert verify_proof(bare, kept, now_ms=whole.time_ms, max_age_ms=0).balance == whole.balance
+    assert verify_proof(bare, kept, now_ms=whole.by.time_ms, max_age_ms=0).value == whole.value
     later = dataclasses.replace(kept, height=kept.height + 1)
     with pytest.raises(ProofRefused, match="does not follow"):
-        verify_proof(proof, later, now_ms=whole.time_ms, max_age_ms=None)
+        verify_proof(proof, later, now_ms=whole.by.time_ms, max_age_ms=None)
     others = dataclasses.replace(kept, validators=kept.validators[1:])
     with pytest.raises(ProofRefused, match="decided by other validators"):
-        verify_proof(proof, others, now_ms=whole.time_ms, max_age_ms=None)
+        verify_proof(proof, others, now_ms=whole.by.time_ms, max_age_ms=None)
 
 
 @pytest.mark.parametrize(
@@ -386,7 +391,7 @@ def test_a_checkpoint_leads_on_and_refuses_what_is_before_it(proven: tuple[bytes
 def test_what_is_no_checkpoint_is_refused_by_field(
     proven: tuple[bytes, int, int], change: dict[str, object], rule: str
 ) -> None:
-    good = json.loads(checkpoint_bytes(verify_alone(proven[0], make_genesis()).checkpoint))
+    good = json.loads(checkpoint_bytes(verify_alone(proven[0], make_genesis()).by.checkpoint))
     with pytest.raises(CheckpointError, match=rule):
         checkpoint_of(json.dumps(good | change).encode(), make_genesis())
 
@@ -394,26 +399,14 @@ def test_what_is_no_checkpoint_is_refused_by_field(
 def test_a_header_of_this_proof_under_prevotes_is_refused(tmp_path: Path) -> None:
     little = LittleChain(tmp_path)
     market = open_market(little)
-    started = start_proof(little.replica, market.money)
+    started = start_proof(little.replica, "holdings", market.money)
     block = little.build()
     polka = little.certify(block, type=VoteType.PREVOTE)
     little.decide(block)
     proof = finish_proof(started, little.blocks)
     assert proof is not None
-    decoded = unpack(proof, HoldingProof, PROOF_BYTES_MAX)
+    decoded = unpack(proof, RecordProof, PROOF_BYTES_MAX)
     forged = replace(decoded, certified=replace(decoded.certified, certificate=encode_certificate(polka)))
     with pytest.raises(ProofRefused, match="of prevotes"):
         verify_alone(pack(forged), make_genesis())
     little.close()
-
-
-def test_a_holding_that_does_not_exist_has_no_proof(tmp_path: Path) -> None:
-    little = LittleChain(tmp_path)
-    with pytest.raises(Refused, match="not_found"):
-        start_proof(little.replica, 0)
-    little.close()
-
-
-def test_the_report_is_plain_values(finished: tuple[Path, Market]) -> None:
-    report = dataclasses.asdict(audit(finished[0], make_genesis()))
-    assert report["fault"] is None

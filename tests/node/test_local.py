@@ -58,11 +58,14 @@ class Nothing:
         await trio.sleep(timeout_s)
         return False
 
-    async def prove(self, holding: int) -> ProofReply:
-        raise Declined(Code.NOT_FOUND, "holding", holding, "of a test")
+    async def prove(self, table: str, record: int) -> ProofReply:
+        raise Declined(Code.NOT_FOUND, table, record, "of a test")
 
     async def receipt(self, tx_id: bytes) -> ReceiptReply:
         raise Declined(Code.NOT_FOUND, "tx_id", tx_id, "of a test")
+
+    async def receipt_at(self, block: int, position: int) -> ReceiptReply:
+        raise Declined(Code.NOT_FOUND, "block", block, "of a test")
 
     def health(self) -> NodeHealthReply:
         return HEALTHY

@@ -39,7 +39,7 @@ def go_to(little: LittleChain, height: int) -> None:
 
 
 def proof_of(little: LittleChain, market: Market) -> bytes:
-    started = start_proof(little.replica, market.money)
+    started = start_proof(little.replica, "holdings", market.money)
     little.commit()
     proof = finish_proof(started, little.blocks)
     assert proof is not None
@@ -147,7 +147,7 @@ def test_the_audit_replays_across_the_upgrade_and_old_proofs_hold(tmp_path: Path
         assert report.ok, report.fault
         assert report.height == little.replica.height > height
         for proof in (before, across, after):
-            assert verify_alone(proof, GENESIS).holding == market.money
+            assert verify_alone(proof, GENESIS).record == market.money
 
 
 def test_a_transaction_of_the_version_to_come_waits_for_its_height(tmp_path: Path) -> None:
