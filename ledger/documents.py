@@ -3,13 +3,39 @@
 An index is a position in a table and never changes; NONE stands where a record refers to nothing. Times are
 integer milliseconds of ledger time (header time plus the chain's clock offset) unless a name says otherwise;
 days are whole ledger days since 1970-01-01 at UTC+05:00 (`ledger.calendar`).
+
+Rule: every text, every run of bytes and every list has a stated bound, and the largest record that the bounds
+allow is within DOCUMENT_BYTES_MAX. Tables hold to it when a record is written as when it is read, so whatever
+would pass a bound is refused where it is asked for.
 """
 
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from ledger.limits import (
+    CA_ROOT_BYTES_MAX,
+    CA_ROOTS_MAX,
+    CATEGORIES_MAX,
+    CAUSES_MAX,
+    CLASSES_MAX,
+    CREATED_MAX,
+    INSTITUTIONS_MAX,
+    JURISDICTIONS_MAX,
+    NAMES_MAX,
+    OFFENDED_MAX,
+    OFFER_VASPS_MAX,
+    OFFICERS_MAX,
+    PAYLOAD_BYTES_MAX,
+    PROPOSAL_SUBJECTS_MAX,
+    REFUSAL_VALUES_MAX,
+    SIGNATURES_MAX,
+    SUBJECT_BYTES_MAX,
+    TITLE_CHARACTERS_MAX,
+)
+from ledger.schema import U8, U16, Hash32, Index, Jurisdiction, Name, PublicKey, Text
 from ledger.terms import Terms
 
 NONE = -1  # in documents; columnar rows, whose integers have no sign, have rows.NO_ROW
@@ -104,14 +130,14 @@ class Document(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
 class Parameter(Document, frozen=True):
     """One parameter whose value the chain holds; `ledger.parameters` knows its type and bounds."""
 
-    name: str
-    value: int | str | tuple[str, ...]
+    name: Name
+    value: int | Name | Annotated[tuple[Name, ...], Meta(max_length=NAMES_MAX)]
 
 
 class CaRoot(Document, frozen=True):
     """A root certificate (DER) of an institution's node certificates; `until_ms` 0 means no end."""
 
-    der: bytes
+    der: Annotated[bytes, Meta(max_length=CA_ROOT_BYTES_MAX)]
     from_ms: int
     until_ms: int
 
@@ -119,13 +145,13 @@ class CaRoot(Document, frozen=True):
 class Institution(Document, frozen=True):
     """An institution; `officers` are signer indices, ascending, `treasury` its account or NONE."""
 
-    name: str
-    title: str
+    name: Name
+    title: Annotated[str, Meta(max_length=TITLE_CHARACTERS_MAX)]
     voting: bool
     threshold: int
-    officers: tuple[int, ...]
+    officers: Annotated[tuple[Index, ...], Meta(max_length=OFFICERS_MAX)]
     treasury: int
-    ca_roots: tuple[CaRoot, ...]
+    ca_roots: Annotated[tuple[CaRoot, ...], Meta(max_length=CA_ROOTS_MAX)]
 
 
 class Node(Document, frozen=True):
@@ -136,32 +162,36 @@ class Node(Document, frozen=True):
     which `ledger.validators` knows evidence that is not to be committed again.
     """
 
-    name: str
+    name: Name
     institution: int
-    public_key: bytes
+    public_key: PublicKey
     power: int
     role: NodeRole
     since_height: int
     offences: int
-    offended: tuple[int, ...]
+    offended: Annotated[tuple[int, ...], Meta(max_length=OFFENDED_MAX)]
 
 
 class Policy(Document, frozen=True):
     """Who must approve `act` (the name of a kind); `institutions` are indices."""
 
-    act: str
+    act: Name
     rule: Rule
-    institutions: tuple[int, ...]
+    institutions: Annotated[tuple[Index, ...], Meta(max_length=INSTITUTIONS_MAX)]
 
 
 class Approval(Document, frozen=True):
     """One officer's signature under a proposal, or under its rejection or withdrawal."""
 
-    officer: int
-    institution: int
+    officer: Index
+    institution: Index
     height: int
     time_ms: int
-    reason: int
+    reason: U16
+
+
+Signatures = Annotated[tuple[Approval, ...], Meta(max_length=INSTITUTIONS_MAX * SIGNATURES_MAX)]
+Subject = Annotated[bytes, Meta(max_length=SUBJECT_BYTES_MAX)]
 
 
 class Proposal(Document, frozen=True):
@@ -174,25 +204,29 @@ class Proposal(Document, frozen=True):
     """
 
     kind: int
-    act: str
-    payload: bytes
+    act: Name
+    payload: Annotated[bytes, Meta(max_length=PAYLOAD_BYTES_MAX)]
     maker: int
     institution: int
     created_height: int
     created_ms: int
     expires_ms: int
     status: ProposalStatus
-    approvals: tuple[Approval, ...]
-    objections: tuple[Approval, ...]
+    approvals: Signatures
+    objections: Signatures
     decided_height: int
     decided_ms: int
     code: int
     field: int
-    values: tuple[Any, ...]  # of codes.Plain
-    created: tuple[int, ...]
+    values: Annotated[tuple[Any, ...], Meta(max_length=REFUSAL_VALUES_MAX)]  # of codes.Plain
+    created: Annotated[tuple[Index, ...], Meta(max_length=CREATED_MAX)]
     due: int
-    rests_on: tuple[bytes, ...]
+    rests_on: Annotated[tuple[Subject, ...], Meta(max_length=PROPOSAL_SUBJECTS_MAX)]
     claims: int
+
+
+NameOrNone = Annotated[str, Meta(max_length=64)]  # empty: not yet
+Categories = Annotated[tuple[Name, ...], Meta(max_length=CATEGORIES_MAX)]
 
 
 class Vasp(Document, frozen=True):
@@ -202,21 +236,21 @@ class Vasp(Document, frozen=True):
     otherwise.
     """
 
-    name: str
-    title: str
+    name: Name
+    title: Name
     signer: int
     stage: Stage
     returns_to: Stage
     noc_ms: int
     goaml_ms: int
-    goaml_reference: str
+    goaml_reference: NameOrNone
     subsidiary_ms: int
-    subsidiary_name: str
-    subsidiary_number: str
+    subsidiary_name: NameOrNone
+    subsidiary_number: NameOrNone
     applied_ms: int
-    applied_categories: tuple[str, ...]
+    applied_categories: Categories
     licensed_ms: int
-    categories: tuple[str, ...]
+    categories: Categories
     accounts: int
     frozen: bool
 
@@ -224,7 +258,7 @@ class Vasp(Document, frozen=True):
 class Programme(Document, frozen=True):
     """A borrowing programme; use of its cap is computed, never stored (`ledger.programmes`)."""
 
-    name: str
+    name: Name
     cap_cents: int
     created_ms: int
 
@@ -246,17 +280,17 @@ class Instrument(Document, frozen=True):
     `pool_cash` the cash holding of its redemption pool, `redemption` the row of the agenda that pays it.
     """
 
-    code: str
+    code: Name
     status: InstrumentStatus
     supply: int
     frozen: bool
-    jurisdictions: tuple[int, ...]
-    classes: tuple[int, ...]
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=JURISDICTIONS_MAX)]
+    classes: Annotated[tuple[U8, ...], Meta(max_length=CLASSES_MAX)]
     cash: int
     programme: int
-    terms_hash: bytes
+    terms_hash: Hash32
     register: Register
-    reference: str
+    reference: Text
     treasury_holding: int
     treasury_cash: int
     pool_cash: int
@@ -278,7 +312,7 @@ class Offer(Document, frozen=True):
     cancelled: int
     opens_ms: int
     closes_ms: int
-    vasps: tuple[int, ...]
+    vasps: Annotated[tuple[Index, ...], Meta(max_length=OFFER_VASPS_MAX)]
     status: OfferStatus
     due: int
 
@@ -286,7 +320,7 @@ class Offer(Document, frozen=True):
 class FundingDebit(Document, frozen=True):
     """The payment-system debit that funded one issue of cash; `destroyed` is what was reversed of it."""
 
-    hash: bytes
+    hash: Hash32
     instrument: int
     holding: int
     amount: int
@@ -309,7 +343,7 @@ class Restriction(Document, frozen=True):
     target: Target
     index: int
     amount: int
-    causes: tuple[int, ...]
+    causes: Annotated[tuple[Index, ...], Meta(max_length=CAUSES_MAX)]
     proposal: int
     opened_ms: int
     ended_ms: int
@@ -318,13 +352,13 @@ class Restriction(Document, frozen=True):
 class ChainRecord(Document, frozen=True):
     """The one record of the chain itself: what it is, its clock, and whether the market stands still."""
 
-    name: str
+    name: Name
     development: bool
     genesis_ms: int
     treasury_institution: int
     clock_offset_ms: int
     market_frozen: bool
-    genesis_hash: bytes
+    genesis_hash: Hash32
 
 
 class Version(Document, frozen=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 DUE_STALE_MAX = 1_024  # keys of rows no longer pending that the index keeps, whatever its size
 
 # codes
+REFUSAL_VALUES_MAX = 8  # that a refusal quotes
 VALUE_LENGTH_MAX = 256  # characters of a text, or bytes, that a refusal quotes; longer ones are cut
 INTEGER_MIN = -(2**63)  # integers that a refusal quotes stay within these two
 INTEGER_MAX = 2**64 - 1
@@ -39,9 +40,15 @@ KYC_RESTORE_ROWS_MAX = 1_024
 
 # kinds.offer_open
 OFFERS_OPEN_MAX = 256
+OFFER_VASPS_MAX = 64
 
 # kinds.instrument_issue
 SECURITIES_LIVE_MAX = 4_096
+JURISDICTIONS_MAX = 256
+CLASSES_MAX = 256
+
+# kinds.vasp_license
+CATEGORIES_MAX = 16
 
 # parameters
 NAMES_MAX = 32  # of a parameter that is a list of names
@@ -53,6 +60,16 @@ UNIT_COST_MIN = 10_000  # minor units: rounding a row down by less than one is l
 # proposals
 PAYLOAD_BYTES_MAX = 256 * 1024
 MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
+SIGNATURES_MAX = 2 * OFFICERS_MAX  # of one institution's officers, past ones too, under one proposal
+PROPOSAL_SUBJECTS_MAX = (
+    OFFICERS_MAX + 1
+)  # on which one proposal rests: an update claims a key for every new officer
+SUBJECT_BYTES_MAX = 512
+CREATED_MAX = OFFICERS_MAX + 1  # records that one governed act creates
+
+# restrictions
+FREEZES_OPEN_MAX = 64  # of one target by one institution: nobody uses up the room of others
+CAUSES_MAX = INSTITUTIONS_MAX * FREEZES_OPEN_MAX
 
 # schema
 AMOUNT_MAX = 2**63 - 1  # of any balance, supply or amount, in the instrument's minor unit

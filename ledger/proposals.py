@@ -12,6 +12,7 @@ claims - a name, a code, a key - no other institution's
 proposal takes, and nobody's transaction; the claim ends with the proposal.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -22,7 +23,7 @@ from ledger.agenda import Moment, Outcome, What
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Policy, Proposal, ProposalStatus
 from ledger.kind import Context, Kind, Subject
-from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX
+from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX, SIGNATURES_MAX
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
 from primitives.codec import encode, pack, unpack
@@ -106,10 +107,21 @@ def _encoded(subjects: Iterable[Subject]) -> tuple[bytes, ...]:
 def check_signature(ctx: Context, index: int) -> None:
     """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time."""
     proposal = _open(ctx, index)
-    for signature in _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON):
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON)
+    for signature in signatures:
         for earlier in (*proposal.approvals, *proposal.objections):
             if earlier.officer == signature.officer:
                 raise Refused(Code.DUPLICATE_OFFICER, "signers", signature.officer)
+    _check_signatures(proposal, signatures)
+
+
+def _check_signatures(proposal: Proposal, more: tuple[Approval, ...]) -> None:
+    """Refuse signatures that would be too many of one institution. Each has room of its own, for all of its
+    officers and as many who come after them."""
+    counted = Counter(each.institution for each in (*proposal.approvals, *proposal.objections, *more))
+    for signature in more:
+        if counted[signature.institution] > SIGNATURES_MAX:
+            raise Refused(Code.LIMIT_EXCEEDED, "signers", signature.officer)
 
 
 def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from ledger.balances import lock, unlock
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import ALL, NONE, OfferStatus, Restriction, RestrictionKind, Target
 from ledger.kind import Subject
+from ledger.limits import FREEZES_OPEN_MAX
 from ledger.rows import FROZEN
 from ledger.state import State
 
@@ -37,6 +38,15 @@ def check_target(state: State, target: Target, index: int) -> None:
         case Target.MARKET:
             if index != 0:
                 raise Refused(Code.NOT_FOUND, "index", index)
+
+
+def check_room(state: State, target: Target, index: int, institution: int) -> None:
+    """Refuse one more freeze of the target by an institution that has as many open as it may; those of others
+    do not count. Raises Refused(limit_exceeded)."""
+    freezes = (state.restrictions[number] for number in _freezes(state, target, index))
+    own = sum(state.proposals[freeze.proposal].institution == institution for freeze in freezes)
+    if own >= FREEZES_OPEN_MAX:
+        raise Refused(Code.LIMIT_EXCEEDED, "index", index)
 
 
 def subject(state: State, target: Target, index: int) -> Subject:

@@ -19,7 +19,7 @@ from ledger.fields import FieldName
 from ledger.limits import DOCUMENT_BYTES_MAX, TABLES_ROWS_MAX
 from ledger.postings import Stream, StreamMark
 from ledger.views import PAGE_ROWS, DocumentsView, RowsView
-from primitives.codec import pack, unpack
+from primitives.codec import CodecError, builtins, convert, encode, unpack
 from primitives.hashing import LEAF
 from primitives.merkle import Tree, leaf_hash, table_root
 
@@ -278,10 +278,11 @@ class DocumentTable(Sequence[D]):
             self.grouped -= 1
 
     def rehash(self) -> None:
-        """Encode and hash what changed since the last time."""
+        """Encode and hash what changed since the last time. Raises InvariantError for a document that `load`
+        would not take."""
         for index in sorted(self._dirty):
             document = self._documents[index]
-            encoding = pack(document)
+            encoding = self._encoded(index, document)
             if encoding != self._encodings[index]:
                 self._encodings[index] = encoding
                 self._tree.set_leaf(index, leaf_hash(self.number, index, encoding))
@@ -290,6 +291,19 @@ class DocumentTable(Sequence[D]):
                 self._unpublished.add(index)  # a revision may leave the bytes as they were
         self._dirty = set()
         self._tree.update()
+
+    def _encoded(self, index: int, document: D) -> bytes:
+        value = builtins(document)
+        encoding = encode(value)
+        if len(encoding) > DOCUMENT_BYTES_MAX:
+            raise InvariantError(
+                f"{self.name}: document {index} has {len(encoding)} bytes, at most {DOCUMENT_BYTES_MAX}"
+            )
+        try:
+            convert(value, self.schema)
+        except CodecError as error:
+            raise InvariantError(f"{self.name}: document {index} could not be read again: {error}") from error
+        return encoding
 
     def root(self) -> bytes:
         self._must_be_hashed()

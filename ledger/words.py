@@ -20,10 +20,12 @@ from ledger.kinds.account_open import TYPES
 from ledger.kinds.instrument_issue import FIXED_CURRENCY
 from ledger.limits import (
     AMOUNT_MAX,
+    FREEZES_OPEN_MAX,
     NODES_MAX,
     OFFERS_OPEN_MAX,
     OFFICERS_MAX,
     SECURITIES_LIVE_MAX,
+    SIGNATURES_MAX,
     TENOR_DAYS_MAX,
     THRESHOLD_MIN,
     TIME_MS_MAX,
@@ -120,6 +122,12 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(
         Code.DUPLICATE_OFFICER, "signers", 0, "this officer has already signed the proposal and counts once"
+    ),
+    Sentence(
+        Code.LIMIT_EXCEEDED,
+        "signers",
+        0,
+        f"at most {SIGNATURES_MAX} of one institution's officers sign",
     ),
     Sentence(Code.LIMIT_EXCEEDED, "proposal", 0, "proposals open at once (proposals_open_max)"),
     Sentence(Code.SUPERSEDED, "proposal", 0, "this act took effect since, on what the proposal rests on"),
@@ -237,6 +245,9 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.WRONG_STATUS, "restriction", 0, "this freeze has been lifted"),
     Sentence(Code.WRONG_STATUS, "restriction", 1, "ends with the freezes that cause it, such as {1}"),
     Sentence(Code.NOT_FOUND, "index", 0, "there is one market, index 0"),
+    Sentence(
+        Code.LIMIT_EXCEEDED, "index", 0, f"at most {FREEZES_OPEN_MAX} open freezes of it by one institution"
+    ),
     Sentence(Code.FROZEN, None, 0, "the {0:target} is frozen", value="{0:target}"),
     # Transfers.
     Sentence(Code.MALFORMED, "rows", 1, "must be rows of {1} bytes, without a rest"),

@@ -1,11 +1,12 @@
 """Any one authority freezes an account, a holding, an instrument, a VASP or the whole market, at once.
 
-Two freezes of one target are two: each is lifted by itself (`ledger.restrictions` has the rule). Which
-authority acted stands in the proposal, which is not served publicly.
+Two freezes of one target are two: each is lifted by itself (`ledger.restrictions` has the rule). An authority
+that has as many open on one target as there may be keeps no other from freezing it. Which authority acted
+stands in the proposal, which is not served publicly.
 """
 
 from ledger import restrictions
-from ledger.documents import Target
+from ledger.documents import NONE, Target
 from ledger.kind import Context, Kind, Lane, Signers, Subject, none
 from ledger.schema import Index, Payload
 from ledger.state import State
@@ -20,6 +21,14 @@ class Freeze(Payload, frozen=True):
 
 def check(ctx: Context, payload: Freeze) -> None:
     restrictions.check_target(ctx.state, payload.target, payload.index)
+    restrictions.check_room(ctx.state, payload.target, payload.index, _authority(ctx))
+
+
+def _authority(ctx: Context) -> int:
+    """The institution that orders it: its maker's, whoever completes the policy."""
+    if ctx.proposal != NONE:
+        return ctx.state.proposals[ctx.proposal].institution
+    return ctx.signers[0].owner
 
 
 def apply(ctx: Context, payload: Freeze) -> tuple[int, ...]:

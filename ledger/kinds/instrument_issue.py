@@ -16,7 +16,7 @@ from ledger.codes import Code, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_isin_shape, isin_check_digit
 from ledger.kind import Context, Kind, Lane, Signers, subject
-from ledger.limits import AMOUNT_MAX, SECURITIES_LIVE_MAX
+from ledger.limits import AMOUNT_MAX, CLASSES_MAX, JURISDICTIONS_MAX, SECURITIES_LIVE_MAX
 from ledger.positions import ensure_holding, open_pool_account, treasury_account
 from ledger.postings import Movement
 from ledger.programmes import check_cap
@@ -34,8 +34,8 @@ class InstrumentIssue(Payload, frozen=True):
     cash: Index
     isin: Name
     units: Amount
-    jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=256)]
-    classes: Annotated[tuple[U8, ...], Meta(max_length=256)]
+    jurisdictions: Annotated[tuple[Jurisdiction, ...], Meta(max_length=JURISDICTIONS_MAX)]
+    classes: Annotated[tuple[U8, ...], Meta(max_length=CLASSES_MAX)]
     terms_hash: Hash32
     register: Register
     reference: Text

@@ -10,7 +10,7 @@ from ledger.balances import available, lock
 from ledger.codes import Code, Refused
 from ledger.documents import InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers, subject
-from ledger.limits import OFFERS_OPEN_MAX, UNIT_COST_MIN
+from ledger.limits import OFFER_VASPS_MAX, OFFERS_OPEN_MAX, UNIT_COST_MIN
 from ledger.pricing import PRICE_SCALE
 from ledger.schema import Amount, Index, Payload, TimeMs
 from ledger.terms import Act
@@ -27,7 +27,7 @@ class OfferOpen(Payload, frozen=True):
     units: Amount
     opens_ms: TimeMs
     closes_ms: TimeMs
-    vasps: Annotated[tuple[Index, ...], Meta(max_length=64)]
+    vasps: Annotated[tuple[Index, ...], Meta(max_length=OFFER_VASPS_MAX)]
 
 
 def check(ctx: Context, payload: OfferOpen) -> None:

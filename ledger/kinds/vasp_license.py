@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from ledger.codes import Code, Refused
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
+from ledger.limits import CATEGORIES_MAX
 from ledger.rights import require_stage
 from ledger.schema import Index, Name, Payload
 
 FROM = (Stage.LICENCE_APPLIED,)
-Categories = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=16)]
+Categories = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=CATEGORIES_MAX)]
 
 
 class VaspLicense(Payload, frozen=True):
