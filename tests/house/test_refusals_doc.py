@@ -1,7 +1,8 @@
 """docs/protocol.md lists every refusal of every kind, in the order in which they are looked for.
 
 The order is read out of the code: a kind's `check` is walked as it stands, and what it calls in the ledger
-with it. Rows of a batch, which are refused by code alone, stand in the prose of their kind.
+with it. Rows of a batch, which are refused by code alone, and the refusals of admission have tables of
+their own.
 """
 
 import ast
@@ -13,14 +14,13 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ledger import kinds, proposals, terms
+from ledger import admission, kinds, proposals, settlement, terms, transfers, window
 from ledger.codes import Code
 from ledger.kind import Context
 from ledger.parameters import Bounds
 from ledger.terms import Act
 
 TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-MARKER = "<!-- table: refusals -->"
 DEPTH_MAX = 8
 
 Refusal = tuple[str, str, int]  # the code, the field, how many operands follow the value
@@ -94,6 +94,12 @@ class Walk(ast.NodeVisitor):
         match node:
             case ast.Attribute(value=ast.Name(id="Code"), attr=name):
                 yield Code[name]
+            case ast.Name(id="code"):  # what the window says of a sequence
+                words = ast.walk(ast.parse(inspect.getsource(window.check)))
+                found = [each for each in words if isinstance(each, ast.Attribute)]
+                for each in sorted(found, key=lambda word: (word.lineno, word.col_offset)):
+                    if each.attr != "OK":
+                        yield Code[each.attr]
             case ast.IfExp(body=body, orelse=orelse):
                 yield from self._codes(body)
                 yield from self._codes(orelse)
@@ -121,14 +127,41 @@ def expected() -> list[list[str]]:
     ]
 
 
-def said() -> list[list[str]]:
-    assert TEXT.count(MARKER) == 1
-    lines = TEXT.partition(MARKER)[2].strip().split("\n\n")[0].splitlines()[2:]
+def rows_refused_alone() -> list[list[str]]:
+    """The check of one row each; that a whole batch gives its rows the same codes other tests say."""
+    asked = {"transfer_batch": transfers.check_transfer, "offer_take": settlement._check_row}
+    return [[kind, code, field] for kind, check in asked.items() for code, field, _ in refusals(check)]
+
+
+def refused_by_admission() -> list[list[str]]:
+    alone = refusals(admission.check_envelope)
+    in_block = [each for each in refusals(admission.BlockAdmission.admit) if each not in alone]
+    asked = {"a transaction": alone, "the next of a block": in_block}
+    return [
+        [of, code, field, str(operands)] for of, found in asked.items() for code, field, operands in found
+    ]
+
+
+def said(name: str = "refusals") -> list[list[str]]:
+    marker = f"<!-- table: {name} -->"
+    assert TEXT.count(marker) == 1
+    lines = TEXT.partition(marker)[2].strip().split("\n\n")[0].splitlines()[2:]
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
 def test_each_refusal_of_each_kind_stands_on_the_page_in_order() -> None:
     assert [row[:4] for row in said()] == expected()
+
+
+def test_the_codes_of_rows_that_fail_alone_stand_on_the_page_in_order() -> None:
+    assert [row[:3] for row in said("rows refused alone")] == rows_refused_alone()
+    assert [row for row in said("rows refused alone") if len(row) != 4 or not all(row)] == []
+
+
+def test_the_refusals_of_admission_stand_on_the_page_in_order() -> None:
+    found = said("refusals of admission")
+    assert [row[:4] for row in found] == refused_by_admission()
+    assert [row for row in found if len(row) != 6 or len(row[4].split(", ")) != 1 + int(row[3])] == []
 
 
 def test_each_refusal_says_its_values_and_its_rule() -> None:
