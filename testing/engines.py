@@ -36,18 +36,17 @@ from consensus.events import (
     VoteReceived,
     WorkAvailable,
 )
+from consensus.limits import ROUNDS_KEPT
 from consensus.messages import Certificate, Evidence, Proposal, Validator, Vote, VoteType
 from consensus.quorum import is_quorum, power_of, total_power
+from consensus.rounds import Step
 from consensus.verification import accused
 from testing.liars import LIES, Liar, Message, fake_signature
 from testing.limits import ROUNDS_AFTER_FAULTS_MAX
+from testing.rules import Ears, RuleBroken, Rules
 
 TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 END_MS = 200_000
-
-
-class RuleBroken(AssertionError):
-    """A run that breaks a rule of consensus; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,16 @@ class Outcome:
 
 
 def schedule_of(seed: int) -> Schedule:
-    """A schedule drawn from one number."""
+    """A schedule drawn from one number: of every six one is a kingmaker's, and in one a validator sleeps
+    while a liar keeps the others going from round to round; the rest is as chance will have it."""
     random = Random(seed)
+    if seed % 6 == 4:
+        return Schedule(seed, faults_end_ms=8000, liar=random.randrange(4), lie="kingmaker", delay_ms_max=20)
+    if seed % 6 == 5:
+        liar, sleeper = random.sample(range(4), 2)
+        crash = Crash(sleeper, random.randrange(1, 9), 4000, random.choice((0, 100)))
+        lie = random.choice(("nil_voter", "equivocator"))
+        return Schedule(seed, faults_end_ms=4000, liar=liar, lie=lie, crashes=(crash,))
     powers = random.choice([(1, 1, 1, 1)] * 3 + [(10, 10, 10, 10), (3, 3, 2, 3), (2, 1, 1, 1, 2)])
     total = sum(powers)
     liars = [position for position, power in enumerate(powers) if 3 * power < total]
@@ -137,11 +144,13 @@ class Cluster:
             Validator(bytes([position + 1]) * 32, power) for position, power in enumerate(schedule.powers)
         )
         self.valid: dict[bytes, bool] = {}
+        self.rules = Rules(self.validators, schedule.liar, self.valid)
         self.decided: dict[int, bytes] = {}
         self.decided_round: dict[int, int] = {}
         self.evidence: dict[tuple[int, int, int, int], Evidence] = {}
         self.faulty = True
         self.round_at_calm: dict[int, int] = {}
+        self._decided_before_calm: set[int] = set(range(1, schedule.heights + 1))
         self._digest = sha256()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._number = 0
@@ -172,6 +181,8 @@ class Cluster:
                     f"{node.where()} did not decide height {self.schedule.heights} in {END_MS} ms"
                 )
         for height in heights:
+            if height in self._decided_before_calm:
+                continue
             floor = self.round_at_calm.get(height, 0)
             if self.decided_round[height] > floor + ROUNDS_AFTER_FAULTS_MAX:
                 raise RuleBroken(
@@ -255,6 +266,7 @@ class Cluster:
     def _calm(self) -> None:
         """Faults cease: what is sent arrives, who is down comes back, the liar falls silent."""
         self.faulty = False
+        self._decided_before_calm = set(self.decided)
         for node in self.honest:
             node.crashes.clear()
             if node.down:
@@ -294,6 +306,7 @@ class Node:
         self._blocks: set[bytes] = set()
         self._blocks_durable: set[bytes] = set()
         self._chain: list[tuple[bytes, Certificate]] = []
+        self._ears = Ears()
         self._signed: tuple[tuple[int, int, int], Proposal | Vote] | None = None
         self._all_signed: dict[tuple[int, int, int], Proposal | Vote] = {}
 
@@ -312,10 +325,13 @@ class Node:
             return
         self.down = False
         self.engine = Engine()
+        self._ears = Ears()
         height = len(self._chain) + 1
         inputs = [input for logged, input in self._log if logged == height]
         for input in inputs:
-            self.engine.step(input)
+            for effect in self.engine.step(input):
+                if isinstance(effect, ReportEvidence):
+                    self._ears.accuse(effect.evidence)
         if inputs:
             self._perform(self.engine.resume())
         elif height <= self.cluster.schedule.heights:
@@ -351,7 +367,26 @@ class Node:
         if self.engine.remembers(input):
             self._log.append((height, input))
         self.cluster.note(self.position, input)
+        life, contradiction = self._life, self._hears_two(input)
         self._perform(self.engine.step(input))
+        if self._life == life and not self.down:
+            if contradiction is not None:
+                self._ears.must_have_accused(contradiction)
+            if self.me is not None:
+                self.cluster.rules.check_lock(self.me, self.engine.state)
+
+    def _hears_two(self, input: Input) -> Vote | None:
+        """Let the rules hear what the engine is about to; returns a vote that proves a lie."""
+        height, round = self.engine.height, self.engine.round
+        deaf = self.engine.state.step is Step.COMMIT
+        match input:
+            case ProposalReceived(proposal=proposal, timely=timely) if proposal.height == height:
+                if self.me is not None:
+                    self.cluster.rules.heard(self.me, self._life, proposal, timely)
+            case VoteReceived(vote=vote) if vote.height == height and not deaf:
+                if round - ROUNDS_KEPT <= vote.round <= round + 1 and self._ears.hear(vote):
+                    return vote
+        return None
 
     def _perform(self, effects: list[Effect]) -> None:
         answers: list[Input] = []
@@ -403,6 +438,7 @@ class Node:
             case Commit():
                 self._commit(effect)
             case ReportEvidence(evidence=evidence):
+                self._ears.accuse(evidence)
                 cluster.accuse(self, evidence)
             case Redeliver(inputs=inputs):
                 answers.extend(inputs)
@@ -425,6 +461,8 @@ class Node:
         if self._signed is not None and self._signed[0] > slot:
             return None
         self._signed = (slot, message)
+        if isinstance(message, Vote):
+            self.cluster.rules.signed(message)
         return replace(message, signature=fake_signature(message))
 
     def _send_all(self, message: Message) -> None:

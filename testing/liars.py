@@ -47,6 +47,7 @@ class Liar:
         self._drawn: dict[tuple[object, ...], int] = {}
         self._decided: set[tuple[int, int]] = set()
         self.told: set[tuple[int, int, VoteType, int]] = set()
+        self.voters: dict[tuple[int, int, VoteType, bytes | None], dict[int, bytes]] = {}
         self._acts = 0
         self._places: set[tuple[int, int]] = set()
 
@@ -76,7 +77,7 @@ class Liar:
         if (height, sender) in self._decided:
             return True
         if isinstance(message, Proposal):
-            return False
+            return self.draw(4, height, message.round, receiver, "proposal") == 0
         heard = (other for other in self.others if other != receiver)
         honest = [other for other in heard if (height, other) not in self._decided]
         missed = self.draw(60, height, message.round, message.type, receiver)
@@ -103,13 +104,13 @@ class Liar:
 
     def vote(self, type: VoteType, height: int, round: int, value: bytes | None, *receivers: int) -> None:
         said = Vote(type, height, round, value, self.position)
-        self._say(replace(said, signature=fake_signature(said)), receivers)
+        self.say(replace(said, signature=fake_signature(said)), *receivers)
 
     def propose(self, height: int, round: int, value: bytes, pol_round: int, *receivers: int) -> None:
         said = Proposal(height, round, value, pol_round, self.position)
-        self._say(replace(said, signature=fake_signature(said)), receivers)
+        self.say(replace(said, signature=fake_signature(said)), *receivers)
 
-    def _say(self, message: Message, receivers: tuple[int, ...]) -> None:
+    def say(self, message: Message, *receivers: int) -> None:
         for receiver in receivers:
             self.world.send(self.position, receiver, message)
 
@@ -193,23 +194,43 @@ def replayer(liar: Liar, message: Message) -> None:
 
 def kingmaker(liar: Liar, message: Message) -> None:
     """Owns the network, and splits every quorum: in each step it shows its vote for the value to some, who
-    see a quorum, and its nil to the others, who see none; for its own turns it proposes what splits most."""
-    height, round = message.height, message.round
-    for turn in (round, round + 1):
-        if liar.proposes(height, turn) and liar.is_new(height, turn):
-            known = liar.values.setdefault(height, [])
-            fresh = not known or liar.draw(2, height, turn, "fresh") == 0
-            if fresh:
-                known.append(liar.world.new_block(height, liar.position, True))
-            value = known[liar.draw(len(known), height, turn, "value")] if not fresh else known[-1]
-            pol_round = -1 if fresh else liar.draw(turn + 1, height, turn, "pol") - 1
-            liar.propose(height, turn, value, pol_round, *liar.others)
-    if isinstance(message, Vote) and message.value is not None:
-        for receiver in liar.others:
-            if (height, round, message.type, receiver) not in liar.told:
-                liar.told.add((height, round, message.type, receiver))
-                granted = liar.draw(3, height, round, message.type, receiver, "granted") > 0
-                liar.vote(message.type, height, round, message.value if granted else None, receiver)
+    see a quorum, and its nil to the others, who see none; in its own turns it says nothing, proposes afresh,
+    or brings back a value with a polka that the others may never have seen."""
+    for turn in (message.round, message.round + 1):
+        if liar.proposes(message.height, turn) and liar.is_new(message.height, turn):
+            _propose_to_split(liar, message.height, turn)
+    if not isinstance(message, Vote):
+        return
+    place = (message.height, message.round, message.type)
+    liar.voters.setdefault((*place, message.value), {})[message.validator] = message.signature
+    for receiver in liar.others:
+        if (*place, receiver) not in liar.told:
+            liar.told.add((*place, receiver))
+            granted = liar.draw(3, *place, receiver, "granted") > 0
+            liar.vote(
+                message.type, message.height, message.round, message.value if granted else None, receiver
+            )
+
+
+def _propose_to_split(liar: Liar, height: int, turn: int) -> None:
+    polkas = [
+        (round, value)
+        for (its_height, round, type, value), voters in liar.voters.items()
+        if its_height == height and type is VoteType.PREVOTE and value is not None
+        if round < turn and len(voters) + 1 >= len(liar.others)
+    ]
+    choice = liar.draw(4, height, turn, "choice")
+    if choice == 0:
+        return
+    if choice == 1 or not polkas:
+        liar.propose(height, turn, liar.world.new_block(height, liar.position, True), -1, *liar.others)
+        return
+    round, value = polkas[liar.draw(60, height, turn, "polka") % len(polkas)]
+    own = Vote(VoteType.PREVOTE, height, round, value, liar.position)
+    signatures = {**liar.voters[(height, round, VoteType.PREVOTE, value)], liar.position: fake_signature(own)}
+    polka = Certificate(VoteType.PREVOTE, height, round, value, tuple(sorted(signatures.items())))
+    liar.say(polka, *liar.others)
+    liar.propose(height, turn, value, round, *liar.others)
 
 
 def mixed(liar: Liar, message: Message) -> None:

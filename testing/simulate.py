@@ -6,7 +6,8 @@ Prints one hash per run, over everything that happened in it; the same seed give
 import argparse
 import sys
 
-from testing.engines import RuleBroken, run, schedule_of
+from testing.engines import run, schedule_of
+from testing.rules import RuleBroken
 
 
 def main() -> int:
