@@ -55,7 +55,15 @@ def test_the_house_sees_who_asks(code: str) -> None:
     assert list(questions("ledger/offers.py", ast.parse(code)))
 
 
-@pytest.mark.parametrize("variant", [Cash(), Discount(500_000, 20_780, 20_864, 93_784)])
+# One of each family, which every question is asked of.
+SPECIMENS: list[terms.Terms] = [Cash(), Discount(500_000, 20_780, 20_864, 93_784)]
+
+
+def test_one_of_each_family_is_asked() -> None:
+    assert [type(variant) for variant in SPECIMENS] == [*terms.FAMILIES]
+
+
+@pytest.mark.parametrize("variant", SPECIMENS)
 def test_every_family_answers_every_question(variant: terms.Terms) -> None:
     assert terms.right(variant) in rights.RIGHTS
     assert terms.face_minor(variant) >= 1
