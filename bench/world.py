@@ -109,8 +109,10 @@ class World:
 
     async def _open_holdings(self, accounts: Sequence[int]) -> list[int]:
         opened: list[int] = []
-        for start in range(0, len(accounts), BATCH_ROWS):
-            rows = holding_rows((account, self.currency) for account in accounts[start : start + BATCH_ROWS])
+        for start in range(0, len(accounts), ACCOUNT_ROWS):
+            rows = holding_rows(
+                (account, self.currency) for account in accounts[start : start + ACCOUNT_ROWS]
+            )
             opened += (await self.actors.perform(self.vasp, "holding_open", rows=rows)).created
         return opened
 

@@ -6,6 +6,7 @@ is decided at execution. Callers that verified the very same bytes before may sk
 
 from ledger import parameters, window
 from ledger.codes import Code, Refused
+from ledger.cost import cost_of
 from ledger.enrolment import check_in_use
 from ledger.kind import Lane
 from ledger.state import Readable
@@ -26,6 +27,7 @@ def check_envelope(
     full bytes were verified against this chain before."""
     check_version(rules, tx)
     check_signers(state, tx)
+    check_cost(state, tx, rules)
     check_expiry(tx, header_time_ms, parameters.number(state, "expiry_horizon_s"))
     try:
         check_sequence(tx, *_window(state, tx.signers[0]))
@@ -67,6 +69,13 @@ def check_signatures(state: Readable, tx: Transaction, genesis_hash: bytes) -> N
             raise Refused(Code.BAD_SIGNATURE, "signatures", signer)
 
 
+def check_cost(state: Readable, tx: Transaction, rules: Rules) -> None:
+    """Refuse what costs more than a whole block may."""
+    cost, limit = cost_of(state, tx, rules), parameters.number(state, "block_cost")
+    if cost > limit:
+        raise Refused(Code.LIMIT_EXCEEDED, "cost", cost, limit)
+
+
 def check_expiry(tx: Transaction, header_time_ms: int, horizon_s: int) -> None:
     """Refuse what has expired, or expires farther ahead than the horizon."""
     if tx.valid_until * 1_000 < header_time_ms:
@@ -91,14 +100,26 @@ class BlockAdmission:
         self._header_time_ms = header_time_ms
         self._horizon_s = parameters.number(state, "expiry_horizon_s")
         self._acts_quota = parameters.number(state, "acts_quota")
+        self._cost_max = parameters.number(state, "block_cost")
         self._windows: dict[int, tuple[int, int]] = {}
         self._ids: set[bytes] = set()
         self._lane = Lane.ACTS
         self._acts = 0
+        self.cost = 0  # of what was admitted
+
+    @property
+    def is_full(self) -> bool:
+        """Whether not even the cheapest transaction fits."""
+        limits = self._rules.limits
+        return self.cost + limits.transaction_cost + limits.signature_cost > self._cost_max
 
     def admit(self, tx: Transaction) -> None:
-        """Take `tx` as the block's next. Raises Refused, and then nothing changed; signatures are the
-        caller's (`check_signatures`)."""
+        """Take `tx` as the block's next. Raises Refused as `check` does, and then nothing changed."""
+        self.check(tx)
+        self.take(tx)
+
+    def check(self, tx: Transaction) -> None:
+        """Refuse `tx` if it may not be the block's next; signatures are the caller's (`check_signatures`)."""
         check_version(self._rules, tx)
         lane = tx.definition.lane
         if lane < self._lane:
@@ -108,14 +129,23 @@ class BlockAdmission:
         if tx.id in self._ids:
             raise Refused(Code.REPEATED, "transaction", tx.id)
         check_signers(self._state, tx)
+        cost = cost_of(self._state, tx, self._rules)
+        if self.cost + cost > self._cost_max:
+            raise Refused(Code.LIMIT_EXCEEDED, "block_cost", cost, self.cost + cost, self._cost_max)
         check_expiry(tx, self._header_time_ms, self._horizon_s)
-        signer = tx.signers[0]
-        highest, bitmap = self._windows.get(signer) or _window(self._state, signer)
-        check_sequence(tx, highest, bitmap)
-        self._windows[signer] = window.use(highest, bitmap, tx.sequence)
+        check_sequence(tx, *self._window(tx.signers[0]))
+
+    def take(self, tx: Transaction) -> None:
+        """Count `tx`, which `check` let pass, as the block's next."""
+        signer, lane = tx.signers[0], tx.definition.lane
+        self._windows[signer] = window.use(*self._window(signer), tx.sequence)
         self._ids.add(tx.id)
         self._lane = lane
         self._acts += lane is Lane.ACTS
+        self.cost += cost_of(self._state, tx, self._rules)
+
+    def _window(self, signer: int) -> tuple[int, int]:
+        return self._windows.get(signer) or _window(self._state, signer)
 
 
 def _window(state: Readable, signer: int) -> tuple[int, int]:

@@ -103,6 +103,8 @@ FieldName = Literal[
     "losable_nodes",
     "losable_institutions",
     "deciding_nodes",
+    "cost",
+    "block_cost",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import NONE, Vasp
 from ledger.release import FIRST
 from ledger.rows import NO_ROW, Role, Signer
@@ -75,7 +76,8 @@ class Kind:
     `payload` is the Struct whose fields follow the envelope in the body. `governed` says that the act needs
     the approvals that the policy of this `name` asks for: its proposals rest on the subjects of `rests_on`
     and keep those of `claims` (names, codes and keys that it would take) for their institution; one that
-    takes effect moves those of `moves`, and its claims (`ledger.proposals`). The versions of the protocol
+    takes effect moves those of `moves`, and its claims (`ledger.proposals`). `cost` is that of the worst
+    it can do (`ledger.cost`), of a governed act with its effect. The versions of the protocol
     from `since` to `until` (None: still) have it; another payload from some version on is another
     declaration.
     """
@@ -87,10 +89,12 @@ class Kind:
     payload: type[Payload]
     check: Callable[["Context", Any], None]
     apply: Callable[["Context", Any], tuple[int, ...]]
+    cost: Cost
     governed: bool = False
     rests_on: Subjects = none
     claims: Subjects = none
     moves: Subjects | None = None  # None: what it rests on
+    completes: Callable[[Any], int] | None = None  # the proposal whose effect it may bring about
     since: int = FIRST
     until: int | None = None
 

@@ -32,7 +32,7 @@ ADVANCE_MS_MAX = 20 * 366 * 86_400_000
 RATE_E4_MAX = 10**12
 
 # kinds.holding_open
-HOLDING_OPEN_ROWS_MAX = 8_192
+HOLDING_OPEN_ROWS_MAX = 4_096
 HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens and that are not finished; the ledger may add more
 
 # kinds.kyc_restore
@@ -105,10 +105,22 @@ class BlockLimits:
     transaction_bytes: int
     signers: int
     evidence: int  # pieces in a block
+    transaction_cost: int  # of every transaction, in units of `ledger.cost`
+    signature_cost: int
+    bytes_a_unit: int  # of a transaction
 
 
 # By the first version of the protocol that has them.
-BLOCK_LIMITS: dict[int, BlockLimits] = {1: BlockLimits(TRANSACTION_BYTES_MAX, SIGNERS_MAX, evidence=4)}
+BLOCK_LIMITS: dict[int, BlockLimits] = {
+    1: BlockLimits(
+        TRANSACTION_BYTES_MAX,
+        SIGNERS_MAX,
+        evidence=4,
+        transaction_cost=40,
+        signature_cost=40,
+        bytes_a_unit=128,
+    )
+}
 
 
 def block_limits_at(version: int) -> BlockLimits:

@@ -98,6 +98,12 @@ class Parameters:
     )
     # Limits.
     block_bytes: int = _number(4 * MEBIBYTE, 512 * 1024, 16 * MEBIBYTE, "largest encoded block")
+    block_cost: int = _number(
+        200_000,
+        50_000,
+        10_000_000,
+        "most cost of one block (section 10), in about microseconds",
+    )
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")
     expiry_horizon_s: int = _number(3_600, 60, 7 * DAY_S, "farthest valid_until of a transaction")
     upgrade_notice_blocks: int = _number(

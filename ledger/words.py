@@ -107,6 +107,10 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(Code.LANE_ORDER, "kind", 0, "acts of institutions stand before all other transactions"),
     Sentence(Code.LIMIT_EXCEEDED, "acts_quota", 0, "the block's acts are used up"),
+    Sentence(Code.LIMIT_EXCEEDED, "cost", 1, "costs more than a whole block may, {1} (block_cost)"),
+    Sentence(
+        Code.LIMIT_EXCEEDED, "block_cost", 2, "the block's cost would be {1}, at most {2}", called="cost"
+    ),
     Sentence(Code.REPEATED, "transaction", 0, "stands in the block already"),
     # Who may.
     Sentence(Code.NOT_AUTHORISED, "signatures", 1, "{1:kind} is signed by one key alone", called="signers"),

@@ -20,7 +20,7 @@ from consensus.quorum import validators_hash
 from consensus.verification import accused, verify_evidence
 from ledger import parameters as parameter_table
 from ledger import schedule, versions
-from ledger.admission import BlockAdmission, check_signatures, check_signers
+from ledger.admission import BlockAdmission, check_signatures
 from ledger.codes import Refused
 from ledger.enrolment import signer_of
 from ledger.execution import BlockFacts, Offence, Result, apply_block, outcome_root
@@ -239,10 +239,14 @@ class Replica:
         for transaction in transactions:
             if len(transaction.raw) + ITEM_BYTES > room:
                 continue
+            if admission.is_full:
+                break
             try:
-                self._admit(admission, transaction, is_verified)
+                admission.check(transaction)
+                self._verify(transaction, is_verified)
             except Refused:
                 continue
+            admission.take(transaction)
             room -= len(transaction.raw) + ITEM_BYTES
             taken.append(transaction)
         raws, encodings = tuple(transaction.raw for transaction in taken), tuple(proofs.values())
@@ -327,21 +331,24 @@ class Replica:
     def _transactions_fault(
         self, block: SealedBlock, is_verified: Callable[[bytes], bool], known: Known
     ) -> str | None:
+        """Everything that is cheap is asked of every transaction before a signature is verified of any."""
         admission = BlockAdmission(self.state, block.header.time_ms, self.rules)
-        for position, transaction in enumerate(block.decoded(known)):
+        transactions = block.decoded(known)
+        for position, transaction in enumerate(transactions):
             try:
-                self._admit(admission, transaction, is_verified)
+                admission.admit(transaction)
+            except Refused as refusal:
+                return f"transaction {position}: {sentence_of(refusal)}"
+        for position, transaction in enumerate(transactions):
+            try:
+                self._verify(transaction, is_verified)
             except Refused as refusal:
                 return f"transaction {position}: {sentence_of(refusal)}"
         return None
 
-    def _admit(
-        self, admission: BlockAdmission, transaction: Transaction, is_verified: Callable[[bytes], bool]
-    ) -> None:
-        check_signers(self.state, transaction)
+    def _verify(self, transaction: Transaction, is_verified: Callable[[bytes], bool]) -> None:
         if not is_verified(transaction.full_hash):
             check_signatures(self.state, transaction, self.genesis_hash)
-        admission.admit(transaction)
 
     # --- executing ----------------------------------------------------------------------------------------
 

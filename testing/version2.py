@@ -16,6 +16,7 @@ from msgspec import Meta, structs
 from ledger import kinds, parameters, policies, release, versions
 from ledger import state as tables
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Document, Institution, Rule
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.kinds.dev_advance_clock import DevAdvanceClock
@@ -68,7 +69,9 @@ def apply(ctx: Context, payload: Greet) -> tuple[int, ...]:
     return (greetings(ctx.state).append(Greeting(payload.host, payload.text, ctx.height)),)
 
 
-GREET = Kind(9_000, "greet", Lane.ACTS, Signers.OFFICERS, Greet, check, apply, governed=True, since=VERSION)
+GREET = Kind(
+    9_000, "greet", Lane.ACTS, Signers.OFFICERS, Greet, check, apply, Cost(300), governed=True, since=VERSION
+)
 TABLE = TableSpec(200, None, VERSION, None, schema=Greeting, name="greetings")
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
+from ledger.cost import Cost, Each, items
 from ledger.documents import Target
 from ledger.enrolment import check_key, enrol
 from ledger.kind import Context, Kind, Lane, Signers
@@ -109,4 +110,17 @@ def apply(ctx: Context, payload: AccountOpen) -> tuple[int, ...]:
     return (*accounts, *signers)
 
 
-KIND = Kind(3, "account_open", Lane.TRANSFERS, Signers.VASP, AccountOpen, check, apply)
+def _keys(payload: AccountOpen) -> int:
+    return sum(bool(row.owner_key) for row in payload.rows)
+
+
+KIND = Kind(
+    3,
+    "account_open",
+    Lane.TRANSFERS,
+    Signers.VASP,
+    AccountOpen,
+    check,
+    apply,
+    Cost(60, (items(12, "rows"), Each(95, "owner_key of rows", _keys))),
+)

@@ -6,6 +6,7 @@ An `until` at or before now ends the account's eligibility at once, unless PVARA
 
 from ledger import parameters, rights
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.rows import CLOSED
@@ -38,4 +39,4 @@ def apply(ctx: Context, payload: AccountUpdate) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(5, "account_update", Lane.TRANSFERS, Signers.VASP, AccountUpdate, check, apply)
+KIND = Kind(5, "account_update", Lane.TRANSFERS, Signers.VASP, AccountUpdate, check, apply, Cost(30))

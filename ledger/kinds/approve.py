@@ -1,6 +1,7 @@
 """An officer's approval of an open proposal; the one that completes the policy executes it."""
 
 from ledger import proposals
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.schema import U16, Index, Payload
 
@@ -20,4 +21,14 @@ def apply(ctx: Context, payload: Approve) -> tuple[int, ...]:
     return proposals.approve(ctx, payload.proposal, payload.reason)
 
 
-KIND = Kind(32, "approve", Lane.ACTS, Signers.OFFICERS, Approve, check, apply)
+KIND = Kind(
+    32,
+    "approve",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    Approve,
+    check,
+    apply,
+    Cost(150),
+    completes=lambda payload: payload.proposal,
+)

@@ -1,6 +1,7 @@
 """SBP defines a currency of cash, once; the treasury gets its holding of it."""
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_currency_shape
 from ledger.kind import Context, Kind, Lane, Signers, subject
@@ -55,6 +56,7 @@ KIND = Kind(
     CashDefine,
     check,
     apply,
+    Cost(300),
     governed=True,
     claims=subject("code", "currency"),
 )

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ledger.balances import available, burn
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.kinds.cash_issue import TAKERS
 from ledger.postings import Movement
@@ -60,6 +61,7 @@ KIND = Kind(
     CashDestroy,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("reversal", "debit"),
 )

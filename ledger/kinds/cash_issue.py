@@ -3,6 +3,7 @@
 from ledger import parameters, rights, terms
 from ledger.balances import mint
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import FundingDebit
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import AMOUNT_MAX
@@ -56,6 +57,7 @@ KIND = Kind(
     CashIssue,
     check,
     apply,
+    Cost(300),
     governed=True,
     claims=subject("debit", "debit"),
 )

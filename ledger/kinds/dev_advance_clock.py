@@ -6,6 +6,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import ADVANCE_MS_MAX, TIME_MS_MAX
 from ledger.schema import Payload
@@ -33,4 +34,4 @@ def apply(ctx: Context, payload: DevAdvanceClock) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(35, "dev_advance_clock", Lane.ACTS, Signers.OFFICERS, DevAdvanceClock, check, apply)
+KIND = Kind(35, "dev_advance_clock", Lane.ACTS, Signers.OFFICERS, DevAdvanceClock, check, apply, Cost(60))

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from ledger import parameters
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Fixing
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import RATE_E4_MAX
@@ -36,4 +37,6 @@ def apply(ctx: Context, payload: FixingAttest) -> tuple[int, ...]:
     return (ctx.state.fixings.append(Fixing(payload.rate_e4, payload.as_of_ms, ctx.time_ms)),)
 
 
-KIND = Kind(51, "fixing_attest", Lane.ACTS, Signers.OFFICERS, FixingAttest, check, apply, governed=True)
+KIND = Kind(
+    51, "fixing_attest", Lane.ACTS, Signers.OFFICERS, FixingAttest, check, apply, Cost(300), governed=True
+)

@@ -6,6 +6,7 @@ stands in the proposal, which is not served publicly.
 """
 
 from ledger import restrictions
+from ledger.cost import Cost
 from ledger.documents import NONE, Target
 from ledger.kind import Context, Kind, Lane, Signers, Subject, none
 from ledger.schema import Index, Payload
@@ -48,6 +49,7 @@ KIND = Kind(
     Freeze,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=rests_on,
     moves=none,

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from ledger import parameters, rights, terms
 from ledger.codes import Code, Refused
+from ledger.cost import Cost, packed
 from ledger.documents import InstrumentStatus, Target
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import HOLDING_OPEN_ROWS_MAX, HOLDINGS_PER_ACCOUNT_MAX
@@ -103,4 +104,13 @@ def _pairs(payload: HoldingOpen) -> list[tuple[int, int]]:
     return pairs
 
 
-KIND = Kind(4, "holding_open", Lane.TRANSFERS, Signers.HOLDER, HoldingOpen, check, apply)
+KIND = Kind(
+    4,
+    "holding_open",
+    Lane.TRANSFERS,
+    Signers.HOLDER,
+    HoldingOpen,
+    check,
+    apply,
+    Cost(60, (packed(40, "rows", ROW.itemsize),)),
+)

@@ -13,6 +13,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost, items
 from ledger.documents import CaRoot, Institution
 from ledger.enrolment import check_key, enrol, retire
 from ledger.kind import Context, Kind, Lane, Signers, subject
@@ -139,6 +140,7 @@ KIND = Kind(
     InstitutionUpdate,
     check,
     apply,
+    Cost(500, (items(250, "add"), items(200, "remove"), items(200, "ca_roots"))),
     governed=True,
     rests_on=subject("institution", "institution"),
     claims=lambda state, payload: tuple(("key", officer.key) for officer in payload.add),

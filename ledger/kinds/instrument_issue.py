@@ -13,6 +13,7 @@ from ledger.agenda import What
 from ledger.balances import mint
 from ledger.calendar import day_of
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_isin_shape, isin_check_digit
 from ledger.kind import Context, Kind, Lane, Signers, subject
@@ -114,6 +115,7 @@ KIND = Kind(
     InstrumentIssue,
     check,
     apply,
+    Cost(10_000),
     governed=True,
     claims=subject("code", "isin"),
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost, items
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import KYC_RESTORE_ROWS_MAX
 from ledger.rows import CLOSED, NO_ROW
@@ -41,4 +42,14 @@ def apply(ctx: Context, payload: KycRestore) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(72, "kyc_restore", Lane.ACTS, Signers.OFFICERS, KycRestore, check, apply, governed=True)
+KIND = Kind(
+    72,
+    "kyc_restore",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    KycRestore,
+    check,
+    apply,
+    Cost(300, (items(8, "accounts"),)),
+    governed=True,
+)

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from ledger import rights
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.kinds.vasp_license import Categories, check_categories
@@ -34,4 +35,4 @@ def apply(ctx: Context, payload: LicenceApply) -> tuple[int, ...]:
     return (index,)
 
 
-KIND = Kind(7, "licence_apply", Lane.TRANSFERS, Signers.VASP, LicenceApply, check, apply)
+KIND = Kind(7, "licence_apply", Lane.TRANSFERS, Signers.VASP, LicenceApply, check, apply, Cost(60))

@@ -1,6 +1,7 @@
 """Two different authorities lift one freeze, by its own index; others of the same target stay."""
 
 from ledger import agenda, restrictions
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers, Subject
 from ledger.schema import Index, Payload
 from ledger.state import State
@@ -41,6 +42,7 @@ KIND = Kind(
     Lift,
     check,
     apply,
+    Cost(2_000),
     governed=True,
     rests_on=rests_on,
     moves=moves,

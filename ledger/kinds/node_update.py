@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ledger import parameters
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Node, NodeRole
 from ledger.enrolment import check_key, enrol, retire, signer_of
 from ledger.fields import FieldName
@@ -138,6 +139,7 @@ KIND = Kind(
     NodeUpdate,
     check,
     apply,
+    Cost(2_000),
     governed=True,
     rests_on=subject("node", "node"),
     claims=lambda state, payload: (("key", payload.public_key),) if payload.public_key else (),

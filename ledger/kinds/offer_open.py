@@ -8,6 +8,7 @@ from ledger import agenda, terms
 from ledger.agenda import What
 from ledger.balances import available, lock
 from ledger.codes import Code, Refused
+from ledger.cost import Cost, items
 from ledger.documents import InstrumentStatus, Offer, OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import OFFER_VASPS_MAX, OFFERS_OPEN_MAX, UNIT_COST_MIN
@@ -85,6 +86,7 @@ KIND = Kind(
     OfferOpen,
     check,
     apply,
+    Cost(400, (items(3, "vasps"),)),
     governed=True,
     rests_on=subject("offers", "instrument"),
 )

@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ledger import parameters, rights
+from ledger.cost import Cost, packed
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import TAKE_ROWS_MAX
 from ledger.schema import Index, Payload
@@ -36,4 +37,13 @@ def apply(ctx: Context, payload: OfferTake) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(6, "offer_take", Lane.TRANSFERS, Signers.VASP, OfferTake, check, apply)
+KIND = Kind(
+    6,
+    "offer_take",
+    Lane.TRANSFERS,
+    Signers.VASP,
+    OfferTake,
+    check,
+    apply,
+    Cost(200, (packed(10, "rows", TAKE_ROW.itemsize),)),
+)

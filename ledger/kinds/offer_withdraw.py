@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ledger import agenda
 from ledger.balances import unlock
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import OfferStatus
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Index, Payload
@@ -43,6 +44,7 @@ KIND = Kind(
     OfferWithdraw,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("offer", "offer"),
 )

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Parameter
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import NAMES_MAX
@@ -41,6 +42,7 @@ KIND = Kind(
     ParameterSet,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("parameter", "name"),
 )

@@ -2,6 +2,7 @@
 
 from ledger import parameters
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Programme
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Amount, Name, Payload
@@ -33,6 +34,7 @@ KIND = Kind(
     ProgrammeCreate,
     check,
     apply,
+    Cost(2_000),
     governed=True,
     claims=subject("programme", "name"),
 )

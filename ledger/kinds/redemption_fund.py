@@ -3,6 +3,7 @@
 from ledger import agenda, terms
 from ledger.balances import available, move
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import InstrumentStatus
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.postings import Movement
@@ -46,6 +47,7 @@ KIND = Kind(
     RedemptionFund,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("funding", "instrument"),
 )

@@ -1,6 +1,7 @@
 """An officer's objection to an open proposal; it is REJECTED once its policy can no longer be met."""
 
 from ledger import proposals
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.schema import U16, Index, Payload
 
@@ -21,4 +22,4 @@ def apply(ctx: Context, payload: Reject) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(33, "reject", Lane.ACTS, Signers.OFFICERS, Reject, check, apply)
+KIND = Kind(33, "reject", Lane.ACTS, Signers.OFFICERS, Reject, check, apply, Cost(150))

@@ -6,6 +6,7 @@ stage_not_reached, ineligible, overdraft.
 """
 
 from ledger.balances import move
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.postings import Movement
 from ledger.schema import Amount, Index, Payload
@@ -29,4 +30,4 @@ def apply(ctx: Context, payload: Transfer) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(1, "transfer", Lane.TRANSFERS, Signers.HOLDER, Transfer, check, apply)
+KIND = Kind(1, "transfer", Lane.TRANSFERS, Signers.HOLDER, Transfer, check, apply, Cost(45))

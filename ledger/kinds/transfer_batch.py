@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from ledger.cost import Cost, packed
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.limits import BATCH_ROWS_MAX
 from ledger.rows import TRANSFER_ROW
@@ -29,4 +30,13 @@ def apply(ctx: Context, payload: TransferBatch) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(2, "transfer_batch", Lane.TRANSFERS, Signers.HOLDER, TransferBatch, check, apply)
+KIND = Kind(
+    2,
+    "transfer_batch",
+    Lane.TRANSFERS,
+    Signers.HOLDER,
+    TransferBatch,
+    check,
+    apply,
+    Cost(100, (packed(2, "rows", TRANSFER_ROW.itemsize),)),
+)

@@ -2,6 +2,7 @@
 
 from ledger import schedule
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import Index, Payload
 
@@ -31,6 +32,7 @@ KIND = Kind(
     UpgradeCancel,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("upgrade"),
 )

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from ledger import parameters, schedule
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.schema import U63, Payload
 
@@ -42,6 +43,7 @@ KIND = Kind(
     UpgradeSchedule,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("upgrade"),
 )

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
@@ -41,6 +42,7 @@ KIND = Kind(
     VaspGoaml,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("goaml", "vasp"),
 )

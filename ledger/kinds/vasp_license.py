@@ -6,6 +6,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import CATEGORIES_MAX
@@ -65,6 +66,7 @@ KIND = Kind(
     VaspLicense,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("vasp", "vasp"),
 )

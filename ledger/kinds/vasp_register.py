@@ -1,6 +1,7 @@
 """A VASP enters the register as APPLIED, with the settlement key that will sign for it."""
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Stage, Vasp
 from ledger.enrolment import check_key, enrol
 from ledger.identifiers import NAME
@@ -61,6 +62,7 @@ KIND = Kind(
     VaspRegister,
     check,
     apply,
+    Cost(450),
     governed=True,
     claims=lambda state, payload: (("vasp", payload.name), ("key", payload.settlement_key)),
 )

@@ -5,6 +5,7 @@ PVARA alone turns a VASP away; without this nobody else could ever undo it.
 
 from msgspec.structs import replace
 
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
@@ -35,6 +36,7 @@ KIND = Kind(
     VaspRestore,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("vasp", "vasp"),
 )

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
@@ -48,6 +49,7 @@ KIND = Kind(
     VaspSubsidiary,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("subsidiary", "vasp"),
 )

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from ledger.cost import Cost
 from ledger.documents import Stage
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.rights import require_stage
@@ -36,6 +37,7 @@ KIND = Kind(
     VaspSuspend,
     check,
     apply,
+    Cost(300),
     governed=True,
     rests_on=subject("vasp", "vasp"),
 )

@@ -1,6 +1,7 @@
 """The maker takes an open proposal back."""
 
 from ledger import proposals
+from ledger.cost import Cost
 from ledger.kind import Context, Kind, Lane, Signers
 from ledger.schema import U16, Index, Payload
 
@@ -21,4 +22,4 @@ def apply(ctx: Context, payload: Withdraw) -> tuple[int, ...]:
     return ()
 
 
-KIND = Kind(34, "withdraw", Lane.ACTS, Signers.OFFICERS, Withdraw, check, apply)
+KIND = Kind(34, "withdraw", Lane.ACTS, Signers.OFFICERS, Withdraw, check, apply, Cost(150))

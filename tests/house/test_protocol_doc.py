@@ -16,6 +16,7 @@ from ledger import (
     documents,
     events,
     kinds,
+    limits,
     postings,
     rights,
     rows,
@@ -31,6 +32,7 @@ from ledger.codes import Code
 from ledger.fields import FIELDS
 from ledger.parameters import BOUNDS
 from ledger.policies import DEFAULT_POLICIES
+from ledger.release import FIRST
 from ledger.terms.family import Variant
 from primitives import codec, hashing, merkle, signatures
 from wire import blocks, frames, messages
@@ -227,6 +229,15 @@ def expected(name: str) -> Table:
                 ]
                 for act, right in rights.RIGHTS.items()
             ]
+        case "costs":
+            return [
+                [
+                    kind.name,
+                    str(kind.cost.flat),
+                    ", ".join(f"{each.units}: {each.what}" for each in kind.cost.each),
+                ]
+                for kind in sorted(kinds.DECLARED, key=lambda kind: kind.number)
+            ]
         case "messages":
             return [
                 [str(number), schema.__name__, channel.name.lower(), fields_of(schema)]
@@ -253,6 +264,9 @@ def expected(name: str) -> Table:
                 ["total power of a set", _power(quorum.POWER_TOTAL_MAX)],
                 ["bytes of one evidence", str(encoding.EVIDENCE_BYTES_MAX)],
                 ["bytes of a frame", str(frames.FRAME_BYTES_MAX)],
+                ["cost of every transaction", str(limits.block_limits_at(FIRST).transaction_cost)],
+                ["cost of each of its signatures", str(limits.block_limits_at(FIRST).signature_cost)],
+                ["bytes of it that cost one", str(limits.block_limits_at(FIRST).bytes_a_unit)],
             ]
     raise AssertionError(f"no table {name}")
 
@@ -334,6 +348,10 @@ def test_the_default_policies_are_those_of_the_code() -> None:
 
 def test_the_rights_of_vasps_are_those_of_the_code() -> None:
     assert first_columns("rights") == expected("rights")
+
+
+def test_the_costs_of_kinds_are_those_of_the_code() -> None:
+    assert first_columns("costs") == expected("costs")
 
 
 def test_the_messages_between_nodes_are_those_of_the_code() -> None:

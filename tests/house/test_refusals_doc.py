@@ -135,7 +135,7 @@ def rows_refused_alone() -> list[list[str]]:
 
 def refused_by_admission() -> list[list[str]]:
     alone = refusals(admission.check_envelope)
-    in_block = [each for each in refusals(admission.BlockAdmission.admit) if each not in alone]
+    in_block = [each for each in refusals(admission.BlockAdmission.check) if each not in alone]
     asked = {"a transaction": alone, "the next of a block": in_block}
     return [
         [of, code, field, str(operands)] for of, found in asked.items() for code, field, operands in found

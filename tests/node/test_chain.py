@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from ledger import admission
 from ledger.codes import Code
-from ledger.documents import ALL
+from ledger.cost import cost_of
+from ledger.documents import ALL, Parameter
 from ledger.genesis import genesis_hash
 from ledger.limits import block_limits_at
 from ledger.transactions import assemble, decode_transaction
@@ -134,6 +136,35 @@ def test_signatures_known_to_be_good_are_not_verified_again(little: LittleChain)
     bad = decode_transaction(assemble(good.body, (good.signatures[0], bytes(64))))
     block = with_transactions(little.build(), bad.raw)
     assert little.replica.check_block(seal(block), 0, lambda full_hash: full_hash == bad.full_hash) is None
+
+
+def test_what_is_cheap_is_asked_of_all_before_any_signature_is_verified(
+    little: LittleChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[bytes] = []
+    monkeypatch.setattr(admission, "verify", lambda key, *rest: verified.append(key) or True)
+    first, second = little.registration("htx"), little.registration("binance")
+    fault = fault_of(little, with_transactions(little.build(), first.raw, second.raw, first.raw))
+    assert fault is not None
+    assert "transaction 2: repeated" in fault
+    assert verified == []
+    assert fault_of(little, with_transactions(little.build(), first.raw, second.raw)) is None
+    assert len(verified) == len(first.signers) + len(second.signers)
+
+
+def test_a_block_that_costs_more_than_it_may_is_neither_built_nor_taken(little: LittleChain) -> None:
+    first, second = little.registration("htx"), little.registration("binance")
+    costs = [cost_of(little.replica.state, tx, little.replica.rules) for tx in (first, second)]
+    table = little.replica.state.parameters
+    table.replace(table.by_key["block_cost"], Parameter("block_cost", sum(costs)))
+    whole = with_transactions(little.build(), first.raw, second.raw)
+    assert fault_of(little, whole) is None
+    assert little.build(first, second).transactions == (first.raw, second.raw)
+    table.replace(table.by_key["block_cost"], Parameter("block_cost", sum(costs) - 1))
+    fault = fault_of(little, whole)
+    assert fault is not None
+    assert f"the block's cost would be {sum(costs)}, at most {sum(costs) - 1}" in fault
+    assert little.build(first, second).transactions == (first.raw,)
 
 
 def test_a_repeated_transaction_makes_the_block_invalid(little: LittleChain) -> None:

@@ -1,5 +1,6 @@
 """A node's chain around the height of an upgrade: restarts, checkpoints, replay, audit, and old software."""
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import trio.testing
 from msgspec.structs import replace
 
 from ledger.codes import Code
-from ledger.limits import BLOCK_LIMITS, BlockLimits
+from ledger.limits import BLOCK_LIMITS
 from ledger.release import UnknownVersion
 from node.audit import audit
 from node.proofs import finish_proof, start_proof
@@ -202,7 +203,8 @@ def test_a_version_may_lay_headers_out_anew(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_version_may_narrow_the_limits_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BLOCK_LIMITS, 2, BlockLimits(transaction_bytes=400, signers=2, evidence=0))
+    narrow = dataclasses.replace(BLOCK_LIMITS[1], transaction_bytes=400, signers=2, evidence=0)
+    monkeypatch.setitem(BLOCK_LIMITS, 2, narrow)
     with version2.known():
         little = LittleChain(tmp_path, GENESIS)
         height = scheduled(little)
