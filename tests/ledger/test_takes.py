@@ -133,7 +133,7 @@ def models(draw: st.DrawFn) -> Model:
     ]
     for number, account in enumerate(accounts):
         for instrument in draw(st.sampled_from([(BILL, CASH), (BILL, CASH), (BILL, CASH, OTHER)])):
-            if number and (instrument == CASH or account["type"] != 2 or draw(rarely)):
+            if number and (instrument == CASH or account["type"] != 2 or draw(st.booleans())):
                 balance = draw(wealth) if instrument == CASH else draw(st.integers(0, 3))
                 locked = balance // 3 if draw(st.booleans()) else 0
                 holdings.append(_holding(number, instrument, balance, locked, draw(rarely)))
