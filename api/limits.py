@@ -15,6 +15,7 @@ CHANGES_MAX = 1024  # changes of the validator set in one proof
 # reads
 ASKED_AGE_MS_MAX = 60_000  # how far the time under a signed question may be from the last block's
 PAGE_MAX = 1000
+UNSEEN_BLOCKS = 100  # without a vote of a validator, after which that is said
 STATEMENT_ROWS_MAX = 4_194_304  # postings that are read for one page of statements, before it ends early
 STATEMENT_HOLDINGS_MAX = 2_048  # holdings that are looked at for one page of statements
 PARTS_KEPT_MAX = 64  # parts of a segment, each of thousands of postings, that one page remembers

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -98,6 +99,17 @@ class Archive(Protocol):
         """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a node has itself seen of another: whether it is connected, the height it told of last, the height
+    of its newest vote that came (0: none), and the root (DER) that issued its certificate."""
+
+    connected: bool = False
+    height: int = 0
+    voted: int = 0
+    root: bytes = b""
+
+
 class View(Protocol):
     """The state after the block of `height`, and the log: all that most reads need."""
 
@@ -124,6 +136,13 @@ class View(Protocol):
     @property
     def version(self) -> str:
         """The release that the node runs."""
+
+    @property
+    def watched_blocks(self) -> int:
+        """For how many of the last blocks the node has looked out for votes, at most UNSEEN_BLOCKS."""
+
+    def seen(self, node: str) -> Sighting:
+        """What the node that answers has seen of another, or of itself."""
 
     @property
     def height(self) -> int:

@@ -2,15 +2,17 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.calls import PassphraseFile, Rpc, calling, wallet_of
-from cli.output import Exit, Json, fail, reported, show, table
+from cli.output import Exit, Json, fail, note, reported, show, table
 
 if TYPE_CHECKING:
+    from api.outlook import OutlookView
     from api.reads.proposals import ProposalReply
     from api.reads.transactions import TransactionResult
     from ledger.schema import Payload
@@ -59,22 +61,35 @@ def send(
     ] = None,
     passphrase_file: PassphraseFile = None,
     no_wait: NoWait = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be sent, and what it would leave; open no key."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Sign a transaction, send it, and wait for its result.
 
     Numbers in the payload are integers, hashes and keys hex. Packed `rows` may be lists of integers:
     (from, to, amount), (securities, cash, units) or (account, instrument). Sending an act that a policy
-    governs proposes it; the result's `created` names the proposal.
+    governs proposes it; the result's `created` names the proposal. What an act would leave of the network is
+    said before a key is opened.
     """
-    from client.transactions import kind_named, payload_from_object
+    from api.objects import to_object
+    from client.transactions import as_object, kind_named, payload_from_object
     from ledger.release import FIRST
+    from primitives.codec import pack
 
     with calling(rpc, as_json=as_json) as client:
         definition = kind_named(kind)
         if definition.since > FIRST:  # the chain may not follow that version yet, and have an older one
             definition = kind_named(kind, client.chain_status().version)
         checked = payload_from_object(definition, _payload(payload, as_json))
+        outlook = client.act_preview(kind, pack(checked)).outlook if definition.governed else None
+    if dry_run:
+        said = None if outlook is None else to_object(outlook)
+        show({"ok": True, "kind": kind, "payload": as_object(checked), "outlook": said}, as_json=as_json)
+        return
+    _before_signing(outlook)
     _send(rpc, kind, checked, [keystore, *(with_keystore or [])], passphrase_file, no_wait, as_json)
 
 
@@ -147,9 +162,20 @@ def _answer(
 ) -> None:
     from client.transactions import payload
 
-    with calling(rpc, as_json=as_json):
+    with calling(rpc, as_json=as_json) as client:
         checked = payload(kind, proposal=proposal, reason=reason)
+        _before_signing(client.proposal_get(proposal).outlook)
     _send(rpc, kind, checked, [keystore], passphrase_file, no_wait, as_json)
+
+
+def _before_signing(outlook: "OutlookView | None") -> None:
+    """Say what the act would leave of the network; on a terminal, ask whether to go on."""
+    if outlook is None:
+        return
+    for line in outlook.words:
+        note(line)
+    if sys.stdin.isatty():
+        typer.confirm("Sign it?", abort=True, err=True)
 
 
 def _send(

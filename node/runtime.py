@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 import trio
 
+from api.limits import UNSEEN_BLOCKS
+from api.outlook import standing, survival, unseen
 from api.reads.running import NodeHealthReply, PeerView, ProofReply, ReceiptReply
 from api.refusals import Declined, said
-from api.sources import Submission
+from api.sources import Sighting, Submission
 from ledger import window
 from ledger.admission import check_envelope
 from ledger.codes import Code, Refused
 from ledger.documents import NodeRole
 from ledger.release import newest
 from ledger.transactions import Transaction
+from node.attendance import Attendance
 from node.chain import Chain
 from node.driver import Driver
 from node.health import HealthFacts, verdict
@@ -103,11 +106,11 @@ class Node:
         self._base = archive.blocks.base()
         self._committed_at_ms = now_ms()
         self._hinted_ms: dict[str, int] = {}
-        self._contact = trio.Event()
-        self._gossip = trio.Event()
+        self._contact, self._gossip = trio.Event(), trio.Event()
         self._intake_send, self._intake = trio.open_memory_channel[Intake](INTAKE_BATCHES_MAX)
         self.commitments = Commitments(chain.height)
         self.readiness = Readiness(name)
+        self.attendance = Attendance(chain.published)
         self.sync = Sync(chain.height, chain.published.powers)
         self.mempool = self._pool(mempool_transactions, mempool_bytes)
         self._membership = Membership(lambda: chain.published, roots, lambda: self.sync.is_behind(now_ms()))
@@ -134,7 +137,7 @@ class Node:
         )
         # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
         self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments, self.readiness]
-        self.listeners.append(self._indexer)
+        self.listeners += [self._indexer, self.attendance]
 
     @property
     def published(self) -> Published:
@@ -174,6 +177,8 @@ class Node:
         match message:
             case VoteMessage() | ProposalMessage() | CertificateMessage():
                 self.sync.claimed(peer.name, max(peer.status.height, message.height - 1))
+                if isinstance(message, VoteMessage):
+                    self.attendance.heard(peer.name, message)
                 await self.driver.hear(Heard(peer.name, message, self._now_ms()))
             case Transactions():
                 try:
@@ -240,7 +245,21 @@ class Node:
             self.published.genesis_hash,
             self.name,
             self._version,
+            min(UNSEEN_BLOCKS, self.attendance.blocks_since()),
+            self._seen,
         )
+
+    def _seen(self, name: str) -> Sighting:
+        """What this node has seen of another, or of itself."""
+        peer, voted = self.peers.connected.get(name), self.attendance.voted(name)
+        if name == self.name:
+            return Sighting(True, self.published.height, voted)
+        if peer is None:
+            return Sighting(voted=voted)
+        return Sighting(True, self._height_of(peer), voted, peer.identity.root)
+
+    def _height_of(self, peer: Peer) -> int:
+        return max(peer.status.height, self.sync.claim_of(peer.name))
 
     def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
         """Take in a client's transaction and tell the peers. Raises Refused or Declined."""
@@ -294,6 +313,8 @@ class Node:
             missing=[published.voters[position] for position in missing],
         )
         judged = verdict(facts)
+        view = self.view()
+        silent = unseen(view)
         return NodeHealthReply(
             height=facts.height,
             node=self.name,
@@ -310,6 +331,9 @@ class Node:
             version=published.version,
             knows=newest(),
             upgrade=self.readiness.upgrade(published),
+            survives=survival(view, published.state.nodes),
+            unseen=silent,
+            standing=standing(view, silent),
         )
 
     def _peer_views(self) -> tuple[PeerView, ...]:
@@ -317,7 +341,7 @@ class Node:
         for node in self.published.nodes:
             if node.name != self.name and node.role is not NodeRole.RETIRED:
                 peer = self.peers.connected.get(node.name)
-                height = 0 if peer is None else max(peer.status.height, self.sync.claim_of(node.name))
+                height = 0 if peer is None else self._height_of(peer)
                 views.append(
                     PeerView(
                         name=node.name,

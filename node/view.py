@@ -1,10 +1,12 @@
 """What a node shows to its readers: the state after its last block, and its block log. Nothing here waits."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from api.refusals import Declined
+from api.sources import Sighting
 from ledger.codes import Code
 from ledger.execution import Result
 from ledger.state import StateView
@@ -64,6 +66,11 @@ class View:
     genesis_hash: bytes
     node: str
     version: str
+    watched_blocks: int = 0
+    look: Callable[[str], Sighting] = lambda node: Sighting()  # by itself a view has seen nobody
+
+    def seen(self, node: str) -> Sighting:
+        return self.look(node)
 
     @property
     def height(self) -> int:

@@ -14,6 +14,7 @@ import trio
 from api.declare import Question
 from api.fields import Shown
 from api.limits import REQUEST_BYTES_MAX
+from api.outlook import SurvivalView
 from api.reads import READS
 from api.reads.institutions import ParameterReply
 from api.reads.running import NodeHealthReply
@@ -40,6 +41,11 @@ HEALTHY = NodeHealthReply(
     peers=(),
     mempool_transactions=0,
     mempool_bytes=0,
+    survives=SurvivalView(
+        validators=4, power=4, losable_nodes=1, losable_institutions=1, deciding_nodes=3, could_stop=()
+    ),
+    unseen=(),
+    standing=(),
 )
 
 

@@ -2,6 +2,7 @@
 
 from api.declare import ask
 from api.fields import Blob, Hash, Height, Index, Milliseconds, Name, Position, Shown
+from api.outlook import SurvivalView
 from api.sources import Services
 
 
@@ -51,7 +52,9 @@ class UpgradeView(Shown, frozen=True):
 class NodeHealthReply(Shown, frozen=True):
     """`advancing` is false when no block was committed for longer than expected; then `reason` says what is
     known and `missing` names the validators whose votes this height lacks. `version` is that of the protocol
-    which the next block follows, `knows` the highest that the node's software knows."""
+    which the next block follows, `knows` the highest that the node's software knows. `survives` is what the
+    network can lose, `unseen` the validators of whose votes this node saw none in the last 100 blocks, and
+    `standing` says both in words."""
 
     height: Height
     node: str
@@ -68,6 +71,9 @@ class NodeHealthReply(Shown, frozen=True):
     version: int
     knows: int
     upgrade: UpgradeView | None
+    survives: SurvivalView
+    unseen: tuple[str, ...]
+    standing: tuple[str, ...]
 
 
 class RunningReads:

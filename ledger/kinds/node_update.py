@@ -55,7 +55,7 @@ def check(ctx: Context, payload: NodeUpdate) -> None:
         check_key(state, "public_key", payload.public_key, payload.proof, Role.NODE, about)
     elif payload.proof:
         raise Refused(Code.MALFORMED, "proof", payload.proof)
-    _check_strength(state, payload)
+    check_strength(state, payload)
 
 
 def _check_admission(state: State, payload: NodeUpdate) -> None:
@@ -74,7 +74,8 @@ def _check_change(node: Node, payload: NodeUpdate) -> None:
         raise Refused(Code.WRONG_STATUS, "node", payload.node)
 
 
-def _check_strength(state: State, payload: NodeUpdate) -> None:
+def check_strength(state: Readable, payload: NodeUpdate) -> None:
+    """Refuse an act after which the network would survive too little."""
     before, after = strength_of(state.nodes), strength_of(registry_after(state, payload, 0)[0])
     if not after.validators:
         raise Refused(Code.OUT_OF_RANGE, "power", payload.power)
@@ -83,7 +84,7 @@ def _check_strength(state: State, payload: NodeUpdate) -> None:
     _check_least(state, "deciding_nodes", before, after)
 
 
-def _check_least(state: State, field: FieldName, before: Strength[int], after: Strength[int]) -> None:
+def _check_least(state: Readable, field: FieldName, before: Strength[int], after: Strength[int]) -> None:
     """A network that is weaker than it should be may change as long as it gets no weaker."""
     least = parameters.number(state, LEAST[field])
     would: int = getattr(after, field)

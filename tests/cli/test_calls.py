@@ -116,6 +116,7 @@ async def test_an_approval_says_what_became_of_the_proposal(
         for name in ("one", "two"):  # each takes all that is left under the cap
             made = node.little.commit(node.little.transaction("programme_create", signers, name, 100))
             proposals.append(str(made.results[0].created[0]))
+        node.little.chain.publish()
         executed = await said(front, "tx", "approve", proposals[0], "-k", str(second))
         command = ("tx", "approve", proposals[1], "-k", str(second))
         failed = await mohur(front, *command)
@@ -162,6 +163,20 @@ async def test_every_way_to_fail_has_its_exit_code_and_says_why(
         result = await mohur(front, *(str(keystore) if one == "KEYSTORE" else one for one in arguments))
 
     assert (result.exit_code, result.stderr != "") == (code, True)
+
+
+async def test_what_an_act_leaves_of_the_network_is_said_before_a_key_is_opened(keystore: Path) -> None:
+    change = json.dumps({"name": "losable_nodes_min", "value": 1})
+    command = ("tx", "send", "parameter_set", "-p", change, "-k", "no such key")
+    async with one_node() as (_, front):
+        dry = await said(front, *command, "--dry-run")
+        unsigned = await mohur(front, *command)
+
+    assert "losable_nodes_min goes from 0 to 1" in dry["outlook"]["words"][0]
+    assert (unsigned.exit_code, "losable_nodes_min goes from 0 to 1" in unsigned.stderr) == (
+        Exit.CONFIG,
+        True,
+    )
 
 
 async def test_a_list_is_printed_as_a_table_and_names_its_height() -> None:

@@ -147,3 +147,20 @@ async def test_health_names_whose_votes_are_missing_by_the_set_of_that_height(
     assert pvara.published.height == height
     assert set(pvara.health().missing) == {"mof-1", "sbp-1", "secp-1"}
     nursery.cancel_scope.cancel()
+
+
+async def test_a_node_knows_whose_votes_it_saw_and_health_names_whose_it_did_not(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A vote that comes too late for a certificate shows that its validator lives."""
+    cluster, mof = await started(ram_path, nursery)
+    await cluster.reached(6)
+    assert all(mof.attendance.voted(name) >= mof.published.height - 1 for name in VALIDATORS)
+    assert (mof.health().unseen, mof.health().survives.losable_nodes) == ((), 1)
+    await cluster.kill("secp-1")
+    last = mof.attendance.voted("secp-1")
+    await cluster.reached(mof.published.height + 101, seconds=300)
+    assert mof.attendance.voted("secp-1") == last
+    assert mof.health().unseen == ("secp-1",)
+    assert "0 more of the validators" in mof.health().standing[1]
+    nursery.cancel_scope.cancel()

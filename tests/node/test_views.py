@@ -60,6 +60,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "parameter_get": ({"name": "idle_ms"},),
     "proposal_get": ({"proposal": 0},),
     "proposal_list": ({}, {"status": 1}),
+    "act_preview": ({"kind": "parameter_set", "payload": b"\x92\xa7idle_ms\x05"},),
     "restriction_get": ({"restriction": 0},),
     "restriction_list": ({}, {"target": Target.HOLDING, "index": 2}),
 }
