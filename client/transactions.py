@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stdnum import isin
 
 from api.objects import FieldFault, from_params, to_object
+from config.pki import root_fault
 from ledger.codes import Refused
 from ledger.kind import Kind
 from ledger.kinds import BY_NAME, DECLARED
+from ledger.kinds.institution_update import InstitutionUpdate
 from ledger.release import newest
 from ledger.schema import Payload
 from ledger.terms.family import Variant
@@ -138,6 +140,13 @@ def _checked(kind: Kind, value: object) -> Payload:
     code = getattr(checked, "isin", None)
     if isinstance(code, str) and not isin.is_valid(code):
         raise BadPayload(f"{kind.name}: isin: {code}: is not an ISIN with a right check digit")
+    if isinstance(checked, InstitutionUpdate):
+        for number, root in enumerate(checked.ca_roots):
+            fault = root_fault(root.der)
+            if (
+                fault is not None
+            ):  # the ledger holds bytes; only who signs can see that no node will trust them
+                raise BadPayload(f"{kind.name}: ca_roots[{number}].der: {fault}")
     return checked
 
 

@@ -224,6 +224,12 @@ SENTENCES: tuple[Sentence, ...] = (
     ),
     Sentence(Code.OUT_OF_RANGE, "ca_roots[].until_ms", 2, "must lie after {2}"),
     Sentence(Code.OUT_OF_RANGE, "ca_roots", 0, "one root must be without end"),
+    Sentence(
+        Code.OUT_OF_RANGE,
+        "ca_roots",
+        1,
+        "one of the roots that it has must stay for {1} ms at least, because it has nodes",
+    ),
     Sentence(Code.NOT_AUTHORISED, "chain", 0, "the clock moves only on a chain of class development"),
     Sentence(Code.OUT_OF_RANGE, "advance_ms", 0, f"time ends at {TIME_MS_MAX} ms"),
     # VASPs, accounts, holdings.
@@ -272,6 +278,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.INELIGIBLE, "account.jurisdiction", 1, "{1} does not admit the jurisdiction"),
     Sentence(Code.INELIGIBLE, "account.investor_class", 1, "{1} does not admit the investor class"),
     Sentence(Code.OVERDRAFT, "amount", 1, "at most {1} is available"),
+    Sentence(Code.OUT_OF_RANGE, "amount", 2, "the pool can still need {1}: then it holds {2}, all that may be due"),
     Sentence(Code.SUPPLY_EXCEEDED, "amount", 1, f"the supply is {{1}} and may not pass {AMOUNT_MAX}"),
     # Cash.
     Sentence(Code.BAD_IDENTIFIER, "currency", 0, "a currency code is three capital letters"),
@@ -311,7 +318,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.LIMIT_EXCEEDED, "signatures", 1, "at most {1}", called="signers"),
     Sentence(Code.WRONG_STATUS, "entry", 0, "only a version that is SCHEDULED is cancelled"),
     Sentence(Code.WRONG_STATUS, "version", 1, "version {1} is scheduled already"),
-    Sentence(Code.OUT_OF_RANGE, "version", 1, "version {1} is in force"),
+    Sentence(Code.OUT_OF_RANGE, "version", 1, "must be the one after {1}, which is in force"),
     Sentence(Code.OUT_OF_RANGE, "height", 2, "at least {1} blocks after {2} (upgrade_notice_blocks)"),
     # Programmes, fixings, bills, offers.
     Sentence(Code.CAP_EXCEEDED, "cap_cents", 2, _ALL_PROGRAMMES),

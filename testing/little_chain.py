@@ -297,6 +297,7 @@ def live(little: LittleChain, market: Market) -> None:
     advance = little.transaction("dev_advance_clock", officers("mof", count=1), maturity_ms - little.now_ms)
     little.commit(advance)
     little.commit()
-    little.act("redemption_fund", ("mof",), market.bill, 600_000_000)
+    bill = state.instruments[market.bill]
+    little.act("redemption_fund", ("mof",), market.bill, bill.supply * terms.face_minor(bill.terms))
     little.commit()
     little.commit()

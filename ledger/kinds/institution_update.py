@@ -2,7 +2,7 @@
 
 So an officer comes, goes or gets another key, and an institution that has lost its quorum is restored by the
 others. Whatever is done, it keeps as many officers as its threshold and a root without end, so that no policy
-can be made unmeetable.
+can be made unmeetable, and while it has nodes one of the roots that it had, so that none is cut off at once.
 """
 
 from hashlib import sha256
@@ -14,10 +14,17 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.cost import Cost, items
-from ledger.documents import CaRoot, Institution
+from ledger.documents import CaRoot, Institution, NodeRole
 from ledger.enrolment import check_key, enrol, retire
 from ledger.kind import Context, Kind, Lane, Signers, subject
-from ledger.limits import CA_ROOT_BYTES_MAX, CA_ROOTS_MAX, OFFICERS_MAX, THRESHOLD_MIN, TITLE_CHARACTERS_MAX
+from ledger.limits import (
+    CA_ROOT_BYTES_MAX,
+    CA_ROOTS_MAX,
+    OFFICERS_MAX,
+    ROOT_OVERLAP_MS_MIN,
+    THRESHOLD_MIN,
+    TITLE_CHARACTERS_MAX,
+)
 from ledger.rows import Role
 from ledger.schema import Index, Payload, Proof, PublicKey, TimeMs
 from ledger.state import State
@@ -94,8 +101,19 @@ def _check_roots(ctx: Context, payload: InstitutionUpdate) -> None:
             raise Refused(Code.ALREADY_EXISTS, "ca_roots[]", sha256(root.der).digest(), number)
         if root.until_ms and root.until_ms <= ctx.time_ms:
             raise Refused(Code.OUT_OF_RANGE, "ca_roots[].until_ms", root.until_ms, number, ctx.time_ms)
-    if payload.ca_roots and all(root.until_ms for root in payload.ca_roots):
+    if not payload.ca_roots:
+        return
+    if all(root.until_ms for root in payload.ca_roots):
         raise Refused(Code.OUT_OF_RANGE, "ca_roots", len(payload.ca_roots))
+    present = {root.der for root in ctx.state.institutions[payload.institution].ca_roots}
+    staying = [root.until_ms for root in payload.ca_roots if root.der in present]
+    lasting = any(not until or until >= ctx.time_ms + ROOT_OVERLAP_MS_MIN for until in staying)
+    if not lasting and _has_nodes(ctx.state, payload.institution):
+        raise Refused(Code.OUT_OF_RANGE, "ca_roots", len(payload.ca_roots), ROOT_OVERLAP_MS_MIN)
+
+
+def _has_nodes(state: State, institution: int) -> bool:
+    return any(node.institution == institution and node.role is not NodeRole.RETIRED for node in state.nodes)
 
 
 def apply(ctx: Context, payload: InstitutionUpdate) -> tuple[int, ...]:

@@ -30,6 +30,10 @@ def check(ctx: Context, payload: RedemptionFund) -> None:
     free = available(state.holdings[instrument.treasury_cash])
     if payload.amount > free:
         raise Refused(Code.OVERDRAFT, "amount", payload.amount, free)
+    owed = instrument.supply * terms.face_minor(instrument.terms)
+    needed = max(0, owed - int(state.holdings.field(instrument.pool_cash, "balance")))
+    if payload.amount > needed:  # what is in the pool comes back at redemption alone
+        raise Refused(Code.OUT_OF_RANGE, "amount", payload.amount, needed, owed)
 
 
 def apply(ctx: Context, payload: RedemptionFund) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from ledger.schema import U63, Payload
 
 
 class UpgradeSchedule(Payload, frozen=True):
-    """`height` is that of the first block of `version`; nodes without it stop before that height."""
+    """`height` is that of the first block of `version`, the one after the version in force: a number mistyped
+    would stop the chain before a version that nobody will ever write. Nodes without it stop before it."""
 
     version: Annotated[int, Meta(ge=1, le=2**16 - 1)]
     height: U63
@@ -24,7 +25,7 @@ def check(ctx: Context, payload: UpgradeSchedule) -> None:
     if waiting is not None:
         version = state.versions[waiting].version
         raise Refused(Code.WRONG_STATUS, "version", payload.version, version)
-    if payload.version <= state.version:
+    if payload.version != state.version + 1:
         raise Refused(Code.OUT_OF_RANGE, "version", payload.version, state.version)
     notice = parameters.number(state, "upgrade_notice_blocks")
     if payload.height < ctx.height + notice:

@@ -165,6 +165,16 @@ def test_a_payload_is_built_from_python_values_and_from_json_alike(name: str) ->
     assert pack(decode_transaction(wallet().sign(name, built).raw).payload) == pack(built)
 
 
+def test_nobody_signs_a_ca_root_that_no_node_would_trust() -> None:
+    unchanged = {"institution": 0, "title": "", "threshold": 0, "remove": (), "add": ()}
+    with pytest.raises(
+        BadPayload, match=r"institution_update: ca_roots\[0\]\.der: is not a root certificate"
+    ):
+        transactions.payload(
+            "institution_update", **unchanged, ca_roots=({"der": b"not a certificate", "until_ms": 0},)
+        )
+
+
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_every_kind_of_the_registry_says_which_fields_it_lacks(name: str) -> None:
     """A kind that the ledger gains is known to the client by itself."""

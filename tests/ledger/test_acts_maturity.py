@@ -100,6 +100,16 @@ def test_what_is_redeemed_takes_no_more_funds_and_more_than_there_is_is_refused(
     net.refused(Code.WRONG_STATUS, "redemption_fund", "mof1", instrument=holders.bill, amount=1)
 
 
+def test_a_pool_takes_no_more_than_it_can_ever_need(holders: Holders) -> None:
+    """What is in a pool comes back at redemption alone, which may be years away."""
+    net, bill = holders.net, holders.net.state.instruments[holders.bill]
+    face = bill.supply * 500_000
+    holders.pay(face - 10)
+    net.refused(Code.OUT_OF_RANGE, "redemption_fund", "mof1", instrument=holders.bill, amount=11)
+    holders.pay(10)
+    net.refused(Code.OUT_OF_RANGE, "redemption_fund", "mof1", instrument=holders.bill, amount=1)
+
+
 @pytest.mark.parametrize(
     ("target", "index"), [(Target.INSTRUMENT, 1), (Target.INSTRUMENT, 0), (Target.MARKET, 0)]
 )

@@ -344,6 +344,16 @@ def test_title_and_threshold_change_alone(net: Network) -> None:
     assert (record.title, record.threshold, record.officers) == ("Finance Division", 3, (0, 1, 2))
 
 
+def test_the_nodes_of_an_institution_are_not_cut_off_from_one_block_to_the_next(net: Network) -> None:
+    present, hour = b"ca root of mof", 3_600_000
+    strange = ((b"x", 0),)
+    soon = ((present, net.time_ms + hour - 1), (b"x", 0))
+    for roots in (strange, soon):
+        net.refused(Code.OUT_OF_RANGE, "institution_update", OTHERS, **institution(MOF, ca_roots=roots))
+    (fmu,) = (n for n, one in enumerate(net.state.institutions) if one.name == "fmu")
+    net.enact("institution_update", OTHERS, **institution(fmu, ca_roots=strange))  # it has no nodes
+
+
 def test_roots_change_with_overlap(net: Network) -> None:
     until = net.time_ms + 86_400_000
     both = ((b"ca root of mof", until), (b"the second root", 0))

@@ -122,6 +122,12 @@ def test_a_version_that_is_in_force_or_behind_is_not_scheduled() -> None:
     net.refused(Code.OUT_OF_RANGE, "upgrade_schedule", VOTERS, version=1, height=1_000)
 
 
+def test_only_the_next_version_is_scheduled_so_that_a_mistyped_one_stops_nobody() -> None:
+    net = network()
+    for version in (3, 22, 65_535):
+        net.refused(Code.OUT_OF_RANGE, "upgrade_schedule", VOTERS, version=version, height=1_000)
+
+
 def test_one_version_is_scheduled_at_a_time_and_may_be_cancelled() -> None:
     net = network()
     scheduled(net, 20)
@@ -132,7 +138,7 @@ def test_one_version_is_scheduled_at_a_time_and_may_be_cancelled() -> None:
     assert schedule.pending(net.state) is None
     net.refused(Code.WRONG_STATUS, "upgrade_cancel", VOTERS, entry=1)
     assert schedule.version_at(net.state, 1_000_000) == 1
-    net.ok("upgrade_schedule", VOTERS, version=3, height=1_000)
+    net.ok("upgrade_schedule", VOTERS, version=2, height=1_000)
 
 
 def test_an_approval_that_comes_too_late_for_the_notice_fails_the_proposal() -> None:
