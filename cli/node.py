@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.calls import Rpc, calling
 from cli.output import Exit, Json, fail, reported, show
 
 app = typer.Typer(no_args_is_help=True, help="Prepare and run a node.")
@@ -32,6 +33,7 @@ def init(
     from config.genesis_file import load_genesis
     from config.keys import load_key, read_passphrase
     from config.pki import CertificateError, client_context, peer_identity
+    from config.roots_file import load_roots
     from config.settings import load_node_settings
     from ledger.genesis import genesis_hash
     from primitives.signatures import public_key_of
@@ -42,7 +44,12 @@ def init(
         settings = load_node_settings(config)
         genesis = load_genesis(settings.genesis)
         passphrase = read_passphrase(settings.passphrase_file, os.environ)
-        roots = {institution.name: (institution.ca_root,) for institution in genesis.institutions}
+        roots: dict[str, tuple[bytes, ...]] = {
+            institution.name: (institution.ca_root,) for institution in genesis.institutions
+        }
+        if settings.roots is not None:
+            later = load_roots(settings.roots, genesis).roots
+            roots = {name: (*ders, *later.get(name, ())) for name, ders in roots.items()}
         ders = [der for held in roots.values() for der in held]
         client_context(settings.certificate, settings.certificate_key, passphrase, ders)
         identity = peer_identity(_der(settings.certificate), roots)
@@ -77,6 +84,27 @@ def init(
                 fail(Exit.FAILED, "signer", str(error), as_json=as_json)
             values |= {"public_key": public_key.hex(), "signs_from_height": floor}
         show(values, as_json=as_json)
+
+
+@app.command("roots")
+def roots(
+    path: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    rpc: Rpc,
+    as_json: Json = False,
+) -> None:
+    """Write down the roots of nodes' certificates, as a gateway tells them, for a node that joins now."""
+    from config.keys import write_new
+    from config.roots_file import LaterRoots, roots_to_toml
+
+    with reported(as_json=as_json), calling(rpc, as_json=as_json) as client:
+        listed = client.ca_root_list()
+        found = {
+            each.name: tuple(root.der for root in each.ca_roots if root.in_force) for each in listed.items
+        }
+        later = LaterRoots(listed.height, found)
+        write_new(path, roots_to_toml(client.genesis_hash(), later).encode("utf-8"), 0o644)
+        prints = [root.sha256.hex() for each in listed.items for root in each.ca_roots if root.in_force]
+        show({"file": str(path), "height": listed.height, "sha256": prints}, as_json=as_json)
 
 
 @app.command("run")

@@ -109,6 +109,7 @@ class NodeSettings(BaseSettings):
     key_from_height: int = Field(
         default=0, ge=0
     )  # where node_update gave the node this key; 0: by the genesis
+    roots: Path | None = None  # roots in force when a node joins a chain whose institutions changed theirs
     passphrase_file: Path | None = None  # opens both keys; else MOHUR_PASSPHRASE
     peers: Annotated[tuple[PeerSettings, ...], Field(max_length=PEERS_MAX)] = ()
     log: LogSettings = LogSettings()

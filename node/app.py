@@ -25,11 +25,13 @@ from config.genesis_file import load_genesis
 from config.keys import KeyFileError, load_key, read_passphrase
 from config.logs import configure_logging
 from config.pki import CertificateError, client_context, server_context
+from config.roots_file import LaterRoots, load_roots
 from config.settings import NodeSettings, split_address
 from ledger.genesis import Genesis, genesis_hash
 from ledger.release import UnknownVersion
 from node.chain import Chain, OtherChain, StateDivergence
 from node.local import serve_local
+from node.membership import Roots
 from node.peers import TlsTransport
 from node.runtime import Node
 from node.signer import KeyInMemory, Signer
@@ -127,6 +129,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
         wal = _opened(stack, WriteAheadLog(settings.wal_dir))
         passphrase = read_passphrase(settings.passphrase_file, os.environ)
         signer = _signer(settings, genesis, passphrase, stack)
+        later = None if settings.roots is None else load_roots(settings.roots, genesis)
         started = time.monotonic()
         chain = await run_sync(Chain.open, genesis, blocks, states)
         log.info(
@@ -137,6 +140,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             genesis_hash=chain.published.genesis_hash.hex(),
         )
         _check_key(settings, signer, chain)
+        roots = _roots(chain, later)
         node = Node(
             name=settings.name,
             version=version("mohur"),
@@ -144,8 +148,8 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             archive=Archive(blocks, index),
             wal=wal,
             signer=signer,
-            transport=_transport(settings, genesis, chain, passphrase),
-            roots=lambda: chain.published.roots,
+            transport=_transport(settings, genesis, roots, passphrase),
+            roots=roots,
             dials=[peer.name for peer in settings.peers if settings.key is None or settings.name < peer.name],
             now_ms=lambda: time.time_ns() // 1_000_000,
             run_sync=run_sync,
@@ -213,14 +217,28 @@ def _check_key(settings: NodeSettings, signer: Signer | None, chain: Chain) -> N
         )
 
 
-def _transport(settings: NodeSettings, genesis: Genesis, chain: Chain, passphrase: bytes) -> TlsTransport:
-    roots = [institution.ca_root for institution in genesis.institutions]  # the transport adds the later ones
+def _roots(chain: Chain, later: LaterRoots | None) -> Callable[[], Roots]:
+    """The roots that count now: those of our state, and until that reaches its height the file's too."""
+
+    def now() -> Roots:
+        published = chain.published
+        if later is None or published.height >= later.height:
+            return published.roots
+        return {name: (*ders, *later.roots.get(name, ())) for name, ders in published.roots.items()}
+
+    return now
+
+
+def _transport(
+    settings: NodeSettings, genesis: Genesis, roots: Callable[[], Roots], passphrase: bytes
+) -> TlsTransport:
+    first = [institution.ca_root for institution in genesis.institutions]  # the transport adds the later ones
     return TlsTransport(
         listen=split_address(settings.listen),
         addresses={peer.name: split_address(peer.address) for peer in settings.peers},
-        server=server_context(settings.certificate, settings.certificate_key, passphrase, roots),
-        client=client_context(settings.certificate, settings.certificate_key, passphrase, roots),
-        roots=lambda: chain.published.roots,
+        server=server_context(settings.certificate, settings.certificate_key, passphrase, first),
+        client=client_context(settings.certificate, settings.certificate_key, passphrase, first),
+        roots=roots,
         chain=genesis.chain,
     )
 

@@ -18,6 +18,7 @@ from client import wallet as wallets
 from config.genesis_file import genesis_to_toml
 from config.keys import save_key
 from config.pki import create_authority
+from config.roots_file import load_roots
 from ledger.genesis import Genesis
 from testing.front import Front
 from testing.keys import key
@@ -177,6 +178,17 @@ async def test_what_an_act_leaves_of_the_network_is_said_before_a_key_is_opened(
         Exit.CONFIG,
         True,
     )
+
+
+async def test_the_roots_in_force_are_written_down_for_a_newcomer(tmp_path: Path) -> None:
+    file, genesis = tmp_path / "roots.toml", genesis_with_roots()
+    async with one_node(genesis) as (node, front):
+        written = await said(front, "node", "roots", str(file))
+
+    later = load_roots(file, genesis)
+    assert later.height == written["height"] == node.little.chain.height
+    assert later.roots == {each.name: (each.ca_root,) for each in genesis.institutions}
+    assert len(written["sha256"]) == 5
 
 
 async def test_a_list_is_printed_as_a_table_and_names_its_height() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.output import EXIT_HELP, Exit
 from config.genesis_file import load_genesis
-from devnet.network import Network, create_network
+from config.pki import Identity, create_authority, issue_node, save_certificate
+from config.roots_file import LaterRoots, roots_to_toml
+from config.settings import load_node_settings, settings_to_toml
+from devnet.network import CHAIN, Network, create_network
 from ledger.enrolment import proof_input
 from ledger.genesis import genesis_hash
 from ledger.rows import Role
@@ -147,6 +151,25 @@ def test_genesis_check_lists_every_problem_and_ends_with_3(network: Network, tmp
         f"{path}: institutions.mof.treshold: unknown key; did you mean 'threshold'?",
         f"{path}: treasury: 'mfo' is not an institution",
     }
+
+
+def test_a_node_whose_root_is_newer_than_the_genesis_is_prepared_with_a_file_of_roots(
+    network: Network, tmp_path: Path
+) -> None:
+    authority = create_authority(CHAIN, "mof", datetime.now(UTC))
+    issued = issue_node(authority, Identity(CHAIN, "mof", "mof"), datetime.now(UTC))
+    save_certificate(issued, tmp_path / "tls.crt", tmp_path / "tls.pem", network.passphrase())
+    later = LaterRoots(812, {"mof": (authority.der,)})
+    (tmp_path / "roots.toml").write_text(roots_to_toml(bytes.fromhex(network.genesis_hash), later))
+    own = {"certificate": Path("tls.crt"), "certificate_key": Path("tls.pem"), "data_dir": Path("data")}
+    settings = load_node_settings(network.node("mof").node_toml).model_copy(update=own)
+    file = tmp_path / "node.toml"
+    file.write_text(settings_to_toml(settings, "Under the genesis alone."))
+    assert "no root of 'mof' has issued it" in run("node", "init", "--config", file).stderr
+    settings = settings.model_copy(update={"roots": Path("roots.toml")})
+    file.write_text(settings_to_toml(settings, "Under the roots of today."))
+    result = run("node", "init", "--config", file)
+    assert result.exit_code == 0, result.stderr
 
 
 def test_institutions_make_a_genesis_together_and_each_prepares_its_node(tmp_path: Path) -> None:

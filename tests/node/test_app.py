@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from config.roots_file import LaterRoots
 from devnet.network import Network, create_network, remove_network
-from node.app import ExitCode
+from node.app import ExitCode, _roots
 from storage.blocks import BlockStore
 from storage.errors import StorageError
 from storage.signer import SignerStore
@@ -175,3 +177,17 @@ def test_a_flipped_byte_in_the_block_log_stops_the_node_and_names_the_place(netw
     with Process(network) as process:
         assert process.ended(START_S) == ExitCode.STORAGE_CORRUPT
         assert "height" in process.log.read_text()
+
+
+def test_later_roots_count_until_the_chain_has_reached_their_height() -> None:
+    """From then on the chain says what counts, also that a root of the file is none any more."""
+
+    class Standing:
+        def __init__(self, height: int) -> None:
+            self.published = SimpleNamespace(height=height, roots={"mof": (b"first",), "sbp": (b"sbp",)})
+
+    later = LaterRoots(812, {"mof": (b"second",)})
+    for height, counts in ((0, (b"first", b"second")), (811, (b"first", b"second")), (812, (b"first",))):
+        roots = _roots(Standing(height), later)  # type: ignore[arg-type]
+        assert roots() == {"mof": counts, "sbp": (b"sbp",)}
+    assert _roots(Standing(0), None)()["mof"] == (b"first",)  # type: ignore[arg-type]
