@@ -3,17 +3,19 @@
 `node/` implements these; a test may. Nothing here says how.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from ledger.execution import Result
 from ledger.postings import StreamRows
 from ledger.state import StateView
 from ledger.transactions import Transaction
 from wire.blocks import Header
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
@@ -91,12 +93,16 @@ class Archive(Protocol):
     def find(self, tx_id: bytes) -> tuple[int, int] | None:
         """The height and position of a transaction, or None."""
 
+    def is_decoded(self, height: int) -> bool:
+        """Whether `transaction` of that block is told at once, without reading the log."""
+
     def results(self, height: int) -> tuple[Result, ...]:
         """The results of the block of `height`, in the order of its transactions. Raises Refused if they are
         not stored. May be called from a worker thread."""
 
     def transaction(self, height: int, position: int) -> tuple[bytes, Result]:
-        """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned."""
+        """The bytes and the result of a transaction that `find` found. Raises Refused if they are pruned.
+        May be called from a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,9 @@ class Services(Protocol):
 
     def submit(self, raw: bytes) -> tuple[Submission, Transaction]:
         """Take in a client's transaction. Raises Refused."""
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do off the event loop what reads and decodes whole blocks."""
 
     def waiting(self, tx_id: bytes) -> Transaction | None:
         """The transaction of that id in the mempool."""

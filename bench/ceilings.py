@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from config.genesis_file import load_genesis
 from devnet.network import DevnetError
 from devnet.watching import require
-from ledger.postings import Movement, Stream, posting_rows, results_root
+from ledger.postings import POSTING_BYTES, Movement, Stream, StreamRows, posting_rows, results_root
 from node.replica import Replica
 from node.sealed import open_block
 from primitives.signatures import public_key_of, sign, verify
 from storage.blocks import BlockStore
+from storage.index import PostingIndex
+from storage.segments import Balances, make_segment
 
 VERIFICATIONS = 5_000
 FSYNCS = 200
@@ -42,7 +44,7 @@ def replay_rate(node_directory: Path, genesis_file: Path, first: int, transfers:
 
 def postings_seconds(node_directory: Path, first: int) -> float:
     """Processor seconds that the postings of this run's blocks, those from `first` on, take a node: to be
-    written down, hashed and stored, done once more with nothing else."""
+    written down, hashed, stored and indexed, done once more with nothing else."""
     blocks = BlockStore(node_directory / "blocks", readonly=True)
     try:
         kept = {height: blocks.postings(height) for height in range(first, blocks.height() + 1)}
@@ -50,7 +52,9 @@ def postings_seconds(node_directory: Path, first: int) -> float:
         blocks.close()
     with tempfile.TemporaryDirectory(dir=node_directory) as folder:
         copy = BlockStore(Path(folder))
-        spent = 0.0
+        index = PostingIndex(Path(folder, "index"), b"")
+        waiting: list[StreamRows] = []
+        balances, spent = Balances(), 0.0
         try:
             for height, postings in kept.items():
                 copy.append(height, b"", b"")
@@ -61,9 +65,15 @@ def postings_seconds(node_directory: Path, first: int) -> float:
                 stream.post_many(Movement.TRANSFER, *sides)
                 results_root((), stream.postings(), b"")
                 copy.put_results(height, b"", [], postings=stream.postings())
+                waiting.append(StreamRows(height, 0, stream.postings()))
+                count = sum(len(part.rows) for part in waiting) // POSTING_BYTES
+                if count >= index.shape.rows or height == max(kept):
+                    index.append(make_segment(waiting[0].height, height, waiting, [], balances))
+                    waiting = []
                 spent += time.process_time() - started
         finally:
             copy.close()
+            index.close()
     return spent
 
 

@@ -23,6 +23,8 @@ from storage.errors import StorageCorrupt
 from storage.index import PostingIndex
 from storage.segments import Balances, make_segment
 
+COUNTED_HEIGHTS = 64  # whose postings are counted back in one turn of a thread
+
 log = structlog.get_logger("node")
 
 
@@ -48,6 +50,8 @@ class Indexer:
         self._index = index
         self._run_sync = run_sync
         self._due = trio.Event()
+        if index.began_anew is not None:
+            log.warning("index of movements is thrown away", reason=index.began_anew)
         self._told: deque[_Moved] = deque()  # blocks after those that are read from the log
         self._rows = 0
         self._balances = Balances()
@@ -116,6 +120,8 @@ class Indexer:
         """Bring the index to what the log had at the last height that was not told, however far that is."""
         known, began = self._known, time.monotonic()
         start = await self._run_sync(self._begin, known)
+        if self._balanced != start - 1:
+            await self._count_back(start, known)
         waiting, first = self._segments(self._logged(start, known.height)), start
         while known is self._known and (taken := await self._run_sync(next, waiting, None)) is not None:
             await self._run_sync(self._append, taken)
@@ -130,22 +136,29 @@ class Indexer:
             self._behind = False
 
     def _begin(self, known: Published) -> int:
-        """The first height that is not in the index; `_balances` are then what holdings had before it."""
+        """The first height that is not in the index, which is thrown away if it is of another log."""
         last, base = self._index.last(), self._blocks.base()
         if last > known.height or last + 1 < base:
             log.warning("index of movements is of another log", index=last, height=known.height)
             self._index.clear()
             last = 0
-        start = max(last + 1, base)
-        if self._balanced != start - 1:
-            self._balances = Balances()
-            if start > 1:
-                holdings = known.state.holdings
-                self._balances = Balances(holdings.column("balance"), holdings.column("locked"))
-                for moved in self._logged(start, known.height):
-                    self._balances.move(posting_rows(moved.postings), -1)
-            self._balanced = start - 1
-        return start
+        return max(last + 1, base)
+
+    async def _count_back(self, start: int, known: Published) -> None:
+        """Find out what holdings had before the height `start`: before the first one nothing, else what they
+        have in `known` less what moved since; so many heights at a time, as a node must be able to stop."""
+        self._balances = Balances()
+        if start > 1:
+            holdings = known.state.holdings
+            self._balances = Balances(holdings.column("balance"), holdings.column("locked"))
+            for first in range(start, known.height + 1, COUNTED_HEIGHTS):
+                last = min(first + COUNTED_HEIGHTS - 1, known.height)
+                await self._run_sync(self._take_back, first, last)
+        self._balanced = start - 1
+
+    def _take_back(self, first: int, last: int) -> None:
+        for moved in self._logged(first, last):
+            self._balances.move(posting_rows(moved.postings), -1)
 
     def _logged(self, first: int, last: int) -> Iterator[_Moved]:
         for height in range(first, last + 1):

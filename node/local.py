@@ -7,10 +7,9 @@ costs the node one bounded piece of work at a time. The worst it can do is to sl
 
 import os
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 import trio
@@ -32,6 +31,7 @@ from api.requests import (
 from api.sources import Services
 from ledger.codes import Code, Refused
 from node.limits import FRAMED_HERE_BYTES_MAX, LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, QUEUE_MAX, SEND_S_MAX
+from node.running import reading
 from primitives.codec import CodecError, pack, unpack
 from storage.errors import StorageError
 
@@ -39,7 +39,6 @@ WORKERS = 16  # requests of one connection being answered at once
 RECEIVE_BYTES = 64 * 1024
 SOCKET_MODE = 0o660
 
-T = TypeVar("T")
 
 _log = structlog.get_logger("local")
 
@@ -185,7 +184,7 @@ class _Connection:
             if len(response.body) <= FRAMED_HERE_BYTES_MAX:
                 frame = response_frame(response)
             else:
-                frame = await _in_thread(response_frame, response)
+                frame = await reading(response_frame, response)
         except FrameError as error:
             refusal = Refusal(int(Code.LIMIT_EXCEEDED), "limit_exceeded", "reply", "", str(error))
             frame = response_frame(Response(response.number, BodyKind.REFUSED, pack(refusal)))
@@ -211,19 +210,11 @@ async def answer(services: Services, request: Request) -> Response:
     return Response(request.number, BodyKind.REFUSED, pack(refusal))
 
 
-_reading = trio.CapacityLimiter(2)
-
-
 async def _reply(services: Services, read: Read[Any, Any], question: Question) -> bytes:
     match read.place:
         case Place.STATE:
             return pack(read.answer(services.view(), question))
         case Place.LOG:
-            return await _in_thread(lambda view: pack(read.answer(view, question)), services.view())
+            return await reading(lambda view: pack(read.answer(view, question)), services.view())
         case Place.NODE:
             return pack(await read.answer(services, question))
-
-
-async def _in_thread(work: Callable[[T], bytes], about: T) -> bytes:
-    """What whole blocks take, milliseconds a megabyte, is kept off the event loop of consensus."""
-    return await trio.to_thread.run_sync(work, about, limiter=_reading)

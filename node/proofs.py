@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import trio
-
 from api.proofs import PROOF_VERSION, Certified, Included, Receipt, RecordProof, SetChange
 from api.reads.proposals import CONFIDENTIAL_ACTS
 from api.reads.running import ProofReply, ReceiptReply
@@ -27,6 +25,7 @@ from ledger.tables import LEAF_ROWS, ColumnarTable, DocumentTable
 from ledger.transactions import decode_transaction
 from node.limits import PROOF_S_MAX
 from node.replica import Replica
+from node.running import reading
 from primitives.codec import convert, decode, pack
 from primitives.merkle import ARITY, list_path, list_top
 from storage.blocks import BlockStore
@@ -92,17 +91,12 @@ def finish_proof(started: StartedProof, blocks: BlockStore) -> bytes | None:
     return pack(proof)
 
 
-_reading = trio.CapacityLimiter(2)
-
-
 async def prove(
     started: StartedProof, blocks: BlockStore, wait_height: Callable[[int, float], Awaitable[bool]]
 ) -> ProofReply:
     """The proof, once `wait_height` says that the next block has certified it. Raises Declined."""
     certified = await wait_height(started.height + 1, PROOF_S_MAX)
-    proof = (
-        await trio.to_thread.run_sync(finish_proof, started, blocks, limiter=_reading) if certified else None
-    )
+    proof = await reading(finish_proof, started, blocks) if certified else None
     if proof is None:
         rule = f"no block after {started.height} has certified this state within {PROOF_S_MAX:g} s"
         raise Declined(Code.WRONG_STATUS, "record", started.record, rule)
@@ -182,9 +176,7 @@ async def receipt_at(
     if height <= blocks.height():
         await wait_height(height + 1, PROOF_S_MAX)
     genesis_hash, changes = await facts()
-    return await trio.to_thread.run_sync(
-        make_receipt, blocks, genesis_hash, changes, height, position, limiter=_reading
-    )
+    return await reading(make_receipt, blocks, genesis_hash, changes, height, position)
 
 
 def _changes(blocks: BlockStore, changes: Changes, last: int) -> tuple[SetChange, ...]:

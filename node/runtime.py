@@ -6,6 +6,7 @@ so that tests run many nodes in one process under a mock clock, and `node.app` r
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
 import structlog
 import trio
@@ -35,7 +36,7 @@ from node.ports import Commits, Committed
 from node.proofs import Changes, place_of, prove, receipt_at, start_proof
 from node.published import Published
 from node.readiness import Readiness
-from node.running import RunSync
+from node.running import RunSync, reading
 from node.signer import Signer
 from node.sync import Sync
 from node.view import Archive, View
@@ -63,6 +64,7 @@ INTAKE_SLICE = 32  # transactions checked between two turns of the event loop
 
 log = structlog.get_logger("node")
 
+T = TypeVar("T")
 Service = Callable[[], Awaitable[None]]
 Intake = tuple[str, tuple[bytes, ...]]  # a peer, and transactions that it sent
 
@@ -137,7 +139,7 @@ class Node:
         )
         # Who hears of every block, in this order (node.ports.Commits): append yours before the node runs.
         self.listeners: list[Commits] = [self.sync, self.mempool, self.commitments, self.readiness]
-        self.listeners += [self._indexer, self.attendance]
+        self.listeners += [archive, self._indexer, self.attendance]
 
     @property
     def published(self) -> Published:
@@ -271,6 +273,9 @@ class Node:
 
     def waiting(self, tx_id: bytes) -> Transaction | None:
         return self.mempool.get(tx_id)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        return await reading(work)
 
     async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
         return await self.commitments.wait_transaction(tx_id, timeout_s)

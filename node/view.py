@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from threading import Lock
 
 from api.refusals import Declined
 from api.sources import Sighting
@@ -11,6 +12,7 @@ from ledger.codes import Code
 from ledger.execution import Result
 from ledger.state import StateView
 from node.limits import DECODED_BLOCKS_MAX
+from node.ports import Committed
 from primitives.codec import convert, decode
 from storage.blocks import BlockStore
 from storage.index import IndexReader, PostingIndex
@@ -24,7 +26,16 @@ class Archive:
     def __init__(self, blocks: BlockStore, movements: PostingIndex) -> None:
         self.blocks = blocks
         self.movements = movements
+        self._lock = Lock()
         self._decoded: OrderedDict[int, tuple[tuple[bytes, ...], tuple[Result, ...]]] = OrderedDict()
+
+    def committed(self, commit: Committed) -> None:
+        """Keep what is decoded already (node.ports.Commits)."""
+        self._keep(commit.block.height, (commit.block.transactions, commit.applied.results))
+
+    def is_decoded(self, height: int) -> bool:
+        """Whether a transaction of that block is told at once."""
+        return height in self._decoded
 
     def index(self) -> AbstractContextManager[IndexReader]:
         """The index of movements as it stands, for one read."""
@@ -50,10 +61,14 @@ class Archive:
             if stored is None:
                 raise Declined(Code.NOT_FOUND, "block", height, "this node no longer keeps it")
             decoded = decode_block(stored).transactions, self.results(height)
+            self._keep(height, decoded)
+        return decoded[0][position], decoded[1][position]
+
+    def _keep(self, height: int, decoded: tuple[tuple[bytes, ...], tuple[Result, ...]]) -> None:
+        with self._lock:
             self._decoded[height] = decoded
             if len(self._decoded) > DECODED_BLOCKS_MAX:
                 self._decoded.popitem(last=False)
-        return decoded[0][position], decoded[1][position]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A segment is so many whole heights. Its postings are cut into PARTS parts of equal length; a holding that
 moves in it has a mask that says in which ones, and the balance and the locked amount that it had before it.
-No posting is copied and nothing is sorted: that is why it costs next to nothing (docs/decisions/0018).
+No posting is copied and nothing is sorted: that is why it costs next to nothing (docs/decisions/0019).
 """
 
 from typing import Any, NamedTuple
@@ -88,29 +88,30 @@ class Balances:
 
 
 def _add(totals: Columns, rows: Columns, side: str, sign: int) -> None:
-    where = rows[side].astype(np.intp)
+    where, amounts = rows[side].astype(np.intp), rows["amount"].astype(np.int64)
     if sign > 0:
-        np.add.at(totals, where, rows["amount"].astype(np.int64))
+        np.add.at(totals, where, amounts)
     else:
-        np.subtract.at(totals, where, rows["amount"].astype(np.int64))
+        np.subtract.at(totals, where, amounts)
 
 
 def make_segment(
     first: int, last: int, postings: list[StreamRows], events: list[StreamRows], before: Balances
 ) -> Content:
     """The segment of these heights with all of their postings and events; `before` is moved on over it."""
-    rows = posting_rows(b"".join(part.rows for part in postings))
+    pieces = [posting_rows(part.rows) for part in postings]
     lengths: dict[int, int] = {}
-    for part in postings:
-        lengths[part.height] = lengths.get(part.height, 0) + len(posting_rows(part.rows))
-    count = holdings_in(rows)
+    for part, rows in zip(postings, pieces, strict=True):
+        lengths[part.height] = lengths.get(part.height, 0) + len(rows)
+    count = max(map(_holdings_in, pieces), default=0)
     before.reserve(count)
-    masks = _masks(rows, count)
+    masks = _masks(pieces, sum(lengths.values()), count)
     holdings = np.flatnonzero(masks)
     touched = Touched(
         holdings.astype(np.uint32), masks[holdings], before.balances[holdings], before.locked[holdings]
     )
-    before.move(rows)
+    for rows in pieces:
+        before.move(rows)
     return Content(
         first,
         last,
@@ -121,14 +122,12 @@ def make_segment(
     )
 
 
-def holdings_in(rows: Columns) -> int:
+def _holdings_in(rows: Columns) -> int:
     """So many holdings there are at least: one more than the greatest that these postings name."""
-    forms = rows["movement"] >> _FORM_BITS
-    greatest = -1
-    for side, nobody in (("from", Form.CREATES), ("to", Form.DESTROYS)):
-        named = rows[side][forms != nobody]
-        greatest = max(greatest, int(named.max()) if len(named) else -1)
-    return greatest + 1
+    if len(rows) == 0:
+        return 0
+    # NO_ROW, the greatest number of all, becomes 0 here.
+    return max(int((rows[side] + np.uint32(1)).max()) for side in ("from", "to"))
 
 
 def part_rows(rows: int) -> int:
@@ -136,16 +135,20 @@ def part_rows(rows: int) -> int:
     return max(1, -(-rows // PARTS))
 
 
-def _masks(rows: Columns, count: int) -> Columns:
-    """The mask of every holding. Eight bits of it at a time, so that what is written stays in the cache."""
+def _masks(pieces: list[Columns], total: int, count: int) -> Columns:
+    """The mask of every holding. Eight bits of it at a time, so that what is written stays in the cache, and
+    a block at a time, so that no other copy of the postings is made."""
     planes = np.zeros((PARTS // 8, count + 1), np.uint8)  # the last column stands for NO_ROW
-    sides = [np.minimum(rows[side], count).astype(np.intp) for side in ("from", "to")]
-    size = part_rows(len(rows))
-    for part in range(PARTS):
-        plane, bit = planes[part // 8], np.uint8(1 << part % 8)
-        for side in sides:
-            moving = side[part * size : (part + 1) * size]
-            plane[moving] |= bit
+    size, begin = part_rows(total), 0
+    for rows in pieces:
+        sides = [np.minimum(rows[side], count).astype(np.intp) for side in ("from", "to")]
+        end = begin + len(rows)
+        for part in range(begin // size, -(-end // size)):
+            plane, bit = planes[part // 8], np.uint8(1 << part % 8)
+            for side in sides:
+                moving = side[max(part * size - begin, 0) : (part + 1) * size - begin]
+                plane[moving] |= bit
+        begin = end
     return np.ascontiguousarray(planes[:, :count].T).view("<u8").reshape(count)
 
 

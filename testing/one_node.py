@@ -1,10 +1,10 @@
 """A whole ledger behind a real gateway, without consensus: what is submitted is in a block a moment later."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 
@@ -19,11 +19,14 @@ from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
 from node.proofs import Changes, place_of, prove, receipt_at, start_proof
+from node.running import reading
 from node.view import Archive, View
 from node.waiting import Commitments
 from testing.front import HEALTHY, Front, connected, gateway
 from testing.keys import key
 from testing.little_chain import LittleChain, make_genesis
+
+T = TypeVar("T")
 
 
 class OneNode:
@@ -62,7 +65,7 @@ class OneNode:
         certificate = self.little.certify(block)
         applied = self.little.chain.apply(block, certificate)
         commit = Committed(block, certificate, applied, self.little.chain.publish())
-        listeners: tuple[Commits, ...] = (self.mempool, self.commitments)
+        listeners: tuple[Commits, ...] = (self.mempool, self.commitments, self._archive)
         for listener in listeners:
             listener.committed(commit)
 
@@ -86,6 +89,9 @@ class OneNode:
 
     def waiting(self, tx_id: bytes) -> Transaction | None:
         return self.mempool.get(tx_id)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        return await reading(work)
 
     async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
         return await self.commitments.wait_transaction(tx_id, timeout_s)

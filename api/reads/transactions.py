@@ -115,7 +115,7 @@ class TransactionReads:
             tx_id=transaction.id,
             accepted=True,
             duplicate=submission is not Submission.ACCEPTED,
-            result=_first_result(view, submission, transaction),
+            result=await _first_result(node, submission, transaction),
         )
 
     @ask("tx_submitMany")
@@ -130,20 +130,20 @@ class TransactionReads:
         for position, raw in enumerate(txs):
             if position % SUBMITS_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-            items.append(_submitted(node, raw))
+            items.append(await _submitted(node, raw))
         return TxSubmitManyReply(height=node.view().height, items=tuple(items))
 
     @ask("tx_get")
     async def tx_get(node: Services, tx_id: Hash) -> TxReply:
         """A transaction that waits or is in a block, by its id."""
-        return _transaction(node, tx_id)
+        return await _transaction(node, tx_id)
 
     @ask("tx_wait", waits=True)
     async def tx_wait(node: Services, tx_id: Hash, timeout_ms: WaitMs = WAIT_MS_DEFAULT) -> TxReply:
         """As tx_get, but wait up to `timeout_ms` for the transaction to be in a block."""
         if node.view().archive.find(tx_id) is None:
             await node.wait_committed(tx_id, timeout_ms / 1000)
-        return _transaction(node, tx_id)
+        return await _transaction(node, tx_id)
 
 
 def _check_chain(node: Services, chain: bytes) -> None:
@@ -152,7 +152,7 @@ def _check_chain(node: Services, chain: bytes) -> None:
         raise Declined(Code.WRONG_CHAIN, "chain", chain, f"this node serves the chain {ours.hex()}")
 
 
-def _submitted(node: Services, raw: bytes) -> SubmittedView:
+async def _submitted(node: Services, raw: bytes) -> SubmittedView:
     try:
         submission, transaction = node.submit(raw)
     except (Refused, Declined) as refused:
@@ -162,38 +162,47 @@ def _submitted(node: Services, raw: bytes) -> SubmittedView:
         tx_id=transaction.id,
         accepted=True,
         duplicate=submission is not Submission.ACCEPTED,
-        result=_first_result(node.view(), submission, transaction),
+        result=await _first_result(node, submission, transaction),
         refusal=None,
     )
 
 
-def _first_result(view: View, submission: Submission, transaction: Transaction) -> TransactionResult | None:
+async def _first_result(
+    node: Services, submission: Submission, transaction: Transaction
+) -> TransactionResult | None:
     if submission is not Submission.COMMITTED:
         return None
-    reply = _committed(view, transaction.id)
+    reply = await _committed(node, transaction.id)
     return None if reply is None else reply.result
 
 
-def _transaction(node: Services, tx_id: bytes) -> TxReply:
-    view = node.view()
-    reply = _committed(view, tx_id)
+async def _transaction(node: Services, tx_id: bytes) -> TxReply:
+    reply = await _committed(node, tx_id)
     if reply is not None:
         return reply
     transaction = node.waiting(tx_id)
     if transaction is None:
         rule = "this node has not seen it in a block, nor does it wait for one here"
         raise Declined(Code.NOT_FOUND, "tx_id", tx_id, rule)
-    return _tx_reply(view, transaction, None)
+    return _tx_reply(node.view(), transaction, None)
 
 
-def _committed(view: View, tx_id: bytes) -> TxReply | None:
+async def _committed(node: Services, tx_id: bytes) -> TxReply | None:
     """The transaction of that id, if it is in a block of the view: one that is still being executed may be in
-    the log already."""
+    the log already. Where the block has yet to be decoded, that is done in a thread."""
+    view = node.view()
     place = view.archive.find(tx_id)
     if place is None or place[0] > view.height:
         return None
-    raw, result = view.archive.transaction(*place)
-    return _tx_reply(view, decode_transaction(raw), _result(*place, result), *_moved(view, *place))
+    if view.archive.is_decoded(place[0]):
+        return _told(view, *place)
+    return await node.in_thread(lambda: _told(view, *place))
+
+
+def _told(view: View, height: int, position: int) -> TxReply:
+    raw, result = view.archive.transaction(height, position)
+    shown_result = _result(height, position, result)
+    return _tx_reply(view, decode_transaction(raw), shown_result, *_moved(view, height, position))
 
 
 def _moved(view: View, height: int, position: int) -> tuple[tuple[PostingView, ...], int | None]:

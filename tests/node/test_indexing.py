@@ -16,13 +16,17 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api import walking
+from api.reads import statements
 from api.reads.statements import Direction, StatementReads, StatementReply
+from api.refusals import Declined
 from ledger.postings import Form, Movement, posting_rows
 from ledger.rows import NO_ROW
 from node.indexing import Indexer
 from node.ports import Committed
 from node.view import Archive, View
-from storage.index import Shape
+from storage.errors import StorageFull
+from storage.index import INDEX_TABLES, PRESENCE, Shape
 from testing.cluster import run_inline
 from testing.little_chain import LittleChain, Market, live, open_market, rows_of
 
@@ -230,3 +234,131 @@ def test_statements_of_any_chain_say_what_a_fold_of_all_postings_says(
                 )
             )
             compare(living, question, first, last, data.draw(st.integers(1, 12)))
+
+
+def stored(little: LittleChain) -> dict[str, list[tuple[bytes, bytes]]]:
+    """Every byte of the index."""
+    with little.index._environment.read() as reader:
+        return {table.name: list(reader.items(table)) for table in INDEX_TABLES}
+
+
+SMALL = Shape(9, 5, 2)
+
+
+def test_an_index_made_anew_from_the_log_is_the_one_that_heard_every_block(template: Template) -> None:
+    with template.copied(SMALL) as living:
+        rows = [(template.market.wallets[0], template.market.wallets[1], 1)] * 7
+        for number in range(12):
+            batch = living.little.transaction("transfer_batch", template.market.vasp, rows_of(*rows))
+            living.commit(*([batch] if number % 3 else []))
+        heard, last = stored(living.little), living.little.index.last()
+        assert last > living.little.chain.height - SMALL.heights
+        living.little.index.clear()
+        living.restart()
+        assert stored(living.little) == heard
+
+
+def test_an_index_beyond_its_log_is_thrown_away(template: Template) -> None:
+    with template.copied(SMALL) as living:
+        for _ in range(12):
+            living.commit()
+        living.little.close()
+        for store in ("blocks", "state"):
+            shutil.rmtree(living.little.folder / store)
+            shutil.copytree(template.folder / store, living.little.folder / store)
+        living.little.open()
+        assert living.little.index.last() > living.little.chain.height
+        living.listen()
+        assert living.little.index.last() <= living.little.chain.height
+        compare(living, {"vasp": 0}, 1, living.little.chain.height, 100)
+
+
+def test_an_index_of_another_shape_or_that_is_no_environment_is_made_anew(template: Template) -> None:
+    with template.copied(SMALL) as living:
+        heard = stored(living.little)
+        for spoil in (b"", b"not LMDB" * 4096):
+            living.little.close()
+            if spoil:
+                (living.little.folder / "index" / "data.mdb").write_bytes(spoil)
+            living.little.shape = SMALL if spoil else Shape(50, 50, 2)
+            living.little.open()
+            assert living.little.index.began_anew is not None
+            living.listen()
+        assert stored(living.little) == heard
+
+
+def test_a_corrupt_segment_makes_the_index_anew_and_stops_nobody(template: Template) -> None:
+    with template.copied(SMALL) as living:
+        environment = living.little.index._environment
+        with environment.write() as writer:
+            keys = [key for key, _ in writer.items(PRESENCE)]
+            for key in keys:
+                writer._transaction.put(key, bytes(40), db=environment._handles[PRESENCE.name])
+        for _ in range(3 * SMALL.heights * SMALL.fanout):
+            living.commit()
+        assert living.little.index.last() > 0
+        compare(living, {"vasp": 0}, 1, living.little.chain.height, 100)
+
+
+@pytest.mark.parametrize("point", ["begin", "put touched", "put presence", "commit"])
+def test_a_segment_that_could_not_be_stored_is_missing_whole_and_made_again(
+    template: Template, point: str
+) -> None:
+    class Failing:
+        def reached(self, where: str) -> None:
+            if where == f"index: {point}":
+                raise StorageFull("index", "a test")
+
+    with template.copied(SMALL) as living:
+        market, little = template.market, living.little
+        last = little.index.last()
+        little.index._environment._faults = Failing()
+        rows = [(market.wallets[0], market.wallets[1], 1)] * 9
+        with pytest.raises(StorageFull):
+            living.commit(little.transaction("transfer_batch", market.vasp, rows_of(*rows)))
+        assert little.index.last() == last
+        living.restart()
+        assert little.index.last() == little.chain.height
+        compare(living, {"vasp": 0}, 1, little.chain.height, 100)
+
+
+def test_a_page_ends_early_rather_than_read_or_look_at_more_than_its_bounds(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with template.copied(SMALL) as living:
+        head = living.little.chain.height
+        question = {"vasp": 0, "from_block": 1, "to_block": head}
+        whole = list(pages(living.view(), **question, limit=1000))
+        monkeypatch.setattr(statements, "STATEMENT_HOLDINGS_MAX", 1)
+        by_holding = list(pages(living.view(), **question, limit=1000))
+        monkeypatch.setattr(statements, "STATEMENT_HOLDINGS_MAX", 1000)
+        monkeypatch.setattr(statements, "STATEMENT_ROWS_MAX", 0)
+        by_rows = list(pages(living.view(), **question, limit=1000))
+    assert len(whole) == 1
+    assert len(by_holding) >= len(whole[0].items)
+    assert len(by_rows) > 1
+    assert told(iter(by_holding)) == told(iter(by_rows)) == told(iter(whole))
+
+
+def test_a_statement_is_refused_while_the_index_is_far_behind(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with template.copied(SMALL) as living:
+        living.little.index.clear()
+        for name in ("TAIL_HEIGHTS_MAX", "TAIL_ROWS_MAX"):
+            with monkeypatch.context() as patched:
+                patched.setattr(walking, name, 3)
+                with pytest.raises(Declined, match="still makes its index"):
+                    list(pages(living.view(), holding=template.market.money))
+        assert next(pages(living.view(), holding=template.market.money)).items
+
+
+def test_a_view_older_than_the_index_is_told_as_it_was(template: Template) -> None:
+    with template.copied(Shape(1, 1, 2)) as living:
+        market, before = template.market, living.view()
+        expected = list(pages(before, vasp=0, limit=1000))
+        rows = [(market.wallets[0], market.wallets[1], 1)] * 3
+        for _ in range(3):
+            living.commit(living.little.transaction("transfer_batch", market.vasp, rows_of(*rows)))
+        assert living.little.index.last() > before.height
+        assert list(pages(before, vasp=0, limit=1000)) == expected

@@ -3,7 +3,7 @@
 import os
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,9 @@ class Nothing:
 
     def waiting(self, tx_id: bytes) -> None:
         return None
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any:
+        return work()
 
     async def wait_committed(self, tx_id: bytes, timeout_s: float) -> bool:
         self.waits += 1

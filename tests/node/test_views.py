@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
@@ -13,16 +14,20 @@ import pytest
 import node
 from api.declare import Place
 from api.reads import READS
+from api.reads.transactions import TransactionReads
 from api.refusals import Declined
 from api.sources import View
 from ledger import tables
 from ledger.codes import Refused
 from ledger.documents import Target
+from ledger.execution import Result
 from ledger.state import TABLES, Readable
+from node.limits import DECODED_BLOCKS_MAX
 from node.view import Archive
 from node.view import View as NodeView
 from primitives.codec import pack
-from testing.little_chain import LittleChain, Market, live, open_market, public
+from testing.little_chain import LittleChain, Market, live, officers, open_market, public
+from testing.one_node import OneNode
 
 
 @pytest.fixture
@@ -207,3 +212,35 @@ def test_only_the_rooms_of_the_driver_name_the_replica() -> None:
         ):
             found.add(path.stem)
     assert found <= OF_THE_DRIVER
+
+
+async def test_a_block_that_is_not_at_hand_is_decoded_in_a_thread(tmp_path: Path) -> None:
+    """A transaction of one of the last blocks is told at once: its block is kept as it was executed."""
+    little = LittleChain(tmp_path)
+    try:
+        one = OneNode(little)
+        market = open_market(little)
+        one.commit([])
+        first = little.transaction("cash_issue", officers("sbp"), market.money, 5_000, b"d" * 32)
+        one.commit([first])
+        threads: list[int] = []
+        transaction = Archive.transaction
+
+        def noted(archive: Archive, height: int, position: int) -> tuple[bytes, Result]:
+            threads.append(get_ident())
+            return transaction(archive, height, position)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Archive, "transaction", noted)
+            near = await TransactionReads.tx_get.answer(one, TransactionReads.tx_get.question(first.id))
+            for _ in range(DECODED_BLOCKS_MAX):
+                one.commit([])
+            far = await TransactionReads.tx_get.answer(one, TransactionReads.tx_get.question(first.id))
+            again = await TransactionReads.tx_submit.answer(
+                one, TransactionReads.tx_submit.question(one.view().genesis_hash, first.raw)
+            )
+    finally:
+        little.close()
+    assert near.result == far.result == again.result
+    assert threads[0] == get_ident()
+    assert threads[1] != get_ident()

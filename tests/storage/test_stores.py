@@ -117,6 +117,18 @@ def test_the_stream_of_a_height_is_read_back_whole_and_from_any_row_on(tmp_path:
     store.close()
 
 
+def test_the_time_of_a_height_and_the_id_at_a_position_are_found_without_the_block(tmp_path: Path) -> None:
+    store = BlockStore(tmp_path)
+    ids = [number.to_bytes(32, "big") for number in range(2 * PIECE_ROWS + 1)]
+    store.append(1, b"block", b"certificate")
+    store.put_results(1, b"results", ids, time_ms=1_700_000_000_123)
+    for position in (0, PIECE_ROWS - 1, PIECE_ROWS, 2 * PIECE_ROWS):
+        assert store.transaction_id(1, position) == ids[position]
+    assert store.transaction_id(1, len(ids)) is None
+    assert (store.time_ms(1), store.time_ms(2)) == (1_700_000_000_123, None)
+    store.close()
+
+
 def test_the_rows_of_a_transaction_are_found_without_an_index(tmp_path: Path) -> None:
     causes = [BLOCK] * 3 + [AGENDA + 7] * PIECE_ROWS + [2] * PIECE_ROWS + [3] * 2 + [9] * (3 * PIECE_ROWS)
     store = BlockStore(tmp_path)
