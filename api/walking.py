@@ -114,8 +114,6 @@ class Ground:
                 sides = (rows.rows["from"] == holding) | (rows.rows["to"] == holding)
                 found = rows.chosen(np.flatnonzero(sides))
                 yield Run(balance, locked, found)
-                if len(found.rows) == 0 or found.heights[-1] > self.head:
-                    return  # what follows is younger than the view
                 changes = _changes(found.rows, holding)
                 balance += int(changes[0].sum())
                 locked += int(changes[1].sum())
@@ -179,11 +177,13 @@ class Ground:
 
 
 class Walk:
-    """One holding's movements from a place on; `balance` and `locked` are what it has before the next one."""
+    """One holding's movements from a place on; `balance` and `locked` are what it has before the next one.
+    Those after the view's height may be among them."""
 
     def __init__(self, ground: Ground, holding: int, begin: Place) -> None:
         self._holding = holding
         self._ground = ground
+        begin = min(begin, (ground.head + 1, 0))  # the index may be younger than the view
         self._runs = ground.runs(holding, begin[0])
         self._found, self._at = NO_ROWS, 0
         self._changes: tuple[Columns, Columns]
@@ -218,11 +218,10 @@ class Walk:
         for balance, locked, found in self._runs:
             changes = _changes(found.rows, self._holding)
             skipped = found.before(begin)
-            kept = found.before((self._ground.head + 1, 0))
             self.balance = balance + int(changes[0][:skipped].sum())
             self.locked = locked + int(changes[1][:skipped].sum())
             if skipped < len(found.rows):
-                self._found, self._at = found.chosen(slice(kept)), min(skipped, kept)
+                self._found, self._at = found, skipped
                 self._changes = changes
                 return
         self._found, self._at = NO_ROWS, 0

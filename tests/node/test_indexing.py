@@ -356,9 +356,10 @@ def test_a_statement_is_refused_while_the_index_is_far_behind(
 def test_a_view_older_than_the_index_is_told_as_it_was(template: Template) -> None:
     with template.copied(Shape(1, 1, 2)) as living:
         market, before = template.market, living.view()
-        expected = list(pages(before, vasp=0, limit=1000))
+        questions = [{"vasp": 0}, {"vasp": 0, "from_block": before.height + 3}]
+        expected = [list(pages(before, **question, limit=1000)) for question in questions]
         rows = [(market.wallets[0], market.wallets[1], 1)] * 3
         for _ in range(3):
             living.commit(living.little.transaction("transfer_batch", market.vasp, rows_of(*rows)))
         assert living.little.index.last() > before.height
-        assert list(pages(before, vasp=0, limit=1000)) == expected
+        assert [list(pages(before, **question, limit=1000)) for question in questions] == expected
