@@ -2,7 +2,7 @@
 
 A segment is so many whole heights. Its postings are cut into PARTS parts of equal length; a holding that
 moves in it has a mask that says in which ones, and the balance and the locked amount that it had before it.
-No posting is copied and nothing is sorted: that is why it costs next to nothing (docs/decisions/0019).
+No posting is copied and nothing is sorted: that is why it costs next to nothing (docs/decisions/0020).
 """
 
 from typing import Any, NamedTuple
