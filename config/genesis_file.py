@@ -72,7 +72,7 @@ class _NodeFile(_Section):
 
 
 class _PolicyFile(_Section):
-    rule: Literal["all_of", "any_one_of", "two_different_of", "two_thirds_voting"]
+    rule: Literal["all_of", "any_one_of", "two_different_of", "two_thirds_voting", "proposer"]
     institutions: list[str] = []
 
 

@@ -27,6 +27,7 @@ class What(IntEnum):
     OFFER_CLOSE = 2  # subject: the offer
     MATURITY = 3  # subject: the instrument
     REDEMPTION = 4  # subject: the instrument
+    KEY_REPLACEMENT = 5  # subject: the signer of the VASP's new key
 
 
 class Progress(IntEnum):

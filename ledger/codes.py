@@ -30,6 +30,7 @@ class Code(IntEnum):
     REPEATED = 112
     UNKNOWN_VERSION = 113
     KEY_RETIRED = 114
+    KEY_PENDING = 115
 
     # 2xx Who may: signers, stages, policies, caps.
     NOT_AUTHORISED = 200

@@ -48,6 +48,7 @@ class Rule(IntEnum):
     ANY_ONE_OF = 2  # one of them
     TWO_DIFFERENT_OF = 3  # two of them
     TWO_THIRDS_VOTING = 4  # more than two thirds of the institutions marked voting; the names are unused
+    PROPOSER = 5  # the institution of the proposal's maker, alone; the names are unused
 
 
 class Stage(IntEnum):
@@ -233,7 +234,8 @@ class Vasp(Document, frozen=True):
     """A virtual asset service provider and where its admission stands; a time of 0 means not yet.
 
     `returns_to` is the stage to which a suspended, rejected or revoked VASP may return, and equals `stage`
-    otherwise.
+    otherwise. `replacement` is the row of the agenda that replaces its settlement key, or NONE if none is
+    pending.
     """
 
     name: Name
@@ -253,6 +255,7 @@ class Vasp(Document, frozen=True):
     categories: Categories
     accounts: int
     frozen: bool
+    replacement: int
 
 
 class Programme(Document, frozen=True):

@@ -8,7 +8,7 @@ Refused. To add one: a number in `agenda.What`, the function, and its line in DU
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from ledger import agenda, maturity, offers, parameters, proposals
+from ledger import agenda, maturity, offers, parameters, proposals, replacements
 from ledger.agenda import Moment, Outcome, What
 from ledger.codes import InvariantError
 from ledger.state import State
@@ -19,6 +19,7 @@ DUE: Mapping[What, Callable[[State, Moment, int, int], Outcome]] = MappingProxyT
         What.OFFER_CLOSE: offers.close,
         What.MATURITY: maturity.mature,
         What.REDEMPTION: maturity.redeem,
+        What.KEY_REPLACEMENT: replacements.take_effect,
     }
 )
 

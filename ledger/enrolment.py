@@ -5,13 +5,18 @@ The new key signs its enrolment: who reads another's key in an open proposal can
 keys of a genesis prove nothing: every institution reads that file, and compares its hash, before it starts.
 """
 
+import numpy as np
+
 from ledger.codes import Code, InvariantError, Refused
+from ledger.events import EVENT, RECORD
 from ledger.fields import FieldName
-from ledger.rows import RETIRED, Role, Signer
-from ledger.state import Readable, State
+from ledger.rows import PENDING, RETIRED, Role, Signer
+from ledger.state import TABLES, Readable, State
 from primitives.codec import encode
 from primitives.hashing import ENROL
 from primitives.signatures import enrolment_fault, verify
+
+_SIGNERS = next(number for number, spec in TABLES.items() if spec.name == "signers")
 
 
 def proof_input(genesis_hash: bytes, role: Role, about: tuple[str | bytes, ...], key: bytes) -> bytes:
@@ -43,14 +48,21 @@ def check_key(
         raise Refused(Code.BAD_PROOF, field, key, *where)
 
 
-def enrol(state: State, key: bytes, role: Role, owner: int, height: int, number: int = 0) -> int:
-    """Enter a key that was checked; the index of its signer."""
-    return state.signers.append(Signer(key, role, number, 0, owner, 0, height, 0))
+def enrol(
+    state: State, key: bytes, role: Role, owner: int, height: int, number: int = 0, flags: int = 0
+) -> int:
+    """Enter a key that was checked, in force unless `flags` say PENDING; the index of its signer."""
+    return state.signers.append(Signer(key, role, number, flags, owner, 0, height, 0))
+
+
+def bring_into_force(state: State, signer: int) -> None:
+    """Let a key that was PENDING sign from here on."""
+    state.signers.set_field(signer, "flags", state.signers.field(signer, "flags") & ~PENDING)
 
 
 def retire(state: State, signer: int) -> None:
     """End a key: it stays enrolled, so that nobody ever enrols it again, and signs no more."""
-    state.signers.set_field(signer, "flags", state.signers.field(signer, "flags") | RETIRED)
+    state.signers.set_field(signer, "flags", state.signers.field(signer, "flags") & ~PENDING | RETIRED)
 
 
 def signer_of(state: Readable, key: bytes) -> int:
@@ -62,11 +74,17 @@ def signer_of(state: Readable, key: bytes) -> int:
 
 
 def check_in_use(state: Readable, signer: int) -> None:
-    """Refuse a key that has been replaced or removed."""
-    if is_retired(state, signer):
+    """Refuse a key that has been replaced or removed, and one that is not in force yet."""
+    flags = state.signers.field(signer, "flags")
+    if flags & RETIRED:
         raise Refused(Code.KEY_RETIRED, "signers", signer)
+    if flags & PENDING:
+        raise Refused(Code.KEY_PENDING, "signers", signer)
 
 
-def is_retired(state: Readable, signer: int) -> bool:
-    """Whether the key of `signer` has been replaced or removed."""
-    return bool(state.signers.field(signer, "flags") & RETIRED)
+def retired_by(events: bytes) -> tuple[int, ...]:
+    """The signers whose keys a block ended, by its events."""
+    rows = np.frombuffer(events, EVENT)
+    flags = (rows["table"] == _SIGNERS) & (rows["field"] != RECORD)
+    ended = flags & (rows["new"] & RETIRED != 0) & (rows["old"] & RETIRED == 0)
+    return tuple(rows["index"][ended].tolist())

@@ -105,6 +105,8 @@ FieldName = Literal[
     "deciding_nodes",
     "cost",
     "block_cost",
+    "officer",
+    "key",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

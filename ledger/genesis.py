@@ -294,6 +294,9 @@ def _policy_problems(genesis: Genesis) -> Iterable[str]:
             case Rule.TWO_THIRDS_VOTING:
                 if named:
                     yield f"{where}.institutions: the rule counts the voting institutions and names none"
+            case Rule.PROPOSER:
+                if named:
+                    yield f"{where}.institutions: the rule counts the one that proposes and names none"
 
 
 def _parameter_problems(genesis: Genesis) -> Iterable[str]:

@@ -117,6 +117,12 @@ class Parameters:
     proposals_open_max: int = _number(256, 16, 4_096, "open proposals at any time")
     programmes_cap_cents: int = _number(200_000_000_000, 1, 2**62, "sum of all programme caps, US cents")
     fixing_max_age_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "oldest fixing that a cap is computed at")
+    settlement_key_wait_s: int = _number(
+        3 * DAY_S,
+        60,
+        365 * DAY_S,
+        "from the act that replaces a lost settlement key to the new key's first block",
+    )
     aml_registered_services: tuple[str, ...] = _names(
         (rights.ACCOUNT_OPEN, rights.ACCOUNT_UPDATE),
         rights.SERVICES,

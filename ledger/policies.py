@@ -41,12 +41,15 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "upgrade_schedule": _NETWORK,
     "upgrade_cancel": _NETWORK,
     "institution_update": _NETWORK,
+    "settlement_key_replace": _PVARA,
+    "officer_key_rotate": (Rule.PROPOSER, ()),
+    "settlement_key_restore": _NETWORK,
 }
 
 
-def may_sign(policy: Policy, institutions: Sequence[Institution], institution: int) -> bool:
-    """Whether a signature of this institution counts under `policy`."""
-    return institution in _electorate(policy, institutions)
+def may_sign(policy: Policy, institutions: Sequence[Institution], institution: int, proposer: int) -> bool:
+    """Whether a signature of this institution counts under `policy`, if `proposer` has proposed."""
+    return institution in _electorate(policy, institutions, proposer)
 
 
 def approving(institutions: Sequence[Institution], signatures: Sequence[Approval]) -> tuple[int, ...]:
@@ -62,9 +65,11 @@ def approving(institutions: Sequence[Institution], signatures: Sequence[Approval
     )
 
 
-def is_met(policy: Policy, institutions: Sequence[Institution], approvals: Sequence[Approval]) -> bool:
-    """Whether the institutions that approve are enough."""
-    electorate = _electorate(policy, institutions)
+def is_met(
+    policy: Policy, institutions: Sequence[Institution], approvals: Sequence[Approval], proposer: int
+) -> bool:
+    """Whether the institutions that approve what `proposer` has proposed are enough."""
+    electorate = _electorate(policy, institutions, proposer)
     agreed = [index for index in approving(institutions, approvals) if index in electorate]
     return _enough(policy.rule, len(agreed), len(electorate))
 
@@ -74,10 +79,11 @@ def is_lost(
     institutions: Sequence[Institution],
     approvals: Sequence[Approval],
     objections: Sequence[Approval],
+    proposer: int,
 ) -> bool:
     """Whether the policy can no longer be met: institutions that do not approve have objected, or too few of
     their officers are left who did not."""
-    electorate = _electorate(policy, institutions)
+    electorate = _electorate(policy, institutions, proposer)
     agreed = approving(institutions, approvals)
     against = approving(institutions, objections)
     opposed = {objection.officer for objection in objections}
@@ -89,7 +95,9 @@ def is_lost(
     return not _enough(policy.rule, reachable, len(electorate))
 
 
-def _electorate(policy: Policy, institutions: Sequence[Institution]) -> tuple[int, ...]:
+def _electorate(policy: Policy, institutions: Sequence[Institution], proposer: int) -> tuple[int, ...]:
+    if policy.rule is Rule.PROPOSER:
+        return (proposer,)
     if policy.rule is Rule.TWO_THIRDS_VOTING:
         return tuple(index for index, institution in enumerate(institutions) if institution.voting)
     return policy.institutions
@@ -97,7 +105,7 @@ def _electorate(policy: Policy, institutions: Sequence[Institution]) -> tuple[in
 
 def _enough(rule: Rule, agreed: int, electorate: int) -> bool:
     match rule:
-        case Rule.ALL_OF:
+        case Rule.ALL_OF | Rule.PROPOSER:
             return agreed == electorate
         case Rule.ANY_ONE_OF:
             return agreed >= 1

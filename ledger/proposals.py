@@ -38,9 +38,10 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     """
     state = ctx.state
     policy = policy_of(state, kind.name)
-    signatures = _signatures(ctx, policy, NO_REASON)
+    proposer = ctx.officers()[0][1]
+    signatures = _signatures(ctx, policy, NO_REASON, proposer)
     maker = signatures[0]
-    if not is_met(policy, state.institutions, signatures):
+    if not is_met(policy, state.institutions, signatures, proposer):
         _check_room(state, maker.officer)
     kind.check(ctx, payload)
     claims = _encoded(kind.claims(state, payload))
@@ -107,7 +108,7 @@ def _encoded(subjects: Iterable[Subject]) -> tuple[bytes, ...]:
 def check_signature(ctx: Context, index: int) -> None:
     """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time."""
     proposal = _open(ctx, index)
-    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON)
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON, proposal.institution)
     for signature in signatures:
         for earlier in (*proposal.approvals, *proposal.objections):
             if earlier.officer == signature.officer:
@@ -127,7 +128,7 @@ def _check_signatures(proposal: Proposal, more: tuple[Approval, ...]) -> None:
 def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
     """Add the approvals; returns the indices that the effect created if this completed the policy."""
     proposal = ctx.state.proposals[index]
-    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason, proposal.institution)
     ctx.state.proposals.replace(index, replace(proposal, approvals=(*proposal.approvals, *signatures)))
     return _complete(ctx, index)
 
@@ -135,7 +136,7 @@ def approve(ctx: Context, index: int, reason: int) -> tuple[int, ...]:
 def reject(ctx: Context, index: int, reason: int) -> None:
     """Add the signers' objections; the proposal is REJECTED once its policy can no longer be met."""
     proposal = ctx.state.proposals[index]
-    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason)
+    signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), reason, proposal.institution)
     proposal = replace(proposal, objections=(*proposal.objections, *signatures))
     ctx.state.proposals.replace(index, proposal)
     if _is_lost(ctx.state, proposal):
@@ -192,10 +193,10 @@ def _open(ctx: Context, index: int) -> Proposal:
     return proposal
 
 
-def _signatures(ctx: Context, policy: Policy, reason: int) -> tuple[Approval, ...]:
+def _signatures(ctx: Context, policy: Policy, reason: int, proposer: int) -> tuple[Approval, ...]:
     signatures = []
     for signer, institution in ctx.officers():
-        if not may_sign(policy, ctx.state.institutions, institution):
+        if not may_sign(policy, ctx.state.institutions, institution, proposer):
             raise Refused(
                 Code.NOT_AUTHORISED, "policy", signer, ctx.state.institutions[institution].name, policy.act
             )
@@ -204,13 +205,13 @@ def _signatures(ctx: Context, policy: Policy, reason: int) -> tuple[Approval, ..
 
 
 def _is_met(state: State, proposal: Proposal) -> bool:
-    return is_met(policy_of(state, proposal.act), state.institutions, proposal.approvals)
+    policy = policy_of(state, proposal.act)
+    return is_met(policy, state.institutions, proposal.approvals, proposal.institution)
 
 
 def _is_lost(state: State, proposal: Proposal) -> bool:
-    return is_lost(
-        policy_of(state, proposal.act), state.institutions, proposal.approvals, proposal.objections
-    )
+    policy, institutions = policy_of(state, proposal.act), state.institutions
+    return is_lost(policy, institutions, proposal.approvals, proposal.objections, proposal.institution)
 
 
 def _complete(ctx: Context, index: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ CUSTODIAL = 0  # Account.owner when its VASP's settlement key signs
 FROZEN = 1  # a flag of accounts and holdings
 CLOSED = 2  # a flag of accounts
 RETIRED = 1  # a flag of signers: the key has been replaced or removed, and signs no more
+PENDING = 2  # a flag of signers: the key waits to take another's place, and signs nothing yet
 
 
 class AccountType(IntEnum):

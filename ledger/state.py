@@ -223,7 +223,7 @@ class State(Readable):
     proposals = documents_of(
         5, documents.Proposal, groups=_makers_and_subjects_if_open, watch=Watch(("status",))
     )
-    vasps = documents_of(6, documents.Vasp, "name", watch=Watch(("stage", "frozen")))
+    vasps = documents_of(6, documents.Vasp, "name", watch=Watch(("stage", "frozen", "signer")))
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)
     instruments = documents_of(

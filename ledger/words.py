@@ -174,6 +174,9 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.OUT_OF_RANGE, "value[]", 1, "stands twice"),
     # Keys, nodes, institutions.
     Sentence(Code.KEY_RETIRED, "signers", 0, "the key has been replaced or removed"),
+    Sentence(
+        Code.KEY_PENDING, "signers", 0, "the key waits to take another's place (settlement_key_replace)"
+    ),
     Sentence(Code.BAD_KEY, None, 1, "{1:key_fault}"),
     Sentence(Code.BAD_KEY, None, 2, "{2:key_fault}"),
     Sentence(Code.KEY_ALREADY_ENROLLED, None, 0, "a key is enrolled once, ever"),
@@ -195,6 +198,7 @@ SENTENCES: tuple[Sentence, ...] = (
         for field in _STRENGTHS
     ),
     Sentence(Code.WRONG_STATUS, "institution", 0, "nothing would change"),
+    Sentence(Code.NOT_FOUND, "officer", 0, "is no officer of the institution that proposes"),
     Sentence(Code.NOT_FOUND, "remove[]", 1, "is no officer of the institution, or stands twice"),
     Sentence(
         Code.LIMIT_EXCEEDED,
@@ -278,7 +282,9 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.INELIGIBLE, "account.jurisdiction", 1, "{1} does not admit the jurisdiction"),
     Sentence(Code.INELIGIBLE, "account.investor_class", 1, "{1} does not admit the investor class"),
     Sentence(Code.OVERDRAFT, "amount", 1, "at most {1} is available"),
-    Sentence(Code.OUT_OF_RANGE, "amount", 2, "the pool can still need {1}: then it holds {2}, all that may be due"),
+    Sentence(
+        Code.OUT_OF_RANGE, "amount", 2, "the pool can still need {1}: then it holds {2}, all that may be due"
+    ),
     Sentence(Code.SUPPLY_EXCEEDED, "amount", 1, f"the supply is {{1}} and may not pass {AMOUNT_MAX}"),
     # Cash.
     Sentence(Code.BAD_IDENTIFIER, "currency", 0, "a currency code is three capital letters"),

@@ -30,7 +30,11 @@ class _Waiting:
 
 
 class VerifiedCache:
-    """Hashes of full transaction bytes whose signatures verified; the oldest are forgotten first."""
+    """Hashes of full transaction bytes whose signatures verified; the oldest are forgotten first.
+
+    That stays true whatever becomes of the keys: a signer's key never changes, another key is another signer.
+    Whether a signer may still sign is no part of it, and is asked of the state each time (`check_signers`).
+    """
 
     def __init__(self, count_max: int = VERIFIED_MAX) -> None:
         self._hashes: OrderedDict[bytes, None] = OrderedDict()
@@ -180,7 +184,7 @@ class Mempool:
         """Forget what is in the block, what can no longer be included after it, and what has expired.
 
         A transaction that never was in this pool can close a sequence that waits here: so the first signers
-        of all the block's transactions are looked at.
+        of all the block's transactions are looked at. One that ends a key closes all that the key signed.
         """
         applied, time_ms = commit.applied, commit.block.header.time_ms
         for identity in applied.transaction_ids:
@@ -189,6 +193,8 @@ class Mempool:
             for sequence, identity in list(self._sequences.get(signer, {}).items()):
                 if not self._still_open(signer, sequence):
                     self._forget(identity)
+        if applied.retired:
+            self._forget_signed_by(set(applied.retired))
         while self._expiries and self._expiries[0][0] * 1000 < time_ms:
             self._forget(heappop(self._expiries)[1])
         if len(self._expiries) > 2 * len(self._waiting) + 1024:
@@ -216,6 +222,16 @@ class Mempool:
         """The waiting transaction of that id, or None."""
         waiting = self._waiting.get(identity)
         return None if waiting is None else waiting.transaction
+
+    def _forget_signed_by(self, signers: set[int]) -> None:
+        """Forget all that one of these keys signed, alone or with others; only acts have several signers."""
+        for signer in signers:
+            for identity in list(self._sequences.get(signer, {}).values()):
+                self._forget(identity)
+        for identity in self._acts:
+            waiting = self._waiting.get(identity)
+            if waiting is not None and not signers.isdisjoint(waiting.transaction.signers):
+                self._forget(identity)
 
     def _forget(self, identity: bytes) -> None:
         waiting = self._waiting.pop(identity, None)

@@ -22,7 +22,7 @@ from ledger import parameters as parameter_table
 from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures
 from ledger.codes import Refused
-from ledger.enrolment import signer_of
+from ledger.enrolment import retired_by, signer_of
 from ledger.execution import BlockFacts, Offence, Result, apply_block, outcome_root
 from ledger.genesis import Genesis, create_state, genesis_hash
 from ledger.limits import TIME_MS_MAX
@@ -54,6 +54,7 @@ class AppliedBlock:
     events: bytes
     transaction_ids: tuple[bytes, ...]
     first_signers: tuple[int, ...]  # of the transactions: whose windows the block moved
+    retired: tuple[int, ...]  # signers whose keys the block ended
     work: bool
 
 
@@ -390,6 +391,7 @@ class Replica:
             outcome.events,
             tuple(transaction.id for transaction in transactions),
             tuple(transaction.signers[0] for transaction in transactions),
+            retired_by(outcome.events),
             self.last_work,
         )
 

@@ -24,10 +24,12 @@ def commit_of(
     ids: Sequence[bytes] = (),
     signers: Sequence[int] = (),
     *,
+    retired: Sequence[int] = (),
     time_ms: int = 0,
     powers: Mapping[str, int] | None = None,
 ) -> Committed:
-    """The commit of a block with transactions of these ids, first signed by `signers`."""
+    """The commit of a block with transactions of these ids, first signed by `signers`; it ended the keys of
+    `retired`."""
     header = Header(
         version=1,
         genesis_hash=ZERO_HASH,
@@ -51,7 +53,7 @@ def commit_of(
     return Committed(
         seal(Block(header, (), ())),
         Certificate(VoteType.PRECOMMIT, height, 0, header.hash(), ()),
-        AppliedBlock(height, (), b"", b"", b"", tuple(ids), tuple(signers), bool(ids)),
+        AppliedBlock(height, (), b"", b"", b"", tuple(ids), tuple(signers), tuple(retired), bool(ids)),
         Published(
             height=height,
             header=header,

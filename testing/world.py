@@ -45,7 +45,8 @@ def add_vasp(
     signer = add_signer(state, name, rows.Role.SETTLEMENT, len(state.vasps))
     return state.vasps.append(
         documents.Vasp(
-            name, name, signer, stage, stage, 1, 1, "", 1, "", "", 1, categories, 1, categories, 0, False
+            name, name, signer, stage, stage, 1, 1, "", 1, "", "", 1, categories, 1, categories, 0, False,
+            documents.NONE,
         )
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from api.refusals import Declined
 from api.showing import page_of, shown
 from api.sources import View
 from ledger.codes import Code
-from ledger.rows import CLOSED, FROZEN, NO_ROW, AccountType, Role
+from ledger.rows import CLOSED, FROZEN, NO_ROW, PENDING, RETIRED, AccountType, Role
 from ledger.state import StateView
 from primitives.codec import encode
 from primitives.hashing import WINDOW
@@ -34,7 +34,8 @@ _ROLES = {Role.OFFICER: "officer", Role.SETTLEMENT: "vasp", Role.OWNER: "client"
 class SignerReply(Shown, frozen=True):
     """`bitmap` has bit k set when sequence `highest` - k is used; both are None of an officer, unless his own
     key signed the question. `owner` is the index of the institution (role officer), VASP (role vasp) or
-    account (role client) to which the key belongs."""
+    account (role client) to which the key belongs. `status` is `in_force`, `pending` (the key waits to take
+    another's place) or `retired` (replaced or removed)."""
 
     height: Height
     signer: Index
@@ -42,6 +43,7 @@ class SignerReply(Shown, frozen=True):
     role: str
     owner: int
     officer_number: int
+    status: str
     highest: int | None
     bitmap: Decimal | None
 
@@ -131,6 +133,7 @@ class AccountReads:
             signer=index,
             role=_ROLES[Role(row.role)],
             officer_number=row.number,
+            status="retired" if row.flags & RETIRED else "pending" if row.flags & PENDING else "in_force",
             **({} if told else {"highest": None, "bitmap": None}),
         )
 

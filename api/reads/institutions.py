@@ -1,17 +1,29 @@
 """Reads of who takes part and by which rules: VASPs, institutions, policies, parameters."""
 
+from typing import TypeVar
+
 from api.declare import read
-from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Limit, Milliseconds, Name, Shown
+from api.fields import PAGE_DEFAULT, Cursor, Decimal, Height, Index, Key, Limit, Milliseconds, Name, Shown
 from api.refusals import Declined
 from api.showing import documents_of, index_of, shown
 from api.sources import View
 from ledger.codes import Code
-from ledger.documents import Institution, Policy, Rule, Stage, Vasp, Version, VersionStatus
+from ledger.documents import NONE, Institution, Policy, Rule, Stage, Vasp, Version, VersionStatus
+from ledger.state import StateView
 from ledger.versions import rules
 
 
+class ReplacementView(Shown, frozen=True):
+    """The key that takes the place of a VASP's settlement key at `due_ms`, unless that one rotates before."""
+
+    signer: Index
+    public_key: Key
+    due_ms: Milliseconds
+
+
 class VaspView(Shown, frozen=True):
-    """A VASP and where its admission stands; a time of 0 means not yet."""
+    """A VASP and where its admission stands; a time of 0 means not yet. `signer` has its settlement key,
+    `replacement` is what waits to take that key's place, None if nothing does."""
 
     vasp: Index
     name: str
@@ -29,6 +41,7 @@ class VaspView(Shown, frozen=True):
     categories: tuple[str, ...]
     accounts: Decimal
     frozen: bool
+    replacement: ReplacementView | None
 
 
 class VaspReply(VaspView, frozen=True):
@@ -110,6 +123,9 @@ class ParameterReply(Shown, frozen=True):
     meaning: str
 
 
+V = TypeVar("V", bound=VaspView)
+
+
 class InstitutionReads:
     """Reads of VASPs, institutions, policies and parameters."""
 
@@ -117,14 +133,14 @@ class InstitutionReads:
     def vasp_get(view: View, vasp: Index | Name) -> VaspReply:
         """One VASP, by its index or its name."""
         index = index_of(view.state.vasps, vasp, "vasp")
-        return shown(VaspReply, view.state.vasps[index], height=view.height, vasp=index)
+        return _vasp(VaspReply, view.state, index, height=view.height)
 
     @read
     def vasp_list(view: View, cursor: Cursor = 0, limit: Limit = PAGE_DEFAULT) -> VaspListReply:
         """VASPs by index."""
 
         def show(index: int, vasp: Vasp) -> VaspView:
-            return shown(VaspView, vasp, vasp=index)
+            return _vasp(VaspView, view.state, index)
 
         items, next_cursor = documents_of(view.state.vasps, cursor, limit, show)
         return VaspListReply(height=view.height, items=items, next_cursor=next_cursor)
@@ -171,3 +187,15 @@ class InstitutionReads:
         return shown(
             ParameterReply, view.state.parameters[index], height=view.height, meaning=known[name].meaning
         )
+
+
+def _vasp(kind: type[V], state: StateView, index: int, **more: int) -> V:
+    vasp = state.vasps[index]
+    return shown(kind, vasp, vasp=index, replacement=_replacement(state, vasp.replacement), **more)
+
+
+def _replacement(state: StateView, row: int) -> ReplacementView | None:
+    if row == NONE:
+        return None
+    due = state.agenda[row]
+    return ReplacementView(due.subject, state.signers.field(due.subject, "public_key"), due.due_ms)

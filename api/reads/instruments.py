@@ -89,9 +89,9 @@ class OfferListReply(Shown, frozen=True):
 
 class DueView(Shown, frozen=True):
     """One row of the agenda: what time does, to which record, and from when it is due. `subject` is the index
-    of a proposal (proposal_expiry), an offer (offer_close) or an instrument (maturity, redemption). What is
-    `waiting` was due and lacks something other than time; `settled` is the height that did or cancelled
-    it."""
+    of a proposal (proposal_expiry), an offer (offer_close), an instrument (maturity, redemption) or a signer
+    (key_replacement). What is `waiting` was due and lacks something other than time; `settled` is the height
+    that did or cancelled it."""
 
     row: Index
     due_ms: Milliseconds

@@ -18,6 +18,7 @@ NAMES = (
     "account_update",
     "offer_take",
     "licence_apply",
+    "settlement_key_rotate",
     # 32 to 39: the institutions' own signatures
     "approve",
     "reject",
@@ -51,6 +52,9 @@ NAMES = (
     "upgrade_schedule",
     "upgrade_cancel",
     "institution_update",
+    "settlement_key_replace",
+    "officer_key_rotate",
+    "settlement_key_restore",
 )
 
 

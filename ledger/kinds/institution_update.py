@@ -3,6 +3,8 @@
 So an officer comes, goes or gets another key, and an institution that has lost its quorum is restored by the
 others. Whatever is done, it keeps as many officers as its threshold and a root without end, so that no policy
 can be made unmeetable, and while it has nodes one of the roots that it had, so that none is cut off at once.
+Who is to go cannot stay by taking another key (`officer_key_rotate`) in the meantime: a proposal removes the
+officer, whatever his key is by then.
 """
 
 from hashlib import sha256
@@ -14,7 +16,7 @@ from msgspec.structs import replace
 
 from ledger.codes import Code, Refused
 from ledger.cost import Cost, items
-from ledger.documents import CaRoot, Institution, NodeRole
+from ledger.documents import NONE, CaRoot, Institution, NodeRole
 from ledger.enrolment import check_key, enrol, retire
 from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import (
@@ -59,7 +61,7 @@ class InstitutionUpdate(Payload, frozen=True):
 def check(ctx: Context, payload: InstitutionUpdate) -> None:
     state = ctx.state
     institution = state.institutions.require(payload.institution, "institution")
-    _check_officers(state, institution, payload)
+    _check_officers(ctx, institution, payload)
     _check_roots(ctx, payload)
     unchanged = not (payload.remove or payload.add)
     unchanged &= payload.title in ("", institution.title)
@@ -68,14 +70,14 @@ def check(ctx: Context, payload: InstitutionUpdate) -> None:
         raise Refused(Code.WRONG_STATUS, "institution", payload.institution)
 
 
-def _check_officers(state: State, institution: Institution, payload: InstitutionUpdate) -> None:
+def _check_officers(ctx: Context, institution: Institution, payload: InstitutionUpdate) -> None:
     for number, signer in enumerate(payload.remove):
-        if signer not in institution.officers or signer in payload.remove[:number]:
+        if _leaving(ctx, payload.institution, signer) is None or signer in payload.remove[:number]:
             raise Refused(Code.NOT_FOUND, "remove[]", signer, number)
     keys = set()
     for number, officer in enumerate(payload.add):
         about = (institution.name,)
-        check_key(state, "add[].key", officer.key, officer.proof, Role.OFFICER, about, number)
+        check_key(ctx.state, "add[].key", officer.key, officer.proof, Role.OFFICER, about, number)
         if officer.key in keys:
             raise Refused(Code.KEY_ALREADY_ENROLLED, "add[].key", officer.key, number)
         keys.add(officer.key)
@@ -87,6 +89,20 @@ def _check_officers(state: State, institution: Institution, payload: Institution
         raise Refused(Code.OUT_OF_RANGE, "institution.officers", officers, threshold)
     if not THRESHOLD_MIN <= threshold <= officers:
         raise Refused(Code.OUT_OF_RANGE, "threshold", threshold, officers)
+
+
+def _leaving(ctx: Context, index: int, signer: int) -> int | None:
+    """The officer of the institution whom `remove` names by this signer, or None. A proposal names him by the
+    key that he had when it was made: by now he may have another, but not another number."""
+    state, officers = ctx.state, ctx.state.institutions[index].officers
+    if signer in officers:
+        return signer
+    if ctx.proposal == NONE or signer >= len(state.signers):
+        return None
+    named = state.signers[signer]
+    if (named.role, named.owner) != (Role.OFFICER, index):
+        return None
+    return next((each for each in officers if state.signers.field(each, "number") == named.number), None)
 
 
 def _check_roots(ctx: Context, payload: InstitutionUpdate) -> None:
@@ -119,9 +135,11 @@ def _has_nodes(state: State, institution: int) -> bool:
 def apply(ctx: Context, payload: InstitutionUpdate) -> tuple[int, ...]:
     state = ctx.state
     institution = state.institutions[payload.institution]
-    staying = [signer for signer in institution.officers if signer not in payload.remove]
-    for signer in payload.remove:
-        retire(state, signer)
+    leaving = [_leaving(ctx, payload.institution, signer) for signer in payload.remove]
+    staying = [signer for signer in institution.officers if signer not in leaving]
+    for signer in leaving:
+        if signer is not None:
+            retire(state, signer)
     numbers = {int(state.signers.field(signer, "number")) for signer in staying}
     added = []
     for officer in payload.add:

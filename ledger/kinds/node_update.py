@@ -17,7 +17,7 @@ from ledger.documents import Node, NodeRole
 from ledger.enrolment import check_key, enrol, retire, signer_of
 from ledger.fields import FieldName
 from ledger.identifiers import NAME
-from ledger.kind import Context, Kind, Lane, Signers, subject
+from ledger.kind import Context, Kind, Lane, Signers, Subject, subject
 from ledger.limits import NODES_MAX, POWER_MAX
 from ledger.rows import Role
 from ledger.schema import Index, Name, Payload, ProofOrNone, PublicKeyOrNone
@@ -132,6 +132,12 @@ def registry_after(state: Readable, payload: NodeUpdate, height: int) -> tuple[l
     return nodes, index
 
 
+def claims(state: State, payload: NodeUpdate) -> tuple[Subject, ...]:
+    """The name of a node that is new, and the key."""
+    name = () if payload.node in state.nodes.by_key else (("node name", payload.node),)
+    return (*name, ("key", payload.public_key)) if payload.public_key else name
+
+
 KIND = Kind(
     81,
     "node_update",
@@ -143,5 +149,5 @@ KIND = Kind(
     Cost(2_000),
     governed=True,
     rests_on=subject("node", "node"),
-    claims=lambda state, payload: (("key", payload.public_key),) if payload.public_key else (),
+    claims=claims,
 )

@@ -2,7 +2,7 @@
 
 from ledger.codes import Code, Refused
 from ledger.cost import Cost
-from ledger.documents import Stage, Vasp
+from ledger.documents import NONE, Stage, Vasp
 from ledger.enrolment import check_key, enrol
 from ledger.identifiers import NAME
 from ledger.kind import Context, Kind, Lane, Signers
@@ -49,6 +49,7 @@ def apply(ctx: Context, payload: VaspRegister) -> tuple[int, ...]:
             categories=(),
             accounts=0,
             frozen=False,
+            replacement=NONE,
         )
     )
     return (index, signer)

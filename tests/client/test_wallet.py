@@ -31,7 +31,7 @@ def wallet(name: str = "htx", signer: int = 3, highest: int = 0) -> Wallet:
 def reply(highest: int | None, bitmap: int | None, signer: int = 3, name: str = "htx") -> SignerReply:
     return SignerReply(
         height=1, signer=signer, public_key=public(name), role="vasp", owner=0, officer_number=0,
-        highest=highest, bitmap=bitmap,
+        status="in_force", highest=highest, bitmap=bitmap,
     )  # fmt: skip
 
 

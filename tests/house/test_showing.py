@@ -36,6 +36,7 @@ RENAMED = {
     "Approval.height": "block",
     "Account.flags": "frozen",
     "Holding.flags": "frozen",
+    "Signer.flags": "status",
     "Signer.number": "officer_number",
     "Proposal.values": "value",  # and the rule beside it, in words
     "Instrument.terms": "family",  # and the facts of its terms beside it
@@ -49,7 +50,6 @@ WITHHELD = {
     "Account.first_holding": "holding_list follows it",
     "Account.institution": "an institution names its treasury",
     "Holding.next_holding": "holding_list follows it",
-    "Signer.flags": "none are defined",
     "Signer.enrolled_at": "not asked for yet",
     "Signer.reserved": "zero",
     "Instrument.redemption": "the agenda's own",

@@ -363,3 +363,85 @@ def test_roots_change_with_overlap(net: Network) -> None:
     assert old.from_ms < new.from_ms == net.header_ms
     net.enact("institution_update", OTHERS, **institution(MOF, ca_roots=((b"the second root", 0),)))
     assert net.state.institutions[MOF].ca_roots == (new,)
+
+
+# --- an institution's own officers
+
+
+def new_officer(net: Network, officer: str, name: str, of: str = "mof") -> dict[str, Any]:
+    """The fields by which an officer of an institution gets the key of this name."""
+    return {"officer": net.signers[officer], "key": public(name), "proof": net.prove(name, Role.OFFICER, of)}
+
+
+def test_an_institution_changes_an_officers_key_by_itself(net: Network) -> None:
+    index, new = net.enact("officer_key_rotate", "mof1 mof2", **new_officer(net, "mof2", "second"))
+    assert (index, net.state.institutions[MOF].officers) == (MOF, (0, 2, new))
+    assert (net.state.signers[new].number, net.state.signers[1].flags) == (1, RETIRED)
+    net.signers["second"] = new
+    net.enact("officer_key_rotate", "mof1 second", **new_officer(net, "mof3", "third"))
+    with pytest.raises(Refused, match="key_retired"):
+        net.do("officer_key_rotate", "mof2", **new_officer(net, "mof1", "fourth"))
+
+
+def test_an_officers_key_takes_the_threshold_of_his_own_institution(net: Network) -> None:
+    fields = new_officer(net, "mof2", "second")
+    (proposal,) = net.ok("officer_key_rotate", "mof1", **fields)
+    net.refused(Code.NOT_AUTHORISED, "approve", "sbp1", proposal=proposal, reason=0)
+    net.refused(Code.NOT_AUTHORISED, "reject", "sbp1", proposal=proposal, reason=0)
+    net.refused(Code.NOT_AUTHORISED, "officer_key_rotate", "mof1 sbp1", **fields)
+    assert net.proposal(proposal).status is ProposalStatus.OPEN
+    net.ok("approve", "mof3", proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.EXECUTED
+
+
+def test_no_institution_touches_anothers_officers_and_nobody_joins(net: Network) -> None:
+    net.refused(Code.NOT_FOUND, "officer_key_rotate", "sbp1 sbp2", **new_officer(net, "mof2", "x", "sbp"))
+    net.refused(Code.BAD_PROOF, "officer_key_rotate", "mof1 mof2", **new_officer(net, "mof2", "x", "sbp"))
+    taken = new_officer(net, "mof2", "mof3")
+    net.refused(Code.KEY_ALREADY_ENROLLED, "officer_key_rotate", "mof1 mof2", **taken)
+    odd = {**new_officer(net, "mof2", "x"), "key": bytes(32)}
+    net.refused(Code.BAD_KEY, "officer_key_rotate", "mof1 mof2", **odd)
+    net.enact("officer_key_rotate", "mof1 mof2", **new_officer(net, "mof2", "second"))
+    net.refused(Code.NOT_FOUND, "officer_key_rotate", "mof1 mof3", **new_officer(net, "mof2", "third"))
+
+
+def test_an_old_approval_of_one_rotation_is_not_for_the_next(net: Network) -> None:
+    (old,) = net.ok("officer_key_rotate", "mof3", **new_officer(net, "mof2", "second"))
+    net.enact("officer_key_rotate", "mof1 mof2", **new_officer(net, "mof2", "third"))
+    assert (net.proposal(old).status, net.proposal(old).code) == (ProposalStatus.FAILED, Code.SUPERSEDED)
+
+
+def test_officers_whom_the_others_remove_do_not_stay_by_taking_other_keys(net: Network) -> None:
+    """Two thieves have the threshold of mof, and could rotate each time that the removal comes near."""
+    thieves = net.signers["mof1"], net.signers["mof2"]
+    fields = institution(MOF, remove=thieves, add=officers(net, "mof", "mof4"))
+    (removal,) = net.ok("institution_update", "sbp1 sbp2 secp1 secp2", **fields)
+    _, net.signers["a"] = net.enact("officer_key_rotate", "mof1 mof2", **new_officer(net, "mof1", "a"))
+    _, net.signers["b"] = net.enact("officer_key_rotate", "a mof2", **new_officer(net, "a", "b"))
+    net.ok("approve", "pvara1 pvara2", proposal=removal, reason=0)
+    assert net.proposal(removal).status is ProposalStatus.EXECUTED
+    left = net.state.institutions[MOF].officers
+    assert {net.state.signers[officer].public_key for officer in left} == {public("mof3"), public("mof4")}
+    assert net.state.signers[net.signers["b"]].flags == net.state.signers[thieves[1]].flags == RETIRED
+
+
+def test_who_is_proposed_for_removal_is_an_officer_now(net: Network) -> None:
+    net.enact("officer_key_rotate", "mof1 mof2", **new_officer(net, "mof2", "second"))
+    gone = institution(MOF, remove=(net.signers["mof2"],))
+    net.refused(Code.NOT_FOUND, "institution_update", "sbp1", **gone)
+
+
+def test_a_node_of_an_open_proposal_keeps_its_name_for_its_institution(net: Network) -> None:
+    observer = {"role": NodeRole.OBSERVER, "power": 0}
+    mine = node("fmu-1", **observer, **key_for(net, "one", "fmu-1"))
+    proof = net.prove("two", Role.NODE, "sbp", "fmu-1")
+    rival = node("fmu-1", institution=SBP, **observer, public_key=public("two"), proof=proof)
+    (first,) = net.ok("node_update", "mof1", **mine)
+    net.refused(Code.CLAIMED, "node_update", "sbp1", **rival)
+    net.ok("withdraw", "mof1", proposal=first, reason=0)
+    (second,) = net.ok("node_update", "sbp1", **rival)
+    net.refused(Code.CLAIMED, "node_update", "mof1", **mine)
+    net.ok("withdraw", "sbp1", proposal=second, reason=0)
+    net.enact("node_update", VOTERS, **mine)
+    (change,) = net.ok("node_update", "mof1", **node("fmu-1", role=NodeRole.RETIRED, power=0))
+    assert not net.proposal(change).claims  # a node that is there is anybody's to propose about

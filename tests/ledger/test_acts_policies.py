@@ -18,6 +18,9 @@ INSTITUTIONS = [
 ]
 
 
+MOF = 0
+
+
 def signed(*officers: int) -> tuple[Approval, ...]:
     return tuple(Approval(officer, officer // 3, 1, 1, 0) for officer in officers)
 
@@ -48,25 +51,29 @@ def test_an_institution_approves_at_its_threshold_of_different_officers() -> Non
         (Rule.TWO_THIRDS_VOTING, (), (0, 1, 3, 4), False),
         (Rule.TWO_THIRDS_VOTING, (), (0, 1, 3, 4, 6, 7), True),
         (Rule.TWO_THIRDS_VOTING, (), (0, 1, 3, 4, 12, 13), False),  # fmu does not vote
+        (Rule.PROPOSER, (), (0, 2), True),
+        (Rule.PROPOSER, (), (0, 3, 4, 6, 7, 9, 10), False),  # nobody stands in for mof, which proposed
     ],
 )
 def test_a_policy_is_met_by_enough_institutions(
     rule: Rule, names: tuple[int, ...], officers: tuple[int, ...], met: bool
 ) -> None:
-    assert is_met(policy(rule, *names), INSTITUTIONS, signed(*officers)) is met
+    assert is_met(policy(rule, *names), INSTITUTIONS, signed(*officers), MOF) is met
 
 
 def test_exactly_two_thirds_is_not_more_than_two_thirds() -> None:
     three = INSTITUTIONS[:3]
-    assert not is_met(policy(Rule.TWO_THIRDS_VOTING), three, signed(0, 1, 3, 4))
-    assert is_met(policy(Rule.TWO_THIRDS_VOTING), three, signed(0, 1, 3, 4, 6, 7))
+    assert not is_met(policy(Rule.TWO_THIRDS_VOTING), three, signed(0, 1, 3, 4), MOF)
+    assert is_met(policy(Rule.TWO_THIRDS_VOTING), three, signed(0, 1, 3, 4, 6, 7), MOF)
 
 
 def test_only_institutions_that_count_may_sign() -> None:
-    assert may_sign(policy(Rule.ALL_OF, 0, 1), INSTITUTIONS, 1)
-    assert not may_sign(policy(Rule.ALL_OF, 0, 1), INSTITUTIONS, 2)
-    assert may_sign(policy(Rule.TWO_THIRDS_VOTING), INSTITUTIONS, 3)
-    assert not may_sign(policy(Rule.TWO_THIRDS_VOTING), INSTITUTIONS, 4)
+    assert may_sign(policy(Rule.ALL_OF, 0, 1), INSTITUTIONS, 1, MOF)
+    assert not may_sign(policy(Rule.ALL_OF, 0, 1), INSTITUTIONS, 2, MOF)
+    assert may_sign(policy(Rule.TWO_THIRDS_VOTING), INSTITUTIONS, 3, MOF)
+    assert not may_sign(policy(Rule.TWO_THIRDS_VOTING), INSTITUTIONS, 4, MOF)
+    assert may_sign(policy(Rule.PROPOSER), INSTITUTIONS, MOF, MOF)
+    assert not may_sign(policy(Rule.PROPOSER), INSTITUTIONS, 1, MOF)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,8 @@ def test_only_institutions_that_count_may_sign() -> None:
         (Rule.TWO_DIFFERENT_OF, (1, 2, 4), (), (3, 4, 6, 7), True),
         (Rule.TWO_THIRDS_VOTING, (), (), (0, 1), False),
         (Rule.TWO_THIRDS_VOTING, (), (), (0, 1, 3, 4), True),
+        (Rule.PROPOSER, (), (), (3, 4, 6, 7), False),
+        (Rule.PROPOSER, (), (), (1, 2), True),
     ],
 )
 def test_a_policy_is_lost_when_those_left_are_not_enough(
@@ -89,4 +98,4 @@ def test_a_policy_is_lost_when_those_left_are_not_enough(
     objections: tuple[int, ...],
     lost: bool,
 ) -> None:
-    assert is_lost(policy(rule, *names), INSTITUTIONS, signed(*approvals), signed(*objections)) is lost
+    assert is_lost(policy(rule, *names), INSTITUTIONS, signed(*approvals), signed(*objections), MOF) is lost

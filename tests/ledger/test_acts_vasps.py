@@ -20,7 +20,7 @@ def net() -> Network:
 
 
 def vasp(stage: Stage, categories: tuple[str, ...] = (), goaml_ms: int = 0) -> Vasp:
-    return Vasp("x", "X", 0, stage, stage, 1, goaml_ms, "", 0, "", "", 0, (), 0, categories, 0, False)
+    return Vasp("x", "X", 0, stage, stage, 1, goaml_ms, "", 0, "", "", 0, (), 0, categories, 0, False, -1)
 
 
 def may(record: Vasp, act: str, services: tuple[str, ...] = (rights.ACCOUNT_OPEN,)) -> bool:

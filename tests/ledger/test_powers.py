@@ -11,10 +11,13 @@ from functools import cache
 
 import pytest
 
-from ledger.codes import Code
+from ledger import parameters
+from ledger.codes import Code, Refused
 from ledger.documents import Approval, Target
 from ledger.kinds import BY_NAME
 from ledger.policies import DEFAULT_POLICIES, is_met
+from ledger.rows import Role
+from testing.keys import public
 from testing.ledger_network import TITLES, Network, client
 
 VOTERS = ("mof", "sbp", "pvara", "secp")
@@ -33,6 +36,7 @@ GIVES = {
     "cash_issue": "adds to a holding; any freeze of it holds it, and it is destroyed by two",
     "offer_open": "sells the ministry's own units; any freeze of the instrument holds it",
     "offer_withdraw": "takes back the ministry's own units, of which nobody has paid any",
+    "officer_key_rotate": "changes one of its own officers' keys; the others restore it (institution_update)",
     "redemption_fund": "sets aside the ministry's own cash for its holders; what is over comes back to it",
 }
 
@@ -50,12 +54,12 @@ class World:
         self.cash, self.other, funded = net.holdings("binance", [(self.account, 0), (other, 0), (money, 0)])
         net.fund(funded, 1_000)
         net.ok("transfer", "binance", from_holding=funded, to_holding=self.cash, amount=1_000)
-        self.newcomers = 10
+        self.newcomers, self.own = 10, "binance"
 
-    def moves(self) -> Code:
-        """Whether the VASP moves what its client has."""
+    def moves(self, key: str = "binance") -> Code:
+        """Whether the VASP moves what its client has, with this key."""
         fields = {"from_holding": self.cash, "to_holding": self.other, "amount": 1}
-        return Code(self.net.do("transfer", "binance", **fields).code)
+        return Code(self.net.do("transfer", key, **fields).code)
 
     def onboards(self) -> Code:
         """Whether the applicant opens an account."""
@@ -78,6 +82,29 @@ class World:
     def renew_kyc(self) -> None:
         later = self.net.time_ms // 1_000 + 1_000
         self.net.ok("account_update", "binance", account=self.account, kyc=bytes(32), kyc_until=later)
+
+    def signs(self) -> Code:
+        """Whether the newest key that the VASP has made for itself is its own on the ledger."""
+        try:
+            return self.moves(self.own)
+        except Refused as refused:
+            return refused.code
+
+    def replace_key(self) -> None:
+        """PVARA puts a key of its own in the place of the VASP's, which does not object for days."""
+        self._give_key("settlement_key_replace", ["pvara"], "of-pvara")
+        self.net.advance(1_000 * parameters.number(self.net.state, "settlement_key_wait_s"))
+
+    def return_key(self) -> None:
+        """The voting institutions without PVARA give the VASP a key again that is its own."""
+        self.own = "binance-again"
+        others = [name for name in VOTERS if name != "pvara"]
+        _, self.net.signers[self.own] = self._give_key("settlement_key_restore", others, self.own)
+
+    def _give_key(self, kind: str, institutions: list[str], name: str) -> tuple[int, ...]:
+        proof = self.net.prove(name, Role.SETTLEMENT, "binance")
+        fields = {"vasp": self.vasp, "settlement_key": public(name), "proof": proof}
+        return self.net.enact(kind, _officers(institutions), **fields)
 
     def freeze(self, target: Target, by: str) -> None:
         index = {Target.ACCOUNT: self.account, Target.HOLDING: self.cash, Target.VASP: self.vasp}
@@ -160,6 +187,14 @@ TAKES = [
         ("kyc_restore", "vasp_suspend"), "pvara", "a client, and the VASP that could renew", World.moves,
         (World.end_kyc, on_vasp("vasp_suspend")), (restored, World.renew_kyc),
     ),
+    Taking(
+        ("settlement_key_replace",), "pvara", "a VASP: its key", World.signs,
+        (World.replace_key,), (World.return_key,),
+    ),
+    Taking(
+        ("freeze", "settlement_key_replace"), "pvara", "a VASP: its key, while it cannot object", World.signs,
+        (frozen(Target.VASP, "pvara"), World.replace_key), (World.return_key, lifted("pvara")),
+    ),
     *(
         Taking(
             ("freeze",), by, f"whoever holds: {target.name.lower()}", World.moves,
@@ -185,6 +220,7 @@ def one_is_enough() -> dict[str, tuple[str, ...]]:
                 policy,
                 net.state.institutions,
                 [Approval(net.signers[f"{name}{number}"], index, 1, 1, 0) for number in (1, 2, 3)],
+                index,
             )
         )
     return found

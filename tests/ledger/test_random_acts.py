@@ -32,11 +32,12 @@ from ledger.transactions import assemble, decode_transaction, encode_body
 from testing import world
 from testing.in_order import settle_batch_in_order
 from testing.keys import NAMES, public
-from testing.ledger_network import DAY_MS, Network, client
+from testing.ledger_network import DAY_MS, TITLES, Network, client
 from testing.stores import KeptState
 
 BLOCKS = 250
 OFTEN = ("transfer", "transfer_batch", "offer_take", "approve", "redemption_fund")
+KEYS = ("owner_key", "settlement_key", "public_key", "key")
 SELDOM = ("institution_update", "vasp_revoke", "vasp_suspend", "dev_advance_clock")
 TEXTS = {
     "currency": ("PKR", "USD", "usd"),
@@ -101,19 +102,19 @@ class Draw:
             return tuple(sorted(random.sample(range(len(state.signers) + 2), random.randint(1, 3))))
         if kind.governed:
             policy = state.policies[state.policies.by_key[kind.name]]
-            named = range(4) if policy.rule is Rule.TWO_THIRDS_VOTING else policy.institutions
+            own = (random.randrange(5),)
+            named = {Rule.TWO_THIRDS_VOTING: range(4), Rule.PROPOSER: own}.get(
+                policy.rule, policy.institutions
+            )
             enough = [officer for index in named for officer in state.institutions[index].officers[:2]]
             if random.random() < 0.7:
                 return tuple(enough)
             return tuple(sorted(random.sample(enough, random.randint(1, len(enough)))))
         if kind.signers is Signers.OFFICERS:
             return tuple(sorted(random.sample(range(15), random.randint(1, 8))))
-        names = ("binance", "htx", "binance owner", "htx owner")
-        return (
-            random.choice(
-                [*(self.net.signers[name] for name in names), random.randrange(len(state.signers))]
-            ),
-        )
+        owners = [self.net.signers[name] for name in ("binance owner", "htx owner")]
+        keys = [state.vasps[index].signer for index in (0, 1)]
+        return (random.choice([*keys, *owners, random.randrange(len(state.signers))]),)
 
     def payload(self, kind: type[msgspec.Struct]) -> Any:
         hints = get_type_hints(kind, include_extras=True)
@@ -134,11 +135,15 @@ class Draw:
 
     def proof(self, kind: str, values: dict[str, Any]) -> bytes:
         """The proof of the key that was drawn: mostly the right one, seldom none or another's."""
-        name = NAMES.get(values.get("owner_key") or values.get("settlement_key") or values.get("public_key"))
+        name = NAMES.get(next((values[field] for field in KEYS if field in values), b""))
         if name is None or self.random.random() < 0.1:
             return self.random.choice([b"" if kind in ("AccountRow", "NodeUpdate") else bytes(64), bytes(64)])
         if kind == "AccountRow":
             return self.net.prove(name, Role.OWNER, self.random.choice(["binance", "htx"]), values["kyc"])
+        if kind in ("OfficerKeyRotate", "NewOfficer"):
+            return self.net.prove(name, Role.OFFICER, self.random.choice([*TITLES]))
+        if kind in ("SettlementKeyRotate", "SettlementKeyReplace"):
+            return self.net.prove(name, Role.SETTLEMENT, self.random.choice(["binance", "htx"]))
         if kind == "VaspRegister":
             return self.net.prove(name, Role.SETTLEMENT, values["name"])
         institutions = self.net.state.institutions
@@ -190,6 +195,7 @@ class Draw:
             "cash": range(2),
             "institution": state.institutions,
             "threshold": range(4),
+            "officer": range(15),
             "power": range(3),
             "type": range(3),
         }
@@ -212,7 +218,7 @@ class Draw:
 
     def bytes(self, name: str, kind: str) -> bytes:
         state, random = self.net.state, self.random
-        if name in ("settlement_key", "owner_key", "public_key"):
+        if name in KEYS:
             return random.choice(
                 [bytes(32), b"\xff" * 32, public("mof1"), *[public(str(random.random()))] * 9]
             )

@@ -321,6 +321,7 @@ UNDONE = {
     "account_update": "KYC that a VASP ended is restored by PVARA, and stays",
     "offer_take": "pays for what it takes, at the ministry's price",
     "licence_apply": "is filed again until it is decided (test_acts_vasps.py)",
+    "settlement_key_rotate": "ends its signer's own key; a thief's is replaced by PVARA",
     "approve": "counts for the one proposal that it names",
     "reject": "ends a proposal only with the policy's own majority, and another one may be made",
     "withdraw": "ends its maker's own proposal",

@@ -23,9 +23,10 @@ def transfer(signer: int, sequence: int, amount: int = 1, valid_until: int = 100
     return assemble(body, [bytes((mark,)) * 64])
 
 
-def act(signer: int, sequence: int) -> bytes:
+def act(signer: int, sequence: int, *others: int) -> bytes:
     kind = BY_NAME["dev_advance_clock"]
-    return assemble(encode_body(kind, [signer], sequence, 1000, kind.payload(1)), [SIGNATURE])
+    signers = [signer, *others]
+    return assemble(encode_body(kind, signers, sequence, 1000, kind.payload(1)), [SIGNATURE] * len(signers))
 
 
 @dataclass
@@ -225,3 +226,21 @@ def test_a_node_that_never_proposes_keeps_no_trace_of_what_is_done() -> None:
         pool.submit(raw, ours=False)
         pool.committed(commit_of(1, [decode_transaction(raw).id], [5, 1], time_ms=0))
     assert len(pool._acts) + sum(map(len, pool._turns.values())) < 2000
+
+
+def test_what_a_key_signed_that_a_block_ended_is_forgotten_alone_or_with_others() -> None:
+    pool = World().pool()
+    for raw in (
+        transfer(7, 1),
+        transfer(7, 2),
+        transfer(8, 1),
+        act(1, 1),
+        act(1, 2, 3),
+        act(3, 1),
+        act(2, 1),
+    ):
+        pool.submit(raw, ours=True)
+    pool.committed(commit_of(1, [b"x" * 32], [9], retired=(3, 7)))
+    assert _order(pool) == [(1, 1), (2, 1), (8, 1)]
+    assert pool.ours() == [transfer(8, 1), act(1, 1), act(2, 1)]
+    assert pool.bytes_held == len(transfer(8, 1)) + 2 * len(act(1, 1))

@@ -9,6 +9,8 @@ import pytest
 from consensus.encoding import encode_evidence
 from consensus.messages import VoteEquivocation
 from ledger.documents import NodeRole
+from ledger.kinds.institution_update import NewOfficer
+from ledger.rows import Role
 from ledger.state import State
 from ledger.transactions import Transaction, decode_transaction
 from node.replica import Memory, Replica
@@ -17,6 +19,7 @@ from primitives.codec import unpack
 from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
 from storage.limits import META_BYTES_MAX
+from testing.keys import public
 from testing.little_chain import VOTING, LittleChain, officers
 from wire.blocks import Block
 
@@ -106,4 +109,43 @@ def test_a_restart_at_any_height_changes_no_verdict(tmp_path: Path, seed: int) -
                 except ValueError:
                     assert len(members) < len(VOTING)
     assert repeated > 5
+    little.close()
+
+
+def rotation(little: LittleChain) -> tuple[Transaction, Transaction, Transaction]:
+    """What a VASP's key signed, the rotation that ends the key, and what an officer whose key goes signed."""
+    _, _, signer = little.commit(little.registration("htx")).results[0].created
+    proof = little.prove("second", Role.SETTLEMENT, "htx")
+    rotate = little.transaction("settlement_key_rotate", {signer: "htx"}, public("second"), proof)
+    waiting = little.transaction("licence_apply", {signer: "htx"}, ("custody",))
+    act = little.transaction("parameter_set", {2: "mof officer 2"}, "idle_ms", 700)
+    return waiting, rotate, act
+
+
+def replaced_officer(little: LittleChain) -> Transaction:
+    new = NewOfficer(public("mof again"), little.prove("mof again", Role.OFFICER, "mof"))
+    fields = (0, "", 0, (2,), (new,), ())
+    return little.transaction("institution_update", officers("sbp", "pvara", "secp"), *fields)
+
+
+def test_what_a_replaced_key_signed_is_in_no_block_whoever_remembers_its_signature(tmp_path: Path) -> None:
+    little = LittleChain(tmp_path)
+    waiting, rotate, act = rotation(little)
+    held = {transaction.raw: transaction for transaction in (act, waiting)}
+    hashes = {transaction.full_hash for transaction in held.values()}
+
+    def said(replica: Replica) -> list[str | None]:
+        """Of a block with each, by one who remembers everything and by one who remembers nothing."""
+        raws = [candidate(replica, little.now_ms, (), (raw,)).raw for raw in held]
+        warm = [replica.check_block(open_block(raw), None, hashes.__contains__, held.get) for raw in raws]
+        assert warm == [replica.check_block(open_block(raw), None, lambda full: False) for raw in raws]
+        built = replica.build_block(little.now_ms, held.values(), (), 0, hashes.__contains__)
+        assert [fault is None for fault in warm] == [raw in built.transactions for raw in held]
+        return warm
+
+    assert said(little.replica) == said(restarted(little)) == [None, None]
+    assert little.commit(replaced_officer(little), rotate).retired == (2, next(iter(waiting.signers)))
+    faults = said(little.replica)
+    assert faults == said(restarted(little))
+    assert all("key_retired" in (fault or "") for fault in faults)
     little.close()
