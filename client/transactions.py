@@ -142,11 +142,11 @@ def _checked(kind: Kind, value: object) -> Payload:
         raise BadPayload(f"{kind.name}: isin: {code}: is not an ISIN with a right check digit")
     if isinstance(checked, InstitutionUpdate):
         for number, root in enumerate(checked.ca_roots):
-            fault = root_fault(root.der)
+            wrong = root_fault(root.der)
             if (
                 fault is not None
             ):  # the ledger holds bytes; only who signs can see that no node will trust them
-                raise BadPayload(f"{kind.name}: ca_roots[{number}].der: {fault}")
+                raise BadPayload(f"{kind.name}: ca_roots[{number}].der: {wrong}")
     return checked
 
 
