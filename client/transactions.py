@@ -141,11 +141,10 @@ def _checked(kind: Kind, value: object) -> Payload:
     if isinstance(code, str) and not isin.is_valid(code):
         raise BadPayload(f"{kind.name}: isin: {code}: is not an ISIN with a right check digit")
     if isinstance(checked, InstitutionUpdate):
+        # The ledger holds bytes: only whoever signs can see that no node will trust them.
         for number, root in enumerate(checked.ca_roots):
             wrong = root_fault(root.der)
-            if (
-                fault is not None
-            ):  # the ledger holds bytes; only who signs can see that no node will trust them
+            if wrong is not None:
                 raise BadPayload(f"{kind.name}: ca_roots[{number}].der: {wrong}")
     return checked
 
