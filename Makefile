@@ -61,7 +61,7 @@ replay: setup    ## the recorded chain under every Python installed and several 
 record: setup    ## record that chain anew, after bytes of the protocol changed
 	@$(BIN)/python -m testing.record
 
-bench: setup     ## measure: make bench ARGS="batch|signed|latency --json"
+bench: setup     ## measure: make bench ARGS="batch|signed|latency|worst --json"
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:           ## remove .venv and caches

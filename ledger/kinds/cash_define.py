@@ -5,9 +5,10 @@ from ledger.cost import Cost
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_currency_shape
 from ledger.kind import Context, Kind, Lane, Signers, subject
-from ledger.positions import ensure_holding, treasury_account
+from ledger.positions import treasury_account
 from ledger.schema import Name, Payload
 from ledger.terms.cash import Cash
+from ledger.transfers import open_holding
 
 
 class CashDefine(Payload, frozen=True):
@@ -45,7 +46,7 @@ def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:
             terms=Cash(),
         )
     )
-    return (index, ensure_holding(ctx.state, treasury_account(ctx.state), index, ctx.time_ms))
+    return (index, open_holding(ctx.state, treasury_account(ctx.state), index, ctx.time_ms))
 
 
 KIND = Kind(
@@ -56,7 +57,7 @@ KIND = Kind(
     CashDefine,
     check,
     apply,
-    Cost(300),
+    Cost(8_000),
     governed=True,
     claims=subject("code", "currency"),
 )

@@ -23,6 +23,7 @@ from ledger.postings import Movement
 from ledger.programmes import check_cap
 from ledger.schema import U8, Amount, Hash32, Index, Jurisdiction, Name, Payload, Text
 from ledger.terms import Act, Terms
+from ledger.transfers import open_holding
 
 FIXED_CURRENCY = "PKR"  # the currency of which SBP attests the rate against the dollar of the cap
 
@@ -74,9 +75,9 @@ def apply(ctx: Context, payload: InstrumentIssue) -> tuple[int, ...]:
     index = len(state.instruments)
     treasury = treasury_account(state)
     pool = open_pool_account(state)
-    pool_cash = ensure_holding(state, pool, payload.cash, ctx.time_ms)
+    pool_cash = open_holding(state, pool, payload.cash, ctx.time_ms)
     treasury_cash = ensure_holding(state, treasury, payload.cash, ctx.time_ms)
-    treasury_holding = ensure_holding(state, treasury, index, ctx.time_ms)
+    treasury_holding = open_holding(state, treasury, index, ctx.time_ms)
     redemption = NONE
     for what, due_ms, detail in terms.falls_due(payload.terms):
         row = agenda.schedule(state, due_ms, what, index, detail)
@@ -115,7 +116,7 @@ KIND = Kind(
     InstrumentIssue,
     check,
     apply,
-    Cost(10_000),
+    Cost(12_000),
     governed=True,
     claims=subject("code", "isin"),
 )
