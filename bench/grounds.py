@@ -185,6 +185,14 @@ def licence_applications(ground: Ground) -> Iterator[Transaction]:
             yield ground.network.tx("licence_apply", f"vasp{vasp}", categories=CATEGORIES)
 
 
+def key_rotations(ground: Ground) -> Iterator[Transaction]:
+    """VASPs that replace their keys, each once."""
+    for vasp in ground.vasps(OWNERS):
+        new, name = f"next{vasp}", f"vasp{vasp}"
+        proof = ground.network.prove(new, Role.SETTLEMENT, name)
+        yield ground.network.tx("settlement_key_rotate", name, settlement_key=public(new), proof=proof)
+
+
 # --- the institutions' acts
 
 
@@ -215,6 +223,30 @@ def _registered(ground: Ground) -> Callable[[int], Fields]:
         name = f"new{number}"
         proof = ground.network.prove(name, Role.SETTLEMENT, name)
         return {"name": name, "title": "New", "settlement_key": public(name), "proof": proof}
+
+    return fields
+
+
+def _new_keys(ground: Ground) -> Callable[[int], Fields]:
+    vasps = ground.vasps(MANY)
+
+    def fields(number: int) -> Fields:
+        new, vasp = f"next{number}", vasps[number % MANY]
+        proof = ground.network.prove(new, Role.SETTLEMENT, f"vasp{vasp}")
+        return {"vasp": vasp, "settlement_key": public(new), "proof": proof}
+
+    return fields
+
+
+def _officer(ground: Ground) -> Callable[[int], Fields]:
+    """One officer, who gets another key by each act."""
+    enrolled = len(ground.network.state.signers)
+
+    def fields(number: int) -> Fields:
+        officer = enrolled + number - 1 if number else ground.network.signers["mof3"]
+        new = f"next{number}"
+        proof = ground.network.prove(new, Role.OFFICER, "mof")
+        return {"officer": officer, "key": public(new), "proof": proof}
 
     return fields
 
@@ -391,6 +423,9 @@ WORST: dict[str, tuple[Worst, ...]] = {
     "account_update": (account_updates,),
     "offer_take": (takes_that_are_short, takes_that_settle),
     "licence_apply": (licence_applications,),
+    "settlement_key_rotate": (key_rotations,),
+    "settlement_key_replace": (acts("settlement_key_replace", PVARA, _new_keys),),
+    "settlement_key_restore": (acts("settlement_key_restore", VOTING, _new_keys),),
     "approve": (_signed("approve"),),
     "reject": (_signed("reject"),),
     "withdraw": (_signed("withdraw"),),
@@ -455,5 +490,6 @@ WORST: dict[str, tuple[Worst, ...]] = {
         ),
     ),
     "upgrade_cancel": (acts("upgrade_cancel", VOTING, lambda ground: lambda number: {"entry": 0}),),
+    "officer_key_rotate": (acts("officer_key_rotate", "mof1 mof2", _officer),),
     "institution_update": (acts("institution_update", VOTING, _officers),),
 }
