@@ -290,3 +290,11 @@ def test_files_that_pages_point_to_exist() -> None:
         path = ROOT / page
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{page} points to {target}"
+
+
+def test_each_decision_has_a_number_of_its_own_and_says_it() -> None:
+    """Two branches that take the same number would leave "decision 18" with two meanings."""
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [path.name[:4] for path in files]
+    assert numbers == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert [path.read_text().split()[1] for path in files] == numbers
