@@ -110,10 +110,10 @@ def accounts_with_keys(ground: Ground) -> Iterator[Transaction]:
         yield ground.network.tx("account_open", "htx", rows=_opening(ground, names))
 
 
-def accounts_whose_last_key_is_repeated(ground: Ground) -> Iterator[Transaction]:
-    """The same, all refused at the last row."""
-    names = [f"key {number}" for number in range(KEYS_IN_ONE - 1)]
-    opening = _opening(ground, [*names, names[0]])
+def accounts_whose_last_proof_is_wrong(ground: Ground) -> Iterator[Transaction]:
+    """The same, all refused at the last proof."""
+    opening = _opening(ground, [f"key {number}" for number in range(KEYS_IN_ONE)])
+    opening = (*opening[:-1], replace(opening[-1], proof=bytes(64)))
     while True:
         yield ground.network.tx("account_open", "htx", rows=opening)
 
@@ -380,9 +380,10 @@ def _node(ground: Ground) -> Callable[[int], Fields]:
 
 
 def _officers(ground: Ground) -> Callable[[int], Fields]:
-    """More officers than there is room for, refused after the proofs of all were checked."""
-    names = [f"officer {number}" for number in range(OFFICERS_MAX)]
+    """As many new officers as there is room for, refused at the last proof."""
+    names = [f"officer {number}" for number in range(OFFICERS_MAX - 3)]
     add = tuple(NewOfficer(public(name), ground.network.prove(name, Role.OFFICER, "mof")) for name in names)
+    add = (*add[:-1], replace(add[-1], proof=bytes(64)))
     return lambda number: {
         "institution": 0,
         "title": "",
@@ -418,7 +419,7 @@ def _signed(kind: str) -> Worst:
 WORST: dict[str, tuple[Worst, ...]] = {
     "transfer": (transfers, transfers_of_many),
     "transfer_batch": (batches_that_pass, batches_that_run_short),
-    "account_open": (accounts_with_keys, accounts_whose_last_key_is_repeated, accounts_of_clients),
+    "account_open": (accounts_with_keys, accounts_whose_last_proof_is_wrong, accounts_of_clients),
     "holding_open": (first_holdings, holdings_of_long_lists),
     "account_update": (account_updates,),
     "offer_take": (takes_that_are_short, takes_that_settle),

@@ -60,13 +60,14 @@ def check(ctx: Context, payload: AccountOpen) -> None:
     for number, row in enumerate(payload.rows):
         _check_row(ctx, number, row)
         if row.owner_key:
-            check_key(
-                state, "rows[].owner_key", row.owner_key, row.proof, Role.OWNER, (vasp.name, row.kyc), number
-            )
-            if row.owner_key in keys:
+            if row.owner_key in keys or state.signers.find(row.owner_key) is not None:
                 raise Refused(Code.KEY_ALREADY_ENROLLED, "rows[].owner_key", row.owner_key, number)
             check_unclaimed(state, ("key", row.owner_key))
             keys.add(row.owner_key)
+    for number, row in enumerate(payload.rows):  # what is dear comes last
+        if row.owner_key:
+            about = (vasp.name, row.kyc)
+            check_key(state, "rows[].owner_key", row.owner_key, row.proof, Role.OWNER, about, number)
 
 
 def _check_row(ctx: Context, number: int, row: AccountRow) -> None:

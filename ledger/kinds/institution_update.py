@@ -76,9 +76,7 @@ def _check_officers(ctx: Context, institution: Institution, payload: Institution
             raise Refused(Code.NOT_FOUND, "remove[]", signer, number)
     keys = set()
     for number, officer in enumerate(payload.add):
-        about = (institution.name,)
-        check_key(ctx.state, "add[].key", officer.key, officer.proof, Role.OFFICER, about, number)
-        if officer.key in keys:
+        if officer.key in keys or ctx.state.signers.find(officer.key) is not None:
             raise Refused(Code.KEY_ALREADY_ENROLLED, "add[].key", officer.key, number)
         keys.add(officer.key)
     officers = len(institution.officers) - len(payload.remove) + len(payload.add)
@@ -89,6 +87,9 @@ def _check_officers(ctx: Context, institution: Institution, payload: Institution
         raise Refused(Code.OUT_OF_RANGE, "institution.officers", officers, threshold)
     if not THRESHOLD_MIN <= threshold <= officers:
         raise Refused(Code.OUT_OF_RANGE, "threshold", threshold, officers)
+    for number, officer in enumerate(payload.add):  # what is dear comes last
+        about = (institution.name,)
+        check_key(ctx.state, "add[].key", officer.key, officer.proof, Role.OFFICER, about, number)
 
 
 def _leaving(ctx: Context, index: int, signer: int) -> int | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ledger import enrolment
 from ledger.codes import Code
 from ledger.execution import Result, execute
 from ledger.rows import AccountType, Role
@@ -62,6 +63,19 @@ def test_a_key_twice_in_one_transaction_is_refused_and_nothing_is_opened(state: 
     result = open_accounts(state, owner("alice"), owner("alice"))
     assert (result.code, said(result).field) == (Code.KEY_ALREADY_ENROLLED, "rows[1].owner_key")
     assert len(state.accounts) == 0
+
+
+@pytest.mark.parametrize("last", ["alice", "binance"])
+def test_what_is_cheap_is_asked_of_every_row_before_any_key_is_looked_into(
+    state: State, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """One key too many, repeated or in use, must not cost the proofs of all the others."""
+    looked: list[bytes] = []
+    monkeypatch.setattr(enrolment, "enrolment_fault", lambda key: looked.append(key))
+    monkeypatch.setattr(enrolment, "verify", lambda key, *rest: looked.append(key) or True)
+    result = open_accounts(state, owner("alice"), owner("bob"), owner(last))
+    assert (result.code, said(result).field) == (Code.KEY_ALREADY_ENROLLED, "rows[2].owner_key")
+    assert looked == []
 
 
 @pytest.mark.parametrize(
