@@ -26,7 +26,7 @@ Place = tuple[int, int]  # a height, and the number of a posting in its block
 SCAN_ROWS = 65_536  # postings or events that are looked at together
 
 _HOLDINGS = NUMBERS["holdings"]
-_INSTRUMENT = TABLES[_HOLDINGS].watch.fields.index("instrument") + 1
+_INSTRUMENT = TABLES[_HOLDINGS].watched_fields.index("instrument") + 1
 _FORM_BITS = 5  # a movement's form is its number divided by 32
 
 

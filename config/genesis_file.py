@@ -24,7 +24,7 @@ from ledger.genesis import (
     problems,
 )
 from ledger.parameters import BOUNDS
-from ledger.policies import DEFAULT_POLICIES
+from ledger.policies import default_policies_at
 from ledger.release import FIRST
 from ledger.versions import rules
 from primitives.signatures import PUBLIC_KEY_BYTES
@@ -244,7 +244,7 @@ def _genesis(file: _GenesisFile) -> tuple[Genesis, list[str]]:
         ),
         policies=tuple(
             GenesisPolicy(act, _RULES[file.policies[act].rule], tuple(file.policies[act].institutions))
-            for act in _ordered(file.policies, DEFAULT_POLICIES)
+            for act in _ordered(file.policies, default_policies_at(file.version))
         ),
         parameters=tuple((name, parameters[name]) for name in _ordered(parameters, BOUNDS)),
         treasury=file.treasury,

@@ -37,7 +37,7 @@ from ledger.limits import (
     TITLE_CHARACTERS_MAX,
 )
 from ledger.parameters import Value
-from ledger.policies import DEFAULT_POLICIES
+from ledger.policies import default_policies_at
 from ledger.positions import open_institution_account
 from ledger.release import FIRST, newest
 from ledger.rows import Role
@@ -106,7 +106,8 @@ class Genesis(Document, frozen=True):
 
 def default_policies(version: int = FIRST) -> tuple[GenesisPolicy, ...]:
     """The policies of a network of mof, sbp, pvara, secp and fmu."""
-    return tuple(GenesisPolicy(act, *DEFAULT_POLICIES[act]) for act in rules(version).governed)
+    known = default_policies_at(version)
+    return tuple(GenesisPolicy(act, *known[act]) for act in rules(version).governed)
 
 
 def genesis_hash(genesis: Genesis) -> bytes:

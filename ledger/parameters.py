@@ -6,7 +6,7 @@ consensus are here too, because nodes that disagree about them fail together (FA
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -125,27 +125,37 @@ class Parameters:
     )
     aml_registered_services: tuple[str, ...] = _names(
         (rights.ACCOUNT_OPEN, rights.ACCOUNT_UPDATE),
-        rights.SERVICES,
+        rights.services(FIRST),
         "acts open to a VASP between goAML registration and licence",
     )
     aml_accounts_cap: int = _number(10, 0, 1_000_000, "accounts a VASP may open before its licence")
 
 
 _TYPED = tuple(field.name for field in fields(Parameters))
-_declared: dict[str, Bounds] = {f.name: f.metadata["bounds"] for f in fields(Parameters)}
-BOUNDS: Mapping[str, Bounds] = MappingProxyType(_declared)  # every parameter of every version
+_declared: dict[str, tuple[Bounds, ...]] = {f.name: (f.metadata["bounds"],) for f in fields(Parameters)}
+BOUNDS: Mapping[str, tuple[Bounds, ...]] = MappingProxyType(_declared)  # of every version, ascending
 
 
 def declare(name: str, bounds: Bounds) -> None:
-    """Know a parameter. Raises InvariantError if its name is another's."""
-    if name in _declared:
-        raise InvariantError(f"parameter {name} is declared already")
-    _declared[name] = bounds
+    """Know a parameter, or from a later version on other bounds of one. Raises InvariantError if a version
+    would have two."""
+    earlier = _declared.get(name, ())
+    if earlier:
+        last = earlier[-1]
+        if bounds.since <= max(last.since, last.until or FIRST):
+            raise InvariantError(f"parameter {name} is declared already for version {bounds.since}")
+        earlier = (*earlier[:-1], replace(last, until=last.until or bounds.since - 1))
+    _declared[name] = (*earlier, bounds)
 
 
 def bounds_at(version: int) -> dict[str, Bounds]:
     """The parameters that a version of the protocol has, in the order of `Parameters`."""
-    return {name: bounds for name, bounds in BOUNDS.items() if holds(version, bounds.since, bounds.until)}
+    return {
+        name: bounds
+        for name, declared in BOUNDS.items()
+        for bounds in declared
+        if holds(version, bounds.since, bounds.until)
+    }
 
 
 def _names_refusal(value: Any, allowed: tuple[str, ...]) -> Refused | None:
@@ -153,7 +163,7 @@ def _names_refusal(value: Any, allowed: tuple[str, ...]) -> Refused | None:
         return Refused(Code.OUT_OF_RANGE, "value[]", value)
     for position, item in enumerate(value):
         if item not in allowed:
-            return Refused(Code.OUT_OF_RANGE, "value[]", item, position, ",".join(allowed))
+            return Refused(Code.NOT_FOUND, "value[]", item, position)
         if value.count(item) > 1:
             return Refused(Code.OUT_OF_RANGE, "value[]", item, position)
     return None

@@ -4,6 +4,7 @@ institutions and signatures."""
 from collections.abc import Sequence
 
 from ledger.documents import Approval, Institution, Policy, Rule
+from ledger.release import FIRST
 
 _ISSUE = (Rule.ALL_OF, ("mof", "sbp", "pvara"))
 _PVARA = (Rule.ALL_OF, ("pvara",))
@@ -12,8 +13,10 @@ _MOF = (Rule.ALL_OF, ("mof",))
 _FREEZERS = ("pvara", "sbp", "fmu")
 _NETWORK: tuple[Rule, tuple[str, ...]] = (Rule.TWO_THIRDS_VOTING, ())
 
+Default = tuple[Rule, tuple[str, ...]]  # institutions by name
+
 # Who approves each governed act unless a genesis says otherwise; also the list of all governed acts.
-DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
+_FIRST: dict[str, Default] = {
     "vasp_register": _PVARA,
     "vasp_noc": _PVARA,
     "vasp_reject": _PVARA,
@@ -45,6 +48,18 @@ DEFAULT_POLICIES: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "officer_key_rotate": (Rule.PROPOSER, ()),
     "settlement_key_restore": _NETWORK,
 }
+
+# By the version of the protocol since which they are; a later one for the same act takes the place.
+DEFAULT_POLICIES: dict[int, dict[str, Default]] = {FIRST: _FIRST}
+
+
+def default_policies_at(version: int) -> dict[str, Default]:
+    """The default policies of a version, in the order in which a genesis or an upgrade writes them."""
+    found: dict[str, Default] = {}
+    for since in sorted(DEFAULT_POLICIES):
+        if since <= version:
+            found.update(DEFAULT_POLICIES[since])
+    return found
 
 
 def may_sign(policy: Policy, institutions: Sequence[Institution], institution: int, proposer: int) -> bool:

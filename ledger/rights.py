@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from ledger.codes import Code, Refused
 from ledger.documents import Stage, Vasp
+from ledger.release import FIRST
 
 BROKER_DEALER = "broker_dealer"
 CUSTODY = "custody"
@@ -48,11 +49,16 @@ EXIT = "exit"  # moving a client's holding to an account that this VASP does not
 @dataclass(frozen=True, slots=True)
 class Right:
     """`stages` that hold the right; at LICENSED one of `categories` is needed too. `service`: the parameter
-    aml_registered_services may list it for a VASP that is goAML-registered and not yet licensed."""
+    aml_registered_services may list it for a VASP that is goAML-registered and not yet licensed.
+
+    The versions of the protocol from `since` on have it, as it is: kinds of all of them ask for it by name,
+    so one that a later version has otherwise is another right, with another name.
+    """
 
     stages: tuple[Stage, ...]
     categories: tuple[str, ...]
     service: bool
+    since: int = FIRST
 
 
 _KEEPERS = (BROKER_DEALER, CUSTODY, EXCHANGE, ASSET_MANAGEMENT)
@@ -60,20 +66,23 @@ _TRADERS = (BROKER_DEALER, CUSTODY, EXCHANGE, ASSET_MANAGEMENT, SETTLEMENT)
 _DISTRIBUTORS = (BROKER_DEALER, EXCHANGE, ISSUANCE)
 
 # act               stages that hold it                        categories      service
-RIGHTS: Mapping[str, Right] = MappingProxyType(
-    {
-        LICENCE_APPLY:     Right((Stage.NOC, Stage.LICENCE_APPLIED), CATEGORIES,    False),
-        ACCOUNT_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
-        SELF_CUSTODY_OPEN: Right((Stage.LICENSED,),                  _KEEPERS,      False),
-        ACCOUNT_UPDATE:    Right((Stage.LICENSED,),                  CATEGORIES,    True),
-        HOLDING_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
-        TRANSFER_CASH:     Right((Stage.LICENSED,),                  CATEGORIES,    False),
-        TRANSFER_SECURITY: Right((Stage.LICENSED,),                  _TRADERS,      False),
-        OFFER_TAKE:        Right((Stage.LICENSED,),                  _DISTRIBUTORS, False),
-        EXIT:              Right(tuple(Stage),                       CATEGORIES,    False),
-    }
-)  # fmt: skip
-SERVICES = tuple(act for act, right in RIGHTS.items() if right.service)
+_declared: dict[str, Right] = {
+    LICENCE_APPLY:     Right((Stage.NOC, Stage.LICENCE_APPLIED), CATEGORIES,    False),
+    ACCOUNT_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
+    SELF_CUSTODY_OPEN: Right((Stage.LICENSED,),                  _KEEPERS,      False),
+    ACCOUNT_UPDATE:    Right((Stage.LICENSED,),                  CATEGORIES,    True),
+    HOLDING_OPEN:      Right((Stage.LICENSED,),                  _KEEPERS,      True),
+    TRANSFER_CASH:     Right((Stage.LICENSED,),                  CATEGORIES,    False),
+    TRANSFER_SECURITY: Right((Stage.LICENSED,),                  _TRADERS,      False),
+    OFFER_TAKE:        Right((Stage.LICENSED,),                  _DISTRIBUTORS, False),
+    EXIT:              Right(tuple(Stage),                       CATEGORIES,    False),
+}  # fmt: skip
+RIGHTS: Mapping[str, Right] = MappingProxyType(_declared)
+
+
+def services(version: int) -> tuple[str, ...]:
+    """The acts that are services under a version of the protocol."""
+    return tuple(act for act, right in RIGHTS.items() if right.service and right.since <= version)
 
 
 def require(vasp: Vasp, act: str, services: tuple[str, ...]) -> None:

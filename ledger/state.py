@@ -45,7 +45,8 @@ class Revision:
 class TableSpec:
     """A table of the protocol's versions from `since` to `until` (None: still): documents if it has a
     `schema`, else rows of the layout `dtype`. `key` names the field by which its records are found,
-    `groups` gives the groups in which the index lists a document."""
+    `groups` gives the groups in which the index lists a document, `watches` what is watched since which
+    version."""
 
     number: int
     key: str | None
@@ -56,8 +57,17 @@ class TableSpec:
     row_type: Callable[[Iterable[Any]], tuple[Any, ...]] | None = None
     groups: Callable[[Any], tuple[Hashable, ...]] | None = None
     revisions: tuple[Revision, ...] = ()
-    watch: Watch = UNWATCHED
+    watches: tuple[tuple[int, Watch], ...] = ((FIRST, UNWATCHED),)
     name: str = ""
+
+    @property
+    def watched_fields(self) -> tuple[str, ...]:
+        """The fields that events of any version name by their number, from 1."""
+        return self.watches[-1][1].fields
+
+    def watch_at(self, version: int) -> Watch:
+        """What this version watches of it."""
+        return next((watch for since, watch in reversed(self.watches) if since <= version), UNWATCHED)
 
     def in_force(self, version: int) -> bool:
         """Whether the state of this version has the table."""
@@ -74,14 +84,17 @@ class TableSpec:
         """The table, empty, as `version` has it."""
         if self.schema is not None:
             key = attrgetter(self.key) if self.key is not None else None
-            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.groups, self.watch)
+            table = DocumentTable(self.number, self.name, self.schema, journal, key, self.groups)
+            table.watch(self.watch_at(version))
             for revision in self.revisions:
                 if revision.since <= version:
                     table.revise(revision.schema, revision.lift)
             return table
         if self.dtype is None or self.row_type is None:
             raise InvariantError(f"{self.name}: neither documents nor rows")
-        return ColumnarTable(self.number, self.name, self.dtype, self.row_type, journal, self.key, self.watch)
+        rows = ColumnarTable(self.number, self.name, self.dtype, self.row_type, journal, self.key)
+        rows.watch(self.watch_at(version))
+        return rows
 
 
 def documents_of(
@@ -97,7 +110,14 @@ def documents_of(
 ) -> DocumentTable[D]:
     """Declares a table of documents; on an instance the attribute is the table itself."""
     spec = TableSpec(
-        number, key, since, until, schema=schema, revisions=revisions, groups=groups, watch=watch
+        number,
+        key,
+        since,
+        until,
+        schema=schema,
+        revisions=revisions,
+        groups=groups,
+        watches=((since, watch),),
     )
     return cast(DocumentTable[D], spec)
 
@@ -113,7 +133,7 @@ def rows_of(
     watch: Watch = NEW_RECORDS,
 ) -> ColumnarTable[R]:
     """Declares a table of fixed-width rows; on an instance the attribute is the table itself."""
-    spec = TableSpec(number, key, since, until, dtype=dtype, row_type=row_type, watch=watch)
+    spec = TableSpec(number, key, since, until, dtype=dtype, row_type=row_type, watches=((since, watch),))
     return cast(ColumnarTable[R], spec)
 
 
@@ -284,7 +304,9 @@ class State(Readable):
             spec = TABLES[number]
             if spec.in_force(before) and not spec.in_force(version):
                 self._put(spec.create(self.journal, version))
-            elif isinstance(table, DocumentTable):
+                continue
+            table.watch(spec.watch_at(version))
+            if isinstance(table, DocumentTable):
                 for revision in spec.revisions:
                     if before < revision.since <= version:
                         table.revise(revision.schema, revision.lift)
@@ -393,6 +415,16 @@ def revise(name: str, revision: Revision) -> None:
     """Know a further schema of a table of documents. Raises InvariantError if the table may not have one."""
     spec = _declared[NUMBERS[name]]
     _know(replace(spec, revisions=(*spec.revisions, revision)))
+
+
+def watch(name: str, since: int, watched: Watch) -> None:
+    """Watch more of a table from a version on. Raises InvariantError unless that is later than what is known,
+    and the fields begin with those of before, whose numbers stand in events."""
+    spec = _declared[NUMBERS[name]]
+    before, last = spec.watches[-1]
+    if since <= before or watched.fields[: len(last.fields)] != last.fields:
+        raise InvariantError(f"table {spec.number} {spec.name}: what is watched is only ever added to")
+    _know(replace(spec, watches=(*spec.watches, (since, watched))))
 
 
 def _know(spec: TableSpec) -> None:

@@ -135,7 +135,6 @@ class DocumentTable(Sequence[D]):
         journal: Journal,
         key: Callable[[D], Hashable] | None = None,
         groups: Callable[[D], tuple[Hashable, ...]] | None = None,
-        watch: Watch = UNWATCHED,
     ) -> None:
         self.number = number
         self.name = name
@@ -147,7 +146,7 @@ class DocumentTable(Sequence[D]):
         self._key = key
         self._journal = journal
         self._lifts: dict[type[Any], Callable[[Any], Any]] = {}  # from every older schema to the next
-        self._watch = watch
+        self._watch = UNWATCHED
         self._documents: list[D] = []
         self._encodings: list[bytes] = []
         self._tree = Tree()
@@ -221,6 +220,10 @@ class DocumentTable(Sequence[D]):
             was, now = int(getattr(old, field, 0)), int(getattr(document, field))
             if was != now:
                 self._journal.stream.note(self.number, number, index, was, now)
+
+    def watch(self, watch: Watch) -> None:
+        """From now on note changes of these fields."""
+        self._watch = watch
 
     def revise(self, schema: type[Any], lift: Callable[[Any], Any]) -> None:
         """Change the schema: from now on all documents are of `schema`; those that are here, and whatever is
@@ -401,7 +404,6 @@ class ColumnarTable(Generic[R]):
         row_type: Callable[[Iterable[Any]], R],
         journal: Journal,
         key: str | None = None,
-        watch: Watch = UNWATCHED,
     ) -> None:
         self.number = number
         self.name = name
@@ -410,8 +412,8 @@ class ColumnarTable(Generic[R]):
         self._row_type = row_type
         self._key = key
         self._journal = journal
-        self._watch = watch
-        self._watched = {field: number for number, field in enumerate(watch.fields, start=1)}
+        self._watch = UNWATCHED
+        self._watched: dict[str, int] = {}
         self._count = 0
         self._tree = Tree()
         self._data: npt.NDArray[Any]
@@ -424,6 +426,11 @@ class ColumnarTable(Generic[R]):
         self._unpublished: bool
         self._allocate(_ROWS_AT_FIRST)
         self._view = self._viewed()
+
+    def watch(self, watch: Watch) -> None:
+        """From now on note changes of these fields."""
+        self._watch = watch
+        self._watched = {field: number for number, field in enumerate(watch.fields, start=1)}
 
     def __len__(self) -> int:
         return self._count

@@ -16,7 +16,7 @@ from ledger.documents import Parameter, Policy, Rule
 from ledger.kind import Kind
 from ledger.limits import BlockLimits, block_limits_at
 from ledger.parameters import Bounds
-from ledger.policies import DEFAULT_POLICIES
+from ledger.policies import default_policies_at
 from ledger.release import FIRST, UnknownVersion, holds, newest
 from ledger.state import State
 
@@ -34,7 +34,8 @@ class Rules:
     @property
     def governed(self) -> tuple[str, ...]:
         """The names of the acts that need a policy, in the order of the default ones."""
-        return tuple(act for act in DEFAULT_POLICIES if act in self.by_name and self.by_name[act].governed)
+        acts = default_policies_at(self.version)
+        return tuple(act for act in acts if act in self.by_name and self.by_name[act].governed)
 
 
 _rules: dict[int, Rules] = {}
@@ -91,7 +92,7 @@ def _enter(state: State, index: int, height: int, time_ms: int) -> None:
 
 def _first_policy(state: State, act: str) -> Policy:
     """The default one, where the chain has the institutions that it names; else the network's."""
-    rule, names = DEFAULT_POLICIES[act]
+    rule, names = default_policies_at(state.version)[act]
     found = [state.institutions.find(name) for name in names]
     indices = sorted(index for index in found if index is not None)
     if len(indices) < len(names):

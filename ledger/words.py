@@ -169,7 +169,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.NOT_FOUND, "name", 0, "there is no such parameter"),
     Sentence(Code.OUT_OF_RANGE, "value", 0, "the parameter is an integer", value="a list of {0}"),
     Sentence(Code.OUT_OF_RANGE, "value[]", 0, "the parameter is a list of names", called="value"),
-    Sentence(Code.OUT_OF_RANGE, "value[]", 2, "must be one of {2}"),
+    Sentence(Code.NOT_FOUND, "value[]", 1, "is none of the names that the parameter may list"),
     Sentence(Code.OUT_OF_RANGE, "value", 2, "must be from {1} to {2}"),
     Sentence(Code.OUT_OF_RANGE, "value[]", 1, "stands twice"),
     # Keys, nodes, institutions.
@@ -239,7 +239,7 @@ SENTENCES: tuple[Sentence, ...] = (
     # VASPs, accounts, holdings.
     Sentence(Code.ALREADY_EXISTS, "vasp.goaml_ms", 0, "the VASP's goAML registration is on record"),
     Sentence(Code.ALREADY_EXISTS, "vasp.subsidiary_ms", 0, "the VASP's local subsidiary is on record"),
-    Sentence(Code.OUT_OF_RANGE, "categories[]", 2, "must be one of {2}"),
+    Sentence(Code.NOT_FOUND, "categories[]", 1, "is none of those that may be asked for here"),
     Sentence(Code.OUT_OF_RANGE, "categories[]", 1, "stands twice"),
     Sentence(Code.CAP_EXCEEDED, "rows", 1, "at most {1} accounts before the licence (aml_accounts_cap)"),
     Sentence(Code.MALFORMED, "rows[].type", 1, f"a VASP opens accounts of the types {_TYPES}"),

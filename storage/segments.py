@@ -20,7 +20,7 @@ NOTHING = np.zeros(0, np.int64)
 Columns = npt.NDArray[Any]
 
 _HOLDINGS = NUMBERS["holdings"]
-_INSTRUMENT = TABLES[_HOLDINGS].watch.fields.index("instrument") + 1
+_INSTRUMENT = TABLES[_HOLDINGS].watched_fields.index("instrument") + 1
 _FORM_BITS = 5  # a movement's form is its number divided by 32
 
 

@@ -14,9 +14,11 @@ import msgspec
 
 from ledger.kind import Signers
 from ledger.kinds import BY_NAME
+from ledger.release import NEWEST
 from ledger.transactions import assemble, decode_transaction, encode_body
 from node.sealed import open_block
 from primitives.codec import pack
+from testing import declared
 from testing.little_chain import LittleChain, Market, live, officers, open_market
 from testing.replay import RECORDED, Recording, Unfit, refusal_of, replay
 
@@ -114,6 +116,7 @@ def main() -> None:
     data = pack(recording)
     replay(data)
     RECORDED.write_bytes(data)
+    declared.write(NEWEST)
     missing = ", ".join(sorted(set(BY_NAME) - kinds_of(recording))) or "none"
     print(f"{RECORDED}: {len(recording.blocks)} blocks, {len(data)} bytes, kinds missing: {missing}")
     sys.exit(missing != "none")

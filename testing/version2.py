@@ -13,7 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, structs
 
-from ledger import kinds, parameters, policies, release, versions
+from ledger import kinds, parameters, policies, release, rights, versions
 from ledger import state as tables
 from ledger.codes import Code, Refused
 from ledger.cost import Cost
@@ -86,7 +86,7 @@ REVISION = Revision(VERSION, Institution2, lift)
 def declare() -> None:
     """Make this process, from now on, software that knows version 2."""
     kinds.declare(GREET)
-    policies.DEFAULT_POLICIES["greet"] = (Rule.ANY_ONE_OF, ("mof", "sbp"))
+    policies.DEFAULT_POLICIES[VERSION] = {"greet": (Rule.ANY_ONE_OF, ("mof", "sbp"))}
     parameters.declare(LIMIT, Bounds(32, 1, 64, (), "characters, at most, of a greeting", since=VERSION))
     tables.declare(TABLE)
     tables.revise("institutions", REVISION)
@@ -120,6 +120,7 @@ def known() -> Iterator[None]:
     registries = (
         kinds.BY_NAME,
         policies.DEFAULT_POLICIES,
+        rights._declared,
         parameters._declared,
         tables._declared,
         versions._rules,

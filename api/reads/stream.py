@@ -129,7 +129,7 @@ def _event_views(part: StreamRows) -> Iterator[EventView]:
             row=part.first + number,
             after=after,
             table=spec.name,
-            field="record" if field == RECORD else spec.watch.fields[field - 1],
+            field="record" if field == RECORD else spec.watched_fields[field - 1],
             index=index,
             old=old,
             new=new,

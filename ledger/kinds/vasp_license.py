@@ -38,7 +38,7 @@ def check_categories(categories: tuple[str, ...], allowed: tuple[str, ...]) -> N
     """Refuse unless every category is allowed and none stands twice."""
     for number, category in enumerate(categories):
         if category not in allowed:
-            raise Refused(Code.OUT_OF_RANGE, "categories[]", category, number, ",".join(allowed))
+            raise Refused(Code.NOT_FOUND, "categories[]", category, number)
         if categories.count(category) > 1:
             raise Refused(Code.OUT_OF_RANGE, "categories[]", category, number)
 

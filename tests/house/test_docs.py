@@ -25,7 +25,7 @@ from gateway.server import EXIT_CANNOT_LISTEN
 from ledger import rights
 from ledger.codes import Code
 from ledger.kinds import BY_NAME
-from ledger.parameters import BOUNDS
+from ledger.parameters import bounds_at
 from node.app import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -195,9 +195,9 @@ def test_kinds_and_their_payloads() -> None:
 
 def test_parameters() -> None:
     rows = table(OPERATING, "parameters")
-    assert [row[0] for row in rows] == list(BOUNDS)
+    assert [row[0] for row in rows] == list(bounds_at(1))
     for name, default, least, most, meaning in rows:
-        bounds, value = BOUNDS[name], BOUNDS[name].first
+        bounds, value = bounds_at(1)[name], bounds_at(1)[name].first
         assert default == (", ".join(value) if isinstance(value, tuple) else str(value)), name
         assert (least, most) == tuple(
             "" if b is None else str(b) for b in (bounds.minimum, bounds.maximum)

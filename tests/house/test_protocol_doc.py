@@ -30,8 +30,8 @@ from ledger import (
 from ledger.alphabet import RANGES
 from ledger.codes import Code
 from ledger.fields import FIELDS
-from ledger.parameters import BOUNDS
-from ledger.policies import DEFAULT_POLICIES
+from ledger.parameters import bounds_at
+from ledger.policies import default_policies_at
 from ledger.release import FIRST
 from ledger.terms.family import Variant
 from primitives import codec, hashing, merkle, signatures
@@ -198,9 +198,11 @@ def expected(name: str) -> Table:
             return [
                 [
                     spec.name,
-                    "yes" if spec.watch.created else "no",
-                    "yes" if spec.watch.rewritten else "no",
-                    ", ".join(f"{number} {field}" for number, field in enumerate(spec.watch.fields, start=1)),
+                    "yes" if spec.watch_at(1).created else "no",
+                    "yes" if spec.watch_at(1).rewritten else "no",
+                    ", ".join(
+                        f"{number} {field}" for number, field in enumerate(spec.watched_fields, start=1)
+                    ),
                 ]
                 for _, spec in sorted(state.TABLES.items())
             ]
@@ -213,11 +215,12 @@ def expected(name: str) -> Table:
                     "" if bounds.maximum is None else _power(bounds.maximum),
                     bounds.meaning,
                 ]
-                for name, bounds in BOUNDS.items()
+                for name, bounds in bounds_at(1).items()
             ]
         case "policies":
             return [
-                [act, rule.name.lower(), ", ".join(names)] for act, (rule, names) in DEFAULT_POLICIES.items()
+                [act, rule.name.lower(), ", ".join(names)]
+                for act, (rule, names) in default_policies_at(1).items()
             ]
         case "rights":
             return [

@@ -1,7 +1,7 @@
 """In every test of the ledger, whatever is refused is also put into words, and every block is held to the
 page that says what each kind writes, in which order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -11,7 +11,7 @@ from ledger.fields import FieldName
 from ledger.state import State
 from ledger.transactions import Transaction
 from ledger.words import CATALOGUE, words_of
-from testing import ledger_network
+from testing import ledger_network, version2
 from tests.ledger import written
 
 
@@ -37,3 +37,10 @@ def _every_block_is_written_as_the_page_says(monkeypatch: pytest.MonkeyPatch) ->
         return outcome
 
     monkeypatch.setattr(ledger_network, "apply_block", applied)
+
+
+@pytest.fixture
+def version_2() -> Iterator[None]:
+    """Software that knows a version 2 (`testing.version2`)."""
+    with version2.known():
+        yield

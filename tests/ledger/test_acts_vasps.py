@@ -90,7 +90,7 @@ def test_the_lifecycle_goes_in_its_order(net: Network) -> None:
     assert FIELD_NAMES[no_company.field] == "vasp.subsidiary_ms"
     net.enact("vasp_subsidiary", "secp1 secp2", vasp=index, name="B", number="1")
     net.refused(Code.ALREADY_EXISTS, "vasp_subsidiary", "secp1", vasp=index, name="B", number="1")
-    net.refused(Code.OUT_OF_RANGE, "vasp_license", "pvara1", vasp=index, categories=("lending",))
+    net.refused(Code.NOT_FOUND, "vasp_license", "pvara1", vasp=index, categories=("lending",))
     net.enact("vasp_license", PVARA, vasp=index, categories=("custody",))
     record = net.vasp("binance")
     assert (record.stage, record.categories) == (Stage.LICENSED, ("custody",))
@@ -101,7 +101,7 @@ def test_the_lifecycle_goes_in_its_order(net: Network) -> None:
 def test_categories_are_known_ones_each_once(net: Network) -> None:
     index = net.register("binance")
     net.enact("vasp_noc", PVARA, vasp=index)
-    net.refused(Code.OUT_OF_RANGE, "licence_apply", "binance", categories=("casino",))
+    net.refused(Code.NOT_FOUND, "licence_apply", "binance", categories=("casino",))
     net.refused(Code.OUT_OF_RANGE, "licence_apply", "binance", categories=("custody", "custody"))
 
 

@@ -9,7 +9,7 @@ from ledger import balances, lists, terms, transfers
 from ledger.codes import Code
 from ledger.documents import InstrumentStatus, Target
 from ledger.limits import HOLDING_REST_MS
-from ledger.parameters import BOUNDS
+from ledger.parameters import bounds_at
 from ledger.postings import Movement
 from ledger.rows import FROZEN, Holding
 from ledger.state import State
@@ -97,7 +97,7 @@ def test_a_finished_holding_is_taken_over_where_it_stands_in_the_list(weekly: We
 
 
 def test_a_holding_rests_for_as_long_as_any_signed_transaction_may_name_it(weekly: Weekly) -> None:
-    assert 1_000 * (BOUNDS["expiry_horizon_s"].maximum or 0) == HOLDING_REST_MS
+    assert 1_000 * (bounds_at(1)["expiry_horizon_s"].maximum or 0) == HOLDING_REST_MS
     first = weekly.bill()
     weekly.redeem(first)
     ended_ms = weekly.net.state.instruments[first].redeemed_ms

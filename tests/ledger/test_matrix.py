@@ -8,7 +8,7 @@ from ledger.codes import Code
 from ledger.documents import Rule
 from ledger.execution import execute
 from ledger.kinds import BY_NAME
-from ledger.policies import DEFAULT_POLICIES
+from ledger.policies import default_policies_at
 from ledger.state import TABLES
 from testing.keys import public
 from testing.ledger_network import BILL, CATEGORIES, Network, client, make_genesis, packed
@@ -131,7 +131,7 @@ def test_the_matrix_has_every_kind() -> None:
 
 
 def test_every_governed_kind_has_a_policy_and_no_policy_is_without_its_kind() -> None:
-    assert DEFAULT_POLICIES.keys() == {kind.name for kind in BY_NAME.values() if kind.governed}
+    assert default_policies_at(1).keys() == {kind.name for kind in BY_NAME.values() if kind.governed}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_wrong_actor_is_refused_and_changes_nothing(world: World, kind: str, a
 def test_a_right_officer_is_not_lent_to_a_wrong_one(world: World, kind: str) -> None:
     allowed = KINDS[kind][0]
     right = sorted(allowed)[0]
-    own = DEFAULT_POLICIES[kind][0] is Rule.PROPOSER
+    own = default_policies_at(1)[kind][0] is Rule.PROPOSER
     wrong = next(actor for actor in OFFICERS if actor not in allowed or (own and actor != right))
     world.net.refused(Code.NOT_AUTHORISED, kind, f"{right}1 {wrong}1", **world.fields(kind))
 

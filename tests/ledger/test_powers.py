@@ -15,7 +15,7 @@ from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.documents import Approval, Target
 from ledger.kinds import BY_NAME
-from ledger.policies import DEFAULT_POLICIES, is_met
+from ledger.policies import default_policies_at, is_met
 from ledger.rows import Role
 from testing.keys import public
 from testing.ledger_network import TITLES, Network, client
@@ -211,7 +211,7 @@ def one_is_enough() -> dict[str, tuple[str, ...]]:
     """For each governed kind the institutions that can do it alone, under the default policies."""
     net = Network()
     found = {}
-    for kind in DEFAULT_POLICIES:
+    for kind in default_policies_at(1):
         policy = net.state.policies[net.state.policies.by_key[kind]]
         found[kind] = tuple(
             name

@@ -1,9 +1,9 @@
 """Versions of the protocol: their schedule, what a block of one takes, and how a chain enters the next."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from ledger import conservation, parameters, release, schedule, versions
 from ledger import state as tables
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import Programme, ProposalStatus, Rule, Version, VersionStatus
+from ledger.events import EVENT, Watch
 from ledger.execution import BlockFacts, apply_block
 from ledger.genesis import create_state, default_policies, genesis_hash, problems
 from ledger.kinds import BY_NAME
@@ -31,12 +32,6 @@ from testing.stores import KeptState
 
 NOTICE = ("upgrade_notice_blocks", 4)
 VOTERS = "mof1 mof2 sbp1 sbp2 pvara1 pvara2"  # three of the four voting institutions
-
-
-@pytest.fixture
-def version_2() -> Iterator[None]:
-    with version2.known():
-        yield
 
 
 def network() -> Network:
@@ -234,7 +229,7 @@ def test_the_parameter_of_version_2_is_set_within_its_bounds_and_not_before() ->
 
 @pytest.mark.usefixtures("version_2")
 def test_the_policy_of_a_new_act_is_the_networks_where_an_institution_is_missing() -> None:
-    version2.policies.DEFAULT_POLICIES["greet"] = (Rule.ALL_OF, ("mof", "elsewhere"))
+    version2.policies.DEFAULT_POLICIES[2]["greet"] = (Rule.ALL_OF, ("mof", "elsewhere"))
     state = upgraded().state
     assert state.policies[state.policies.by_key["greet"]].rule is Rule.TWO_THIRDS_VOTING
 
@@ -348,6 +343,36 @@ def test_a_table_that_ends_is_empty_from_then_on_and_takes_nothing(name: str) ->
     getattr(net.state, name).append(kept[0])
     with pytest.raises(InvariantError, match=f"{name}: has records, version 2 has no such table"):
         net.state.rehash()
+
+
+@pytest.mark.usefixtures("version_2")
+def test_what_a_later_version_watches_is_noted_from_then_on() -> None:
+    """Fields that are new, fields of old, and columns; the numbers of those watched before stay."""
+    added = []
+    for table in ("vasps", "signers"):
+        fields = tables.TABLES[tables.NUMBERS[table]].watched_fields
+        added.append((tables.NUMBERS[table], len(fields) + 1))
+        tables.watch(table, 2, Watch((*fields, "accounts" if table == "vasps" else "highest")))
+    with pytest.raises(InvariantError, match="table 6 vasps: what is watched is only ever added to"):
+        tables.watch("vasps", 3, Watch(("stage", "accounts")))
+    with pytest.raises(InvariantError, match="table 6 vasps: what is watched is only ever added to"):
+        tables.watch("vasps", 2, Watch((*tables.TABLES[6].watched_fields, "licensed_ms")))
+
+    def noted(state: State) -> list[tuple[int, int]]:
+        for table in (state.vasps, state.signers):
+            table.rehash()
+        state.vasps.replace(0, replace(state.vasps[0], accounts=state.vasps[0].accounts + 1))
+        state.signers.set_field(0, "highest", int(state.signers.field(0, "highest")) + 1)
+        rows = np.frombuffer(state.stream.events(), EVENT)
+        return [(int(row["table"]), int(row["field"])) for row in rows]
+
+    net = network()
+    net.register("binance")
+    assert noted(net.state) == []
+    net.state.rehash()
+    go_to(net, scheduled(net))
+    loaded = State.load(stored([net.state.drain_changes()]))
+    assert noted(net.state) == noted(loaded) == added
 
 
 # --- storage and proofs across the upgrade ------------------------------------------------------------------

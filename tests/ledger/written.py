@@ -66,7 +66,7 @@ def _event(row: np.void) -> str:
     spec = TABLES[int(row["table"])]
     if row["field"] == RECORD:
         return f"{spec.name}.rewritten" if row["old"] == PRESENT else spec.name
-    return f"{spec.name}.{spec.watch.fields[int(row['field']) - 1]}"
+    return f"{spec.name}.{spec.watched_fields[int(row['field']) - 1]}"
 
 
 def check(state: State, transactions: Sequence[Transaction], outcome: BlockOutcome, by_hand: Written) -> None:
