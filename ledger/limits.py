@@ -118,7 +118,7 @@ BLOCK_LIMITS: dict[int, BlockLimits] = {
         SIGNERS_MAX,
         evidence=4,
         transaction_cost=40,
-        signature_cost=40,
+        signature_cost=45,
         bytes_a_unit=128,
     )
 }

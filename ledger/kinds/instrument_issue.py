@@ -116,7 +116,7 @@ KIND = Kind(
     InstrumentIssue,
     check,
     apply,
-    Cost(12_000),
+    Cost(14_000),
     governed=True,
     claims=subject("code", "isin"),
 )
