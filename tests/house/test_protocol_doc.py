@@ -323,6 +323,21 @@ def test_each_field_of_each_document_is_explained() -> None:
     assert [row[:2] for row in table("fields") if len(row) < 4 or len(row[3]) < 5] == []
 
 
+# Fields of several tables that mean the same in each of them; any other meaning is one field's own.
+SHARED_MEANINGS = {
+    "as it calls itself": ["institutions", "vasps"],
+    "found by it; [a-z][a-z0-9_-]{0,31}": ["nodes", "vasps"],
+    "an open freeze has it as its target": ["vasps", "instruments"],
+}
+
+
+def test_the_meaning_of_a_field_is_that_of_its_own_table() -> None:
+    told: dict[tuple[str, str], list[str]] = {}
+    for owner, field, _, meaning in table("fields"):
+        told.setdefault((field, meaning), []).append(owner)
+    assert {meaning: owners for (_, meaning), owners in told.items() if len(owners) > 1} == SHARED_MEANINGS
+
+
 def test_the_row_layouts_are_those_of_the_code() -> None:
     for name in ("accounts", "holdings", "signers", "agenda"):
         assert first_columns(name) == expected(name)
