@@ -326,7 +326,6 @@ def test_each_field_of_each_document_is_explained() -> None:
 # Fields of several tables that mean the same in each of them; any other meaning is one field's own.
 SHARED_MEANINGS = {
     "as it calls itself": ["institutions", "vasps"],
-    "found by it; [a-z][a-z0-9_-]{0,31}": ["nodes", "vasps"],
     "an open freeze has it as its target": ["vasps", "instruments"],
 }
 
