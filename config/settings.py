@@ -149,6 +149,8 @@ class GatewayLimits(Section):
     page: int = Field(default=1_000, ge=1, le=10_000)  # records in one page of a list
     wait_s: int = Field(default=60, ge=1, le=600)  # the longest tx_wait
     requests: int = Field(default=256, ge=1, le=10_000)  # being answered at once
+    connections: int = Field(default=1_024, ge=1, le=65_536)  # open at once
+    address_percent: int = Field(default=25, ge=1, le=100)  # of connections and requests that one address has
 
 
 class GatewaySettings(BaseSettings):

@@ -100,16 +100,16 @@ class Dispatcher:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rule = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
             fault = RpcError(PARSE_ERROR, "Parse error", "parse_error", "body", f"{len(body)} bytes", rule)
-            return _encode(self._failure(None, "", fault))
+            return encoded(self._failure(None, "", fault))
         if not isinstance(value, list):
             response = await self._respond(value)
-            return None if response is None else _encode(response)
+            return None if response is None else encoded(response)
         if not 1 <= len(value) <= self._batch_max:
             rule = f"a batch holds 1 to {self._batch_max} requests"
             fault = invalid_request("batch", f"{len(value)} requests", rule)
-            return _encode(self._failure(None, "", fault))
+            return encoded(self._failure(None, "", fault))
         responses = [response for response in await self._respond_all(value) if response is not None]
-        return _encode(responses) if responses else None
+        return encoded(responses) if responses else None
 
     async def _respond_all(self, values: list[Any]) -> list[dict[str, Any] | None]:
         """The responses in the order of the requests, which are under way together."""
@@ -184,7 +184,7 @@ class CallFailed(OpenRPCError):
 
 def failure_body(error: RpcError) -> bytes:
     """The body that says `error` about a request that was not even read."""
-    return _encode(
+    return encoded(
         {
             "jsonrpc": "2.0",
             "error": {"code": error.code, "message": error.message, "data": error.data},
@@ -242,5 +242,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= METHOD_CHARACTERS_MAX else text[: METHOD_CHARACTERS_MAX - 3] + "..."
 
 
-def _encode(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """The JSON of a value."""
     return msgspec.json.encode(value)

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 log.debug("quiet", height=1)
 log.info("committed", height=2)
 log.info("peer \\x1b[2J", name="mof\\x1b]0;x\\x07\\u202e\\nforged")
-logging.getLogger("anycorn.error").warning("handshake %s", "failed")
+logging.getLogger("asyncio").warning("handshake %s", "failed")
 try:
     raise ValueError("bad root")
 except ValueError:

@@ -296,7 +296,7 @@ async def test_a_node_that_does_not_answer_is_not_waited_for_without_end(
 
 async def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
     node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
-    async with network(node, requests=2) as front, trio.open_nursery() as nursery:
+    async with network(node, requests=2, address_percent=100) as front, trio.open_nursery() as nursery:
         for _ in range(2):
             nursery.start_soon(front.call, "tx_wait", {"tx_id": "00" * 32, "timeout_ms": 60_000})
         await until_asked(node, "tx_wait", 2)
