@@ -23,6 +23,12 @@ Keystore = Annotated[
     Path, typer.Option("--keystore", "-k", help="The signer's encrypted key file (NAME.pem).")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until a block holds it.")]
+Proposal = Annotated[int, typer.Argument(help="The proposal's index.")]
+Reason = Annotated[int, typer.Option(help="Reason code that stays beside the signature.")]
+Act = Annotated[
+    str, typer.Option(help="Hash of the act as it was reviewed: without asking, sign that one and no other.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Sign whatever is shown, without asking.")]
 TransactionId = Annotated[str, typer.Argument(help="The transaction's id, 64 hex digits.")]
 
 
@@ -95,33 +101,63 @@ def send(
 
 @app.command("approve")
 def approve(
-    proposal: Annotated[int, typer.Argument(help="The proposal's index.")],
+    proposal: Proposal,
     rpc: Rpc,
     keystore: Keystore,
-    reason: Annotated[int, typer.Option(help="Reason code that stays beside the signature.")] = 0,
+    reason: Reason = 0,
+    act: Act = "",
+    yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
     """Approve a proposal as an officer; the approval that completes its policy executes it.
 
-    Ends with 1 if the policy was met and the act failed: the ledger has changed since it was proposed.
+    Shows the act, asks, and signs what it showed. Ends with 1 if the policy was met and the act failed: the
+    ledger has changed since it was proposed.
     """
-    _answer("approve", proposal, reason, rpc, keystore, passphrase_file, no_wait, as_json)
+    checked = _answer("approve", proposal, reason, act, yes, rpc, as_json)
+    _send(rpc, "approve", checked, [keystore], passphrase_file, no_wait, as_json)
 
 
 @app.command("reject")
 def reject(
-    proposal: Annotated[int, typer.Argument(help="The proposal's index.")],
+    proposal: Proposal,
     rpc: Rpc,
     keystore: Keystore,
-    reason: Annotated[int, typer.Option(help="Reason code that stays beside the signature.")] = 0,
+    reason: Reason = 0,
+    act: Act = "",
+    yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
-    """Object to a proposal as an officer of an institution that its policy names."""
-    _answer("reject", proposal, reason, rpc, keystore, passphrase_file, no_wait, as_json)
+    """Object to a proposal as an officer of an institution that its policy names.
+
+    Shows the act, asks, and signs what it showed.
+    """
+    checked = _answer("reject", proposal, reason, act, yes, rpc, as_json)
+    _send(rpc, "reject", checked, [keystore], passphrase_file, no_wait, as_json)
+
+
+@app.command("withdraw")
+def withdraw(
+    proposal: Proposal,
+    rpc: Rpc,
+    keystore: Keystore,
+    reason: Reason = 0,
+    act: Act = "",
+    yes: Yes = False,
+    passphrase_file: PassphraseFile = None,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Take an open proposal back, as the officer who made it.
+
+    Shows the act, asks, and signs what it showed.
+    """
+    checked = _answer("withdraw", proposal, reason, act, yes, rpc, as_json)
+    _send(rpc, "withdraw", checked, [keystore], passphrase_file, no_wait, as_json)
 
 
 @app.command("get")
@@ -150,22 +186,37 @@ def wait(
     show(to_object(reply), as_json=as_json)
 
 
-def _answer(
-    kind: str,
-    proposal: int,
-    reason: int,
-    rpc: str,
-    keystore: Path,
-    passphrase_file: Path | None,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    from client.transactions import payload
+def _answer(kind: str, proposal: int, reason: int, act: str, yes: bool, rpc: str, as_json: bool) -> "Payload":
+    """The answer to a proposal, which names the act that is shown here; nobody has been asked for a key."""
+    from client.transactions import act_of, meant, payload
 
     with calling(rpc, as_json=as_json) as client:
-        checked = payload(kind, proposal=proposal, reason=reason)
-        _before_signing(client.proposal_get(proposal).outlook)
-    _send(rpc, kind, checked, [keystore], passphrase_file, no_wait, as_json)
+        read = client.proposal_get(proposal)
+        named = meant(read)
+        _show_act(read, act_of(read), named["act"])
+        checked = payload(kind, **named, reason=reason)
+    if act and act != named["act"].hex():
+        message = f"--act: {act}: proposal {proposal} is of another act, {named['act'].hex()}"
+        fail(Exit.FAILED, "other_act", message, as_json=as_json)
+    if not act and not yes:
+        typer.confirm(f"{kind} this?", abort=True, err=True)
+    return checked
+
+
+def _show_act(proposal: "ProposalReply", act: "Payload", named: bytes) -> None:
+    """A proposal in words, on standard error: what is signed is for people, whoever reads the result."""
+    from api.objects import to_object
+
+    note(f"proposal {proposal.proposal}, {proposal.status.name}: {proposal.act}")
+    for name, value in to_object(act).items():
+        note(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
+    for word, signatures in (("approved", proposal.approvals), ("objected", proposal.objections)):
+        for each in signatures:
+            who = f"officer {each.officer} of {each.institution}" if each.institution else "an officer"
+            note(f"  {word}: {who} in block {each.block}, reason {each.reason}")
+    for line in () if proposal.outlook is None else proposal.outlook.words:
+        note(f"  {line}")
+    note(f"  act: {named.hex()}")
 
 
 def _before_signing(outlook: "OutlookView | None") -> None:

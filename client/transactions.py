@@ -14,18 +14,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from stdnum import isin
 
 from api.objects import FieldFault, from_params, to_object
+from api.reads.proposals import ProposalView
 from config.pki import root_fault
 from ledger.codes import Refused
 from ledger.kind import Kind
 from ledger.kinds import BY_NAME, DECLARED
 from ledger.kinds.institution_update import InstitutionUpdate
+from ledger.limits import PAYLOAD_BYTES_MAX
+from ledger.proposals import act_hash
 from ledger.release import newest
 from ledger.schema import Payload
 from ledger.terms.family import Variant
 from ledger.transactions import assemble, decode_payload, encode_body, sign_input, transaction_id
 from ledger.versions import rules
 from ledger.words import words_of
-from primitives.codec import builtins
+from primitives.codec import CodecError, builtins, unpack
 from primitives.signatures import sign
 
 ROW = struct.Struct("<IIQ")
@@ -110,6 +113,24 @@ def build(
     ascending = tuple(sorted(set(signers)))
     body = encode_body(kind, ascending, sequence, valid_until, payload)
     return Unsigned(kind_name, ascending, sequence, valid_until, body)
+
+
+def act_of(proposal: ProposalView) -> Payload:
+    """The act of a proposal that was read, out of its bytes. Raises BadPayload if this software does not know
+    such an act: then nobody can say what he would sign."""
+    for kind in reversed(DECLARED):
+        if (kind.number, kind.name) == (proposal.kind, proposal.act):
+            try:
+                return unpack(proposal.payload, kind.payload, PAYLOAD_BYTES_MAX)
+            except CodecError:
+                continue  # of an older or newer version
+    raise BadPayload(f"proposal {proposal.proposal}: this software cannot read its act {proposal.act}")
+
+
+def meant(proposal: ProposalView) -> dict[str, Any]:
+    """What approve, reject and withdraw name of a proposal that was read: its index, and the hash of the act
+    that was shown. A hash that a gateway gives instead would be another's word for what is signed."""
+    return {"proposal": proposal.proposal, "act": act_hash(proposal.kind, proposal.payload)}
 
 
 def transfer_rows(rows: Iterable[tuple[int, int, int]]) -> bytes:

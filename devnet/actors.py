@@ -7,7 +7,7 @@ from typing import Any
 from api.reads.transactions import TransactionResult
 from client.errors import CallRefused
 from client.rpc import AsyncClient
-from client.transactions import Signed, payload
+from client.transactions import Signed, meant, payload
 from client.wallet import Wallet
 from config.keys import load_key
 from devnet.network import DevnetError, Network
@@ -45,8 +45,12 @@ class Actors:
 
     async def approve(self, proposal: int, institution: str, number: int) -> TransactionResult:
         """One officer's signature under a proposal."""
-        wallet = await self.officer(institution, number)
-        return await self.perform(wallet, "approve", proposal=proposal, reason=REASON)
+        return await self.answer(await self.officer(institution, number), "approve", proposal, REASON)
+
+    async def answer(self, wallet: Wallet, kind: str, proposal: int, reason: int) -> TransactionResult:
+        """Approve, reject or withdraw a proposal, after reading it."""
+        read = await self.client.proposal_get(proposal)
+        return await self.perform(wallet, kind, **meant(read), reason=reason)
 
     async def enact(self, institutions: Sequence[str], kind: str, **fields: Any) -> tuple[int, ...]:
         """An act proposed by the first institution and approved by two officers of each; what it created.

@@ -49,6 +49,7 @@ class Code(IntEnum):
     SUPERSEDED = 307
     CLAIMED = 308
     BAD_PROOF = 309
+    OTHER_ACT = 310
 
     # 4xx Movement of balances.
     OVERDRAFT = 400

@@ -107,6 +107,7 @@ FieldName = Literal[
     "block_cost",
     "officer",
     "key",
+    "act",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

@@ -27,6 +27,7 @@ from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX, SIGNATURES_MAX
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
 from primitives.codec import encode, pack, unpack
+from primitives.hashing import ACT, tagged_hash
 
 NO_REASON = 0
 
@@ -105,9 +106,15 @@ def _encoded(subjects: Iterable[Subject]) -> tuple[bytes, ...]:
     return tuple(encode(list(subject)) for subject in subjects)
 
 
-def check_signature(ctx: Context, index: int) -> None:
-    """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time."""
-    proposal = _open(ctx, index)
+def act_hash(kind: int, payload: bytes) -> bytes:
+    """What a signature under a proposal names: the number of its kind, and the payload's encoding as kept."""
+    return tagged_hash(ACT, encode([kind, payload]))
+
+
+def check_signature(ctx: Context, index: int, act: bytes) -> None:
+    """Refuse unless the transaction's signers may sign the open proposal `index`, each for the first time,
+    and mean its act."""
+    proposal = _open(ctx, index, act)
     signatures = _signatures(ctx, policy_of(ctx.state, proposal.act), NO_REASON, proposal.institution)
     for signature in signatures:
         for earlier in (*proposal.approvals, *proposal.objections):
@@ -143,9 +150,9 @@ def reject(ctx: Context, index: int, reason: int) -> None:
         _close(ctx.state, index, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
 
 
-def check_withdrawal(ctx: Context, index: int) -> None:
-    """Refuse unless the maker of the open proposal `index` signs, alone."""
-    proposal = _open(ctx, index)
+def check_withdrawal(ctx: Context, index: int, act: bytes) -> None:
+    """Refuse unless the maker of the open proposal `index` signs, alone, and means its act."""
+    proposal = _open(ctx, index, act)
     for signer, _ in ctx.officers():
         if signer != proposal.maker:
             raise Refused(Code.NOT_AUTHORISED, "proposal.maker", signer)
@@ -183,13 +190,15 @@ def policy_of(state: State, act: str) -> Policy:
     return state.policies[state.policies.by_key[act]]
 
 
-def _open(ctx: Context, index: int) -> Proposal:
+def _open(ctx: Context, index: int, act: bytes) -> Proposal:
     proposal = ctx.state.proposals.require(index, "proposal")
     status = proposal.status
     if status is ProposalStatus.OPEN and ctx.time_ms >= proposal.expires_ms:
         status = ProposalStatus.EXPIRED  # its row of the agenda has not been reached yet
     if status is not ProposalStatus.OPEN:
         raise Refused(Code.WRONG_STATUS, "proposal.status", status)
+    if act != (meant := act_hash(proposal.kind, proposal.payload)):
+        raise Refused(Code.OTHER_ACT, "act", act, meant)
     return proposal
 
 

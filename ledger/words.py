@@ -145,6 +145,7 @@ SENTENCES: tuple[Sentence, ...] = (
         "this act changed an institution whose earlier signatures would now be enough: propose it again",
         called="proposal",
     ),
+    Sentence(Code.OTHER_ACT, "act", 1, "the proposal's act is {1}: look at it again before you sign"),
     Sentence(Code.CLAIMED, "proposal", 0, "this open proposal claims the same name, code, debit or key"),
     Sentence(
         Code.LIMIT_EXCEEDED, "signers", 1, "at most {1} open proposals of one maker (proposals_open_max)"

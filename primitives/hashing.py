@@ -29,6 +29,7 @@ PARAMS = b"mohur/1/params\0"
 CHECKSUM = b"mohur/1/checksum\0"
 WINDOW = b"mohur/1/window\0"
 ENROL = b"mohur/1/enrol\0"
+ACT = b"mohur/1/act\0"
 
 
 def tagged_hash(tag: bytes, *parts: bytes) -> bytes:

@@ -28,6 +28,7 @@ from ledger.genesis import (
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
 from ledger.parameters import Value
+from ledger.proposals import act_hash
 from ledger.rows import Role
 from ledger.terms.discount import Discount
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body, sign_input
@@ -47,6 +48,7 @@ TITLES = {
     "secp": "Securities and Exchange Commission of Pakistan",
     "fmu": "Financial Monitoring Unit",
 }
+ANSWERS = ("approve", "reject", "withdraw")  # to a proposal
 OFFICERS = tuple(f"{name}{number}" for name in TITLES for number in (1, 2, 3))
 CATEGORIES = ("exchange", "custody")
 ISIN = "PK0012345671"
@@ -113,6 +115,8 @@ class Network:
         sequence = self.sequences.get(indices[0], 0) + 1
         self.sequences[indices[0]] = sequence
         definition = BY_NAME[kind]
+        if kind in ANSWERS:
+            fields = {"act": self.act(fields["proposal"]), **fields}
         valid_until = self.header_ms // 1_000 + 600
         return encode_body(definition, indices, sequence, valid_until, definition.payload(**fields)), ordered
 
@@ -170,6 +174,13 @@ class Network:
         if not row.owner_key:
             return row
         return replace(row, proof=self.prove(NAMES[row.owner_key], Role.OWNER, vasp, row.kyc))
+
+    def act(self, proposal: int) -> bytes:
+        """What a signature under this proposal names, as its officer has read it."""
+        if proposal >= len(self.state.proposals):
+            return bytes(32)
+        record = self.proposal(proposal)
+        return act_hash(record.kind, record.payload)
 
     def proposal(self, index: int) -> Proposal:
         return self.state.proposals[index]

@@ -46,7 +46,7 @@ async def play(story: Story) -> str:
     further = await story.actors.propose(
         "mof", "instrument_issue", **await _bill(story, SECOND_ISIN, FURTHER_UNITS)
     )
-    await story.actors.perform(officer, "withdraw", proposal=further, reason=1)
+    await story.actors.answer(officer, "withdraw", further, 1)
     return (
         f"{ISIN}: {UNITS:,} units of PKR 5,000 at 97.8873; "
         "a further 550 bn fits the cap, 550 bn + 5,000 does not"

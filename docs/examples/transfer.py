@@ -15,7 +15,7 @@ from typing import Any
 
 from client.blocking import Client
 from client.errors import TransactionRefused
-from client.transactions import holding_rows, transfer_rows
+from client.transactions import holding_rows, meant, transfer_rows
 from client.wallet import Wallet
 from config.keys import new_key
 from ledger.rows import Role
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
             """Two officers of one institution: the first proposes, the second approves, which executes it."""
             maker, checker = officers[institution][:2]
             (proposal,) = client.perform(maker, kind, **fields).created
-            client.perform(checker, "approve", proposal=proposal, reason=0)
+            client.perform(checker, "approve", **meant(client.proposal_get(proposal)), reason=0)
             return client.proposal_get(proposal).created
 
         # A key of your own, kept encrypted. Its public half goes to PVARA, which registers you with it.

@@ -20,6 +20,7 @@ from config.keys import save_key
 from config.pki import create_authority
 from config.roots_file import load_roots
 from ledger.genesis import Genesis
+from ledger.proposals import act_hash
 from testing.front import Front
 from testing.keys import key
 from testing.little_chain import ISIN, make_genesis, officers
@@ -28,12 +29,15 @@ from tests.client.test_thread import market_of
 from wire.blocks import decode_block
 
 PASSPHRASE = "a passphrase of a test"
+APPROVAL = json.dumps({"proposal": 0, "act": "00" * 32, "reason": 0})
 
 
-async def mohur(front: Front, *arguments: str) -> Result:
-    """The command, in a thread of its own, its gateway and passphrase from the environment."""
+async def mohur(front: Front, *arguments: str, answer: str = "") -> Result:
+    """The command, in a thread of its own, its gateway and passphrase from the environment; `answer` is what
+    a person types."""
     environment = {"MOHUR_RPC": front.url, "MOHUR_PASSPHRASE": PASSPHRASE, "COLUMNS": "200"}
-    return await trio.to_thread.run_sync(partial(CliRunner().invoke, app, arguments, env=environment))
+    invoke = partial(CliRunner().invoke, app, arguments, env=environment, input=answer)
+    return await trio.to_thread.run_sync(invoke)
 
 
 async def said(front: Front, *arguments: str) -> dict[str, Any]:
@@ -117,9 +121,9 @@ async def test_an_approval_says_what_became_of_the_proposal(
         for name in ("one", "two"):  # each takes all that is left under the cap
             made = node.little.commit(node.little.transaction("programme_create", signers, name, 100))
             proposals.append(str(made.results[0].created[0]))
-        node.little.chain.publish()
-        executed = await said(front, "tx", "approve", proposals[0], "-k", str(second))
-        command = ("tx", "approve", proposals[1], "-k", str(second))
+        node.commit([])
+        executed = await said(front, "tx", "approve", proposals[0], "-k", str(second), "--yes")
+        command = ("tx", "approve", proposals[1], "-k", str(second), "--yes")
         failed = await mohur(front, *command)
         again = await mohur(front, *command)
 
@@ -129,6 +133,48 @@ async def test_an_approval_says_what_became_of_the_proposal(
     assert again.exit_code == Exit.REFUSED
 
 
+def proposed(node: OneNode) -> str:
+    """A proposal of one officer of SBP's: its index."""
+    made = node.little.commit(node.little.transaction("cash_define", officers("sbp", count=1), "PKR"))
+    node.commit([])  # which shows it
+    return str(made.results[0].created[0])
+
+
+@pytest.mark.parametrize("kind", ["approve", "reject", "withdraw"])
+async def test_an_answer_to_a_proposal_shows_the_act_before_it_asks_and_before_it_opens_the_key(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        number = proposed(node)
+        result = await mohur(front, "tx", kind, number, "-k", str(tmp_path / "missing.pem"))
+        record = node.little.replica.state.proposals[int(number)]
+
+    assert result.exit_code == Exit.FAILED  # nobody said yes
+    assert "cash_define" in result.stderr
+    assert "currency: PKR" in result.stderr
+    assert act_hash(record.kind, record.payload).hex() in result.stderr
+    assert (record.approvals[1:], record.objections) == ((), ())
+
+
+async def test_who_says_yes_signs_what_he_was_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker, checker = tmp_path / "sbp-1.pem", tmp_path / "sbp-2.pem"
+    save_key(maker, key("sbp officer 0"), PASSPHRASE.encode())
+    save_key(checker, key("sbp officer 1"), PASSPHRASE.encode())
+    async with one_node() as (node, front):
+        keep_the_chains_time(node, monkeypatch)
+        number = proposed(node)
+        record = node.little.replica.state.proposals[int(number)]
+        reviewed = act_hash(record.kind, record.payload).hex()
+        other = await mohur(front, "tx", "reject", number, "-k", str(checker), "--act", "00" * 32)
+        objected = await said(front, "tx", "reject", number, "-k", str(checker), "--act", reviewed)
+        withdrawn = await mohur(front, "tx", "withdraw", number, "-k", str(maker), answer="y\n")
+
+    assert (other.exit_code, reviewed in other.stderr) == (Exit.FAILED, True)
+    assert (objected["ok"], objected["proposal_status"]) == (True, "open")
+    assert (withdrawn.exit_code, "withdrawn" in withdrawn.stdout) == (Exit.OK, True)
+
+
 async def test_one_key_given_twice_is_a_wrong_command_line(
     keystore: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +182,7 @@ async def test_one_key_given_twice_is_a_wrong_command_line(
     async with one_node() as (node, front):
         keep_the_chains_time(node, monkeypatch)
         market_of(node)
-        result = await mohur(front, "tx", "send", "approve", *twice, "-p", '{"proposal": 0, "reason": 0}')
+        result = await mohur(front, "tx", "send", "approve", *twice, "-p", APPROVAL)
     assert result.exit_code == Exit.USAGE
 
 
@@ -146,7 +192,7 @@ async def test_one_key_given_twice_is_a_wrong_command_line(
         (("tx", "send", "teleport", "-k", "KEYSTORE"), Exit.USAGE),
         (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", "{"), Exit.USAGE),
         (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", '{"amount": 0}'), Exit.USAGE),
-        (("tx", "send", "approve", "-k", "missing.pem", "-p", '{"proposal": 0, "reason": 0}'), Exit.CONFIG),
+        (("tx", "send", "approve", "-k", "missing.pem", "-p", APPROVAL), Exit.CONFIG),
         (("tx", "get", "abc"), Exit.USAGE),
         (("tx", "get", "00" * 32), Exit.REFUSED),
         (("tx", "wait", "00" * 32, "--timeout", "0"), Exit.REFUSED),

@@ -149,8 +149,8 @@ async def test_officers_carry_a_proposal_to_its_execution_and_every_signature_is
         )
         opened = await client.proposal_get(proposed.created[0])
         with pytest.raises(TransactionRefused) as twice:
-            await client.perform(first, "approve", proposal=proposed.created[0], reason=7)
-        await client.perform(second, "approve", proposal=proposed.created[0], reason=7)
+            await client.perform(first, "approve", **transactions.meant(opened), reason=7)
+        await client.perform(second, "approve", **transactions.meant(opened), reason=7)
         executed = await client.proposal_get(proposed.created[0])
         vasp = await client.vasp_get("binance")
         listed = await client.proposal_list(status=ProposalStatus.EXECUTED)
@@ -224,7 +224,7 @@ async def test_an_officers_sequences_are_not_told_by_refusals_either() -> None:
         officer = await client.align(node.wallet("fmu officer 0"))
         errors = []
         for sequence in (1, 10_000, 5):
-            payload = transactions.payload("approve", proposal=0, reason=0)
+            payload = transactions.payload("approve", proposal=0, act=bytes(32), reason=0)
             signed = officer.sign("approve", payload, sequence=sequence)
             spoiled = signed.raw[:-1] + bytes([signed.raw[-1] ^ 1])
             with pytest.raises(CallRefused) as refused:
@@ -239,7 +239,8 @@ async def test_a_refused_signature_does_not_tell_whose_it_was() -> None:
         market = market_of(node)
         officer = await client.align(node.wallet("fmu officer 0"))
         frozen = await client.perform(officer, "freeze", target=2, index=market.clients[0])
-        again = officer.build("approve", proposal=frozen.created[0], reason=0)
+        read = await client.proposal_get(frozen.created[0])
+        again = officer.build("approve", **transactions.meant(read), reason=0)
         with pytest.raises(TransactionRefused):
             await client.send(again, officer)
         reply = await client.tx_get(again.id)

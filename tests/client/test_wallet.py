@@ -116,9 +116,12 @@ def test_a_transaction_is_signed_for_its_chain_and_expires() -> None:
     assert len(signed.raw) <= 100
 
 
+APPROVAL = transactions.payload("approve", proposal=0, act=bytes(32), reason=1)
+
+
 def test_several_sign_together_in_the_order_of_their_indices() -> None:
     purses = [wallet("b", 9), wallet("a", 4, highest=7)]
-    signed = sign_together(purses, "approve", transactions.payload("approve", proposal=0, reason=1))
+    signed = sign_together(purses, "approve", APPROVAL)
     decoded = decode_transaction(signed.raw)
 
     assert (decoded.signers, decoded.sequence) == ((4, 9), 8)
@@ -129,7 +132,7 @@ def test_several_sign_together_in_the_order_of_their_indices() -> None:
 def test_one_key_does_not_sign_twice() -> None:
     purses = [wallet("a", 4), wallet("a", 4)]
     with pytest.raises(transactions.BadPayload, match="signer 4"):
-        sign_together(purses, "approve", transactions.payload("approve", proposal=0, reason=1))
+        sign_together(purses, "approve", APPROVAL)
     assert purses[0].take_sequence() == 1
 
 

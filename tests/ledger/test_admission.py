@@ -117,7 +117,7 @@ def test_a_transaction_stands_once_in_a_block() -> None:
 
 
 def act(state: State, sequence: int):
-    return transaction(state, "withdraw", {2: "officer-0"}, sequence, 0, 0)
+    return transaction(state, "withdraw", {2: "officer-0"}, sequence, 0, bytes(32), 0)
 
 
 def test_acts_of_institutions_stand_first() -> None:

@@ -7,8 +7,10 @@ from ledger.codes import Code, Refused
 from ledger.cost import cost_of
 from ledger.documents import Parameter
 from ledger.kinds import BY_NAME
+from ledger.proposals import act_hash
 from ledger.versions import rules
 from ledger.words import words_of
+from primitives.codec import pack
 from testing.ledger_network import Network, client
 
 LIMITS = rules(1).limits
@@ -121,7 +123,9 @@ def test_the_cost_is_that_of_the_state_before_the_block(network: Network) -> Non
     until = network.time_ms // 1_000 + 1_000
     account = network.accounts("htx", [client(1)])[0]
     opens = network.tx("kyc_restore", "pvara1", accounts=(account,), kyc_until=until)
-    approves = network.tx("approve", "pvara2", proposal=len(network.state.proposals), reason=0)
+    act = act_hash(opens.definition.number, pack(opens.payload))
+    number = len(network.state.proposals)
+    approves = network.tx("approve", "pvara2", proposal=number, act=act, reason=0)
     costs = [cost_of(network.state, tx, rules(1)) for tx in (opens, approves)]
     allow(network, sum(costs))
     network.block(opens, approves)

@@ -121,6 +121,8 @@ class Draw:
         values = {name: self.value(hints[name], name, kind.__name__) for name in kind.__struct_fields__}
         if kind.__name__ == "AccountRow" and values["type"] != 1:
             values["owner_key"] = b""
+        if "act" in values and self.random.random() < 0.9:
+            values["act"] = self.net.act(values["proposal"])
         if "proof" in values:
             values["proof"] = self.proof(kind.__name__, values)
         if kind.__name__ == "InstitutionUpdate":

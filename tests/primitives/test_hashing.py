@@ -55,4 +55,5 @@ def test_the_hash_of_every_tag_is_pinned() -> None:
         "CHECKSUM": "560ac4e28f317c4c",
         "WINDOW": "9178cf022eeab644",
         "ENROL": "937f2cfb0f103921",
+        "ACT": "a850e68d08abf90b",
     }
