@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ledger import conservation, due, proposals, versions, window
+from ledger import conservation, due, parameters, proposals, versions, window
 from ledger.agenda import Moment
 from ledger.codes import Code, Refused
 from ledger.enrolment import check_in_use
@@ -70,6 +70,7 @@ def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transact
     validators = validator_set(state)
     time_ms = facts.time_ms + state.chain_record.clock_offset_ms
     versions.begin_block(state, facts.height, time_ms)
+    parameters.hold(state)
     for offence in facts.evidence:
         count_offence(state, offence.node, offence.height)
     due.begin_block(state, Moment(facts.height, time_ms))
@@ -77,6 +78,7 @@ def apply_block(state: State, facts: BlockFacts, transactions: Sequence[Transact
     for position, tx in enumerate(transactions):
         state.stream.begin_transaction(position)
         results.append(execute(state, tx, facts.height, time_ms, facts.time_ms))
+    parameters.release(state)
     conservation.check_block(state, mark)
     postings, events = state.stream.postings(), state.stream.events()
     state.rehash()

@@ -179,7 +179,7 @@ def read(state: "Readable") -> Parameters:
 
 
 def number(state: "Readable", name: str) -> int:
-    """One integer parameter."""
+    """One integer parameter, as it is in force."""
     value = _value(state, name)
     if type(value) is not int:
         raise TypeError(f"parameter {name} is not a number")
@@ -187,14 +187,26 @@ def number(state: "Readable", name: str) -> int:
 
 
 def names(state: "Readable", name: str) -> tuple[str, ...]:
-    """One parameter that is a list of names."""
+    """One parameter that is a list of names, as it is in force."""
     value = _value(state, name)
     if not isinstance(value, tuple):
         raise TypeError(f"parameter {name} is not a list of names")
     return value
 
 
+def hold(state: "Readable") -> None:
+    """Execute a block by the values as they stand now: what it changes is in force from the next one on."""
+    state.parameters_held = {record.name: record.value for record in state.parameters}
+
+
+def release(state: "Readable") -> None:
+    """Read the table again: the block is executed."""
+    state.parameters_held = None
+
+
 def _value(state: "Readable", name: str) -> Any:
+    if state.parameters_held is not None and name in state.parameters_held:
+        return state.parameters_held[name]
     index = state.parameters.find(name)
     if index is None:
         raise InvariantError(f"there is no parameter {name}")

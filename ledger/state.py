@@ -184,6 +184,7 @@ class Readable:
     """What can be read of a state, live or published: functions that write nothing ask for this."""
 
     version: int  # the one in force; the table `versions` says the same
+    parameters_held: Mapping[str, Any] | None = None  # while a block is executed: as it began
     parameters: Documents[documents.Parameter]
     institutions: Documents[documents.Institution]
     nodes: Documents[documents.Node]
