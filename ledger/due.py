@@ -2,7 +2,8 @@
 
 A function here takes the row's subject and detail, may write whatever the ledger's primitives write, and
 returns what became of it (`agenda.DONE`, `agenda.WAITS`, or an Outcome with its cost). It never raises
-Refused. To add one: a number in `agenda.What`, the function, and its line in DUE.
+Refused. To add one: a number in `agenda.What`, the function, its line in DUE, and in MOVES the topics of what
+it moves: approvals given before it are not for what is there after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,16 @@ DUE: Mapping[What, Callable[[State, Moment, int, int], Outcome]] = MappingProxyT
     }
 )
 
+MOVES: Mapping[What, tuple[str, ...]] = MappingProxyType(
+    {
+        What.PROPOSAL_EXPIRY: (),
+        What.OFFER_CLOSE: ("offer",),
+        What.MATURITY: ("offers",),
+        What.REDEMPTION: ("funding", "held"),
+        What.KEY_REPLACEMENT: (),  # who is about to give the old key back must still be able to
+    }
+)
+
 
 def begin_block(state: State, moment: Moment) -> None:
     """Do what is due, in the order of the agenda, until the block's share of cost is used up; what is left
@@ -34,8 +45,12 @@ def begin_block(state: State, moment: Moment) -> None:
             return
         state.stream.begin_due(row)
         due = state.agenda[row]
-        outcome = DUE[What(due.what)](state, moment, due.subject, due.detail)
+        what = What(due.what)
+        outcome = DUE[what](state, moment, due.subject, due.detail)
         if outcome.cost < 1 or outcome.progress not in (agenda.Progress.DONE, agenda.Progress.WAITING):
             raise InvariantError(f"row {row} of the agenda ended as {outcome}")
         agenda.settle(state, row, outcome.progress, moment.height)
         left -= outcome.cost
+        if outcome.progress is agenda.Progress.DONE:
+            moved = tuple((topic, due.subject) for topic in MOVES[what])
+            left -= proposals.overtake(state, moment, row, what, moved)

@@ -108,6 +108,7 @@ FieldName = Literal[
     "officer",
     "key",
     "act",
+    "agenda",
 ]
 FIELDS: Mapping[str, int] = MappingProxyType(
     {name: number for number, name in enumerate(get_args(FieldName), start=1)}

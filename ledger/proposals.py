@@ -4,11 +4,11 @@ A proposal is OPEN, then EXECUTED in the block that completes its policy, FAILED
 refused: the refusal is kept), REJECTED, WITHDRAWN or EXPIRED. An officer signs a proposal once: its maker
 counts once and is never his own second.
 
-Approvals are for what their proposal rests on. When an act takes effect it moves its subjects: the open
-proposals that rest on one of them close as FAILED in the same block, so that none is ever approved for one
-thing and executed on another. An approval only ever completes its proposal and an objection only ever closes
-it: a change of an institution, by which it would be decided without either, closes it. What an open proposal
-claims - a name, a code, a key - no other institution's
+Approvals are for what their proposal rests on. When an act takes effect it moves its subjects, and so does
+what time does (`ledger.due`): the open proposals that rest on one of them close as FAILED in the same block,
+so that none is ever approved for one thing and executed on another. An approval only ever completes its
+proposal and an objection only ever closes it: a change of an institution, by which it would be decided
+without either, closes it. What an open proposal claims - a name, a code, a key - no other institution's
 proposal takes, and nobody's transaction; the claim ends with the proposal.
 """
 
@@ -178,6 +178,12 @@ def expire(state: State, moment: Moment, index: int, detail: int) -> Outcome:
     return agenda.DONE
 
 
+def overtake(state: State, moment: Moment, row: int, what: What, moved: Iterable[Subject]) -> int:
+    """Close the open proposals that rest on what time has moved by a row of the agenda; how many they are."""
+    since = Refused(Code.SUPERSEDED, "agenda", row, what)
+    return _supersede(state, since, _encoded(moved), moment.height, moment.time_ms)
+
+
 def expire_acts(state: State, numbers: Collection[int], height: int, time_ms: int) -> None:
     """Close the open proposals of these kinds, which a new version of the protocol no longer has as such."""
     for index, proposal in enumerate(state.proposals):
@@ -245,20 +251,23 @@ def _execute(ctx: Context, index: int, proposal: Proposal) -> tuple[int, ...]:
         created = kind.apply(ctx, payload)
     except Refused as refused:
         state.undo(mark)
-        _fail(ctx, index, refused)
+        _fail(state, index, refused, ctx.height, ctx.time_ms)
         return ()
     executed = replace(proposal, created=created)
     _close(state, index, executed, ProposalStatus.EXECUTED, ctx.height, ctx.time_ms)
-    _supersede(ctx, index, (*proposal.rests_on[: proposal.claims], *moved))
+    since = Refused(Code.SUPERSEDED, "proposal", index)
+    _supersede(state, since, (*proposal.rests_on[: proposal.claims], *moved), ctx.height, ctx.time_ms)
     if state.institutions[:] != institutions:
         _judge_again(ctx, index)
     return created
 
 
-def _supersede(ctx: Context, index: int, moved: Iterable[bytes]) -> None:
-    """Close the open proposals that rest on what the act of proposal `index` has moved."""
-    for other in sorted({other for subject in moved for other in ctx.state.proposals.members(subject)}):
-        _fail(ctx, other, Refused(Code.SUPERSEDED, "proposal", index))
+def _supersede(state: State, since: Refused, moved: Iterable[bytes], height: int, time_ms: int) -> int:
+    """Close the open proposals that rest on what was moved, because of `since`; how many they are."""
+    resting = sorted({index for subject in moved for index in state.proposals.members(subject)})
+    for index in resting:
+        _fail(state, index, since, height, time_ms)
+    return len(resting)
 
 
 def _judge_again(ctx: Context, index: int) -> None:
@@ -271,16 +280,16 @@ def _judge_again(ctx: Context, index: int) -> None:
     ):
         proposal = state.proposals[other]
         if _is_met(state, proposal):
-            _fail(ctx, other, Refused(Code.SUPERSEDED, "institution", index))
+            _fail(state, other, Refused(Code.SUPERSEDED, "institution", index), ctx.height, ctx.time_ms)
         elif _is_lost(state, proposal):
             _close(state, other, proposal, ProposalStatus.REJECTED, ctx.height, ctx.time_ms)
 
 
-def _fail(ctx: Context, index: int, refused: Refused) -> None:
+def _fail(state: State, index: int, refused: Refused, height: int, time_ms: int) -> None:
     failed = replace(
-        ctx.state.proposals[index], code=refused.code, field=refused.field_number, values=refused.values
+        state.proposals[index], code=refused.code, field=refused.field_number, values=refused.values
     )
-    _close(ctx.state, index, failed, ProposalStatus.FAILED, ctx.height, ctx.time_ms)
+    _close(state, index, failed, ProposalStatus.FAILED, height, time_ms)
 
 
 def _close(

@@ -3,7 +3,8 @@
 The rule: an open freeze holds its target and what the target's units become. Nobody moves anything into or
 out of a frozen account, holding, instrument, VASP or market; what frozen units are paid out as is held to
 the exact amount, in whatever holding it was paid into, by the very freezes that held the units. A lift ends
-one freeze. What no open freeze holds is then free, and nothing else.
+one freeze. What no open freeze holds is then free, and nothing else. A freeze that comes after the redemption
+would hold nothing, and there is none: what holders were paid is cash in their accounts, to be frozen there.
 
 A payment stays in the account of its holder, so that freezes of the account, its VASP or the market hold it
 as they are; only a freeze of the one holding has to follow it. The flags by which transfers ask are derived:
@@ -25,7 +26,8 @@ from ledger.state import State
 
 
 def check_target(state: State, target: Target, index: int) -> None:
-    """Refuse a target that there is not. Raises Refused(not_found)."""
+    """Refuse a target that there is not, or that holds nothing any more. Raises Refused(not_found,
+    wrong_status)."""
     match target:
         case Target.ACCOUNT:
             state.accounts.require(index, "index")
@@ -38,6 +40,9 @@ def check_target(state: State, target: Target, index: int) -> None:
         case Target.MARKET:
             if index != 0:
                 raise Refused(Code.NOT_FOUND, "index", index)
+    instrument = _instrument(state, target, index)
+    if instrument != NONE and (redeemed_ms := state.instruments[instrument].redeemed_ms):
+        raise Refused(Code.WRONG_STATUS, "instrument.redeemed_ms", redeemed_ms)
 
 
 def check_room(state: State, target: Target, index: int, institution: int) -> None:
@@ -49,10 +54,22 @@ def check_room(state: State, target: Target, index: int, institution: int) -> No
         raise Refused(Code.LIMIT_EXCEEDED, "index", index)
 
 
-def subject(state: State, target: Target, index: int) -> Subject:
-    """What a freeze of it rests on: of a holding also its instrument, for its row may be taken over."""
+def _instrument(state: State, target: Target, index: int) -> int:
+    """The instrument whose units such a target holds, NONE if they may be of any."""
     if target is Target.HOLDING:
-        return ("target", int(target), index, int(state.holdings.field(index, "instrument")))
+        return int(state.holdings.field(index, "instrument"))
+    return index if target is Target.INSTRUMENT else NONE
+
+
+def rests_on(state: State, target: Target, index: int) -> tuple[Subject, ...]:
+    """What approvals to freeze it are for: the target since the last lift, while there are units to hold."""
+    instrument = _instrument(state, target, index)
+    held: tuple[Subject, ...] = () if instrument == NONE else (("held", instrument),)
+    return (lifted(target, index), *held)
+
+
+def lifted(target: Target, index: int) -> Subject:
+    """What the lift of a freeze of it moves."""
     return ("target", int(target), index)
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ledger import kinds, rights
+from ledger.agenda import What
 from ledger.calendar import text_of
 from ledger.codes import Code, Plain, Refused
 from ledger.documents import InstrumentStatus, ProposalStatus, Stage, Target
@@ -137,6 +138,12 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.SUPERSEDED, "proposal", 0, "this act took effect since, on what the proposal rests on"),
     Sentence(
         Code.SUPERSEDED, "proposal", 1, "what it rests on is another since block {1}, in which it was made"
+    ),
+    Sentence(
+        Code.SUPERSEDED,
+        "agenda",
+        1,
+        "{1:what} came first and moved what the proposal rests on: look at what is there now",
     ),
     Sentence(
         Code.SUPERSEDED,
@@ -345,7 +352,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.SUPPLY_EXCEEDED, "units", 1, f"{{1}} of face, at most {AMOUNT_MAX}"),
     Sentence(Code.LIMIT_EXCEEDED, "isin", 0, f"at most {SECURITIES_LIVE_MAX} securities are unredeemed"),
     Sentence(Code.WRONG_STATUS, "instrument.status", 0, "only ACTIVE is offered", value="{0:instrument}"),
-    Sentence(Code.WRONG_STATUS, "instrument.redeemed_ms", 0, "it has been redeemed"),
+    Sentence(Code.WRONG_STATUS, "instrument.redeemed_ms", 0, "redeemed: its holders have cash for it"),
     Sentence(Code.OUT_OF_RANGE, "opens_ms", 1, "must be before closes_ms, {1}"),
     Sentence(Code.OUT_OF_RANGE, "closes_ms", 1, "ledger time is {1}"),
     Sentence(Code.OUT_OF_RANGE, "instrument.maturity_ms", 1, "after maturity at {1}", called="closes_ms"),
@@ -425,6 +432,7 @@ _READINGS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "stages": lambda stages: " or ".join(stage.name for stage in Stage if stages >> stage & 1),
         "instrument": _member(InstrumentStatus),
         "proposal": _member(ProposalStatus),
+        "what": _member(What),
         "target": lambda target: Target(target).name.lower(),
         "day": text_of,
         "kind": lambda number: _kind(number).name,

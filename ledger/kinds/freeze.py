@@ -37,8 +37,8 @@ def apply(ctx: Context, payload: Freeze) -> tuple[int, ...]:
 
 
 def rests_on(state: State, payload: Freeze) -> tuple[Subject, ...]:
-    """The target as it is since the last lift. Freezes do not move it: two of one target are two."""
-    return (restrictions.subject(state, payload.target, payload.index),)
+    """Freezes do not move it: two of one target are two."""
+    return restrictions.rests_on(state, payload.target, payload.index)
 
 
 KIND = Kind(

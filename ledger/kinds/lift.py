@@ -31,7 +31,7 @@ def rests_on(state: State, payload: Lift) -> tuple[Subject, ...]:
 def moves(state: State, payload: Lift) -> tuple[Subject, ...]:
     """The freeze, and what it froze: approvals to freeze that given before its lift do not freeze it anew."""
     restriction = state.restrictions[payload.restriction]
-    return (*rests_on(state, payload), restrictions.subject(state, restriction.target, restriction.index))
+    return (*rests_on(state, payload), restrictions.lifted(restriction.target, restriction.index))
 
 
 KIND = Kind(

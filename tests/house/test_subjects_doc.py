@@ -7,6 +7,8 @@ the table and here.
 from collections.abc import Iterator
 from typing import Any
 
+from ledger.agenda import What
+from ledger.due import MOVES
 from ledger.kind import Kind, Subject, Subjects, none
 from ledger.kinds import DECLARED
 from tests.house.test_protocol_doc import table
@@ -14,8 +16,8 @@ from tests.house.test_protocol_doc import table
 IN_WORDS = {
     ("node_update", "claims"): '["node name", node] of a new node, ["key", public_key] if it is given',
     ("institution_update", "claims"): '["key", key] of each officer who joins',
-    ("freeze", "rests on"): '["target", target, index], of a holding ["target", target, index, instrument]',
-    ("lift", "moves"): "the same, and what a freeze of what it lifts rests on",
+    ("freeze", "rests on"): '["target", target, index], of a holding or instrument also ["held", instrument]',
+    ("lift", "moves"): 'the same, and ["target", target, index] of what it lifts',
     ("settlement_key_replace", "rests on"): '["settlement", vasp, signer], the signer being that of the VASP',
     ("settlement_key_restore", "moves"): "the same, and what a settlement_key_replace of this VASP rests on",
 }
@@ -67,3 +69,13 @@ def test_the_subjects_of_every_governed_act_are_those_of_the_code() -> None:
         for act in acts.replace("`", "").split(", ")
     ]
     assert sorted(page) == sorted(row(kind) for kind in DECLARED if kind.governed)
+
+
+def test_what_time_moves_is_what_the_code_moves() -> None:
+    page = [[what, moves.replace("`", "")] for what, _, moves, *_ in table("time")]
+    subjects = {"PROPOSAL_EXPIRY": "proposal", "OFFER_CLOSE": "offer", "KEY_REPLACEMENT": "signer"}
+    assert page == [[what.name, _moved(what, subjects.get(what.name, "instrument"))] for what in What]
+
+
+def _moved(what: What, subject: str) -> str:
+    return ", ".join(_written((topic, subject)) for topic in MOVES[what])

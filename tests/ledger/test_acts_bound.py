@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from ledger import due, terms
+from ledger.agenda import What
 from ledger.codes import Code
-from ledger.documents import ProposalStatus, Target
+from ledger.documents import InstrumentStatus, ProposalStatus, Target
+from ledger.fields import FIELD_NAMES
 from ledger.kinds import BY_NAME
 from ledger.kinds.account_open import AccountRow
-from ledger.limits import HOLDING_REST_MS
 from ledger.rows import FROZEN, AccountType, Role
-from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, public
+from ledger.words import words
+from testing.ledger_network import BILL, EVERYONE, Network, public
 from tests.ledger.test_holdings import Weekly
 
 # Governed acts that rest on nothing, each with the reason why an old approval can do no harm.
@@ -23,6 +26,13 @@ UNBOUND = {
     "kyc_restore": "it gives clients a right that only time ends, and names its end",
 }
 VOTERS = "mof1 mof2 sbp1 sbp2 pvara1"
+MOVED = {
+    "offer": What.OFFER_CLOSE,
+    "offers": What.MATURITY,
+    "funding": What.REDEMPTION,
+    "instrument": What.REDEMPTION,
+    "holding": What.REDEMPTION,
+}
 
 
 @pytest.fixture
@@ -84,18 +94,65 @@ def test_an_approval_to_freeze_does_not_outlive_a_lift_of_its_target(net: Networ
     assert not net.state.chain_record.market_frozen
 
 
-def test_an_approval_to_freeze_a_holding_does_not_freeze_what_took_its_row_over() -> None:
+def overtaken(net: Network, proposal: int) -> What:
+    """What time did that closed the proposal."""
+    record = net.proposal(proposal)
+    assert (record.status, record.code) == (ProposalStatus.FAILED, Code.SUPERSEDED)
+    row, what = record.values
+    assert net.state.agenda[row].what == what
+    assert What(what).name in words(record.code, record.field, record.values).rule
+    return What(what)
+
+
+def propose_what_waits(weekly: Weekly, bill: int) -> dict[str, int]:
+    """One open proposal of everything that may rest on what becomes of a bill and its offer."""
+    net = weekly.net
+    offer: dict[str, Any] = {"price_e4": 978_873, "units": 1, "opens_ms": net.time_ms, "vasps": ()}
+    closes_ms = terms.closes_ms(net.state.instruments[bill].terms)
+    proposals = {
+        "offer": net.ok("offer_withdraw", "mof1", offer=len(net.state.offers) - 1),
+        "offers": net.ok("offer_open", "mof1", instrument=bill, closes_ms=closes_ms, **offer),
+        "funding": net.ok("redemption_fund", "mof1", instrument=bill, amount=1),
+        "instrument": net.ok("freeze", "fmu1", target=Target.INSTRUMENT, index=bill),
+        "holding": net.ok("freeze", "fmu1", target=Target.HOLDING, index=weekly.holding(bill)),
+        "account": net.ok("freeze", "fmu1", target=Target.ACCOUNT, index=weekly.account),
+        "cash": net.ok("freeze", "fmu1", target=Target.HOLDING, index=weekly.cash),
+    }
+    return {name: proposal for name, (proposal,) in proposals.items()}
+
+
+def test_what_time_does_closes_what_rests_on_what_it_moves_and_nothing_else() -> None:
+    """A freeze approved after the redemption would be executed and hold nothing: who approves it learns that
+    the bill is redeemed, and freezes the holder's cash."""
     weekly = Weekly()
-    net, holding = weekly.net, weekly.holding(first := weekly.bill())
-    weekly.redeem(first)
-    net.advance(DAY_MS)
-    (old,) = net.ok("freeze", "pvara1", target=Target.HOLDING, index=holding)
-    net.advance(HOLDING_REST_MS - DAY_MS)
-    assert weekly.holding(weekly.bill()) == holding
-    net.ok("approve", "pvara2", proposal=old, reason=0)
-    assert status(net, old) == (ProposalStatus.FAILED, Code.SUPERSEDED)
-    assert net.proposal(old).values == (old, net.proposal(old).created_height)
-    assert not net.state.holdings.field(holding, "flags") & FROZEN
+    net = weekly.net
+    bill = weekly.bill()
+    net.fund(net.state.instruments[bill].treasury_cash, 10**6)
+    net.enact("redemption_fund", "mof1 mof2", instrument=bill, amount=500_000)
+    waiting = propose_what_waits(weekly, bill)
+    net.advance(terms.closes_ms(net.state.instruments[bill].terms) - net.time_ms)
+    assert net.state.instruments[bill].status is InstrumentStatus.REDEEMED
+    assert {name: overtaken(net, waiting.pop(name)) for name in MOVED} == MOVED
+    assert {status(net, proposal)[0] for proposal in waiting.values()} == {ProposalStatus.OPEN}
+    net.refused(Code.WRONG_STATUS, "approve", "fmu2", proposal=waiting["account"] - 1, reason=0)
+    net.ok("approve", "fmu2", proposal=waiting["cash"], reason=0)
+    assert net.state.holdings.field(weekly.cash, "flags") & FROZEN
+
+
+def test_everything_that_time_does_says_what_it_moves() -> None:
+    assert set(due.MOVES) == set(due.DUE) == set(What)
+    assert {what for what in What if due.MOVES[what]} == set(MOVED.values())
+
+
+def test_what_has_been_redeemed_is_not_frozen_any_more() -> None:
+    weekly = Weekly()
+    bill = weekly.bill()
+    holding = weekly.holding(bill)
+    weekly.redeem(bill)
+    for target, index in ((Target.HOLDING, holding), (Target.INSTRUMENT, bill)):
+        result = weekly.net.refused(Code.WRONG_STATUS, "freeze", "fmu1 fmu2", target=target, index=index)
+        assert FIELD_NAMES[result.field] == "instrument.redeemed_ms"
+    weekly.net.freeze(Target.HOLDING, weekly.cash)
 
 
 def test_two_approvals_to_lift_one_freeze_lift_it_once(net: Network) -> None:

@@ -109,8 +109,8 @@ def test_a_holding_rests_for_as_long_as_any_signed_transaction_may_name_it(weekl
 def test_a_frozen_holding_is_never_taken_over(weekly: Weekly) -> None:
     first = weekly.bill()
     old = weekly.holding(first)
-    weekly.redeem(first)
     freeze = weekly.net.freeze(Target.HOLDING, old)
+    weekly.redeem(first)
     weekly.net.advance(HOLDING_REST_MS)
     assert weekly.holding(weekly.bill()) != old
     weekly.net.lift(freeze)
