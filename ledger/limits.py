@@ -37,7 +37,7 @@ HOLDING_OPEN_ROWS_MAX = 4_096
 HOLDINGS_PER_ACCOUNT_MAX = 256  # that a client opens and that are not finished; the ledger may add more
 
 # kinds.kyc_restore
-KYC_RESTORE_ROWS_MAX = 1_024
+KYC_RESTORE_ROWS_MAX = 128  # each is a subject of the proposal
 
 # kinds.offer_open
 OFFERS_OPEN_MAX = 256
@@ -62,10 +62,8 @@ UNIT_COST_MIN = 10_000  # minor units: rounding a row down by less than one is l
 PAYLOAD_BYTES_MAX = 256 * 1024
 MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
 SIGNATURES_MAX = 2 * OFFICERS_MAX  # of one institution's officers, past ones too, under one proposal
-PROPOSAL_SUBJECTS_MAX = (
-    OFFICERS_MAX + 1
-)  # on which one proposal rests: an update claims a key for every new officer
-SUBJECT_BYTES_MAX = 512
+PROPOSAL_SUBJECTS_MAX = KYC_RESTORE_ROWS_MAX  # on which one rests; an update of officers has fewer
+SUBJECT_BYTES_MAX = 288  # a topic, and a name of 64 characters
 CREATED_MAX = OFFICERS_MAX + 1  # records that one governed act creates
 
 # restrictions

@@ -8,7 +8,7 @@ from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.cost import Cost
 from ledger.documents import Fixing
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, subject
 from ledger.limits import RATE_E4_MAX
 from ledger.programmes import is_fresh, newest_fixing
 from ledger.schema import Payload, TimeMs
@@ -38,5 +38,14 @@ def apply(ctx: Context, payload: FixingAttest) -> tuple[int, ...]:
 
 
 KIND = Kind(
-    51, "fixing_attest", Lane.ACTS, Signers.OFFICERS, FixingAttest, check, apply, Cost(300), governed=True
+    51,
+    "fixing_attest",
+    Lane.ACTS,
+    Signers.OFFICERS,
+    FixingAttest,
+    check,
+    apply,
+    Cost(300),
+    governed=True,
+    rests_on=subject("fixing"),
 )

@@ -10,10 +10,11 @@ from msgspec import Meta
 
 from ledger.codes import Code, Refused
 from ledger.cost import Cost, items
-from ledger.kind import Context, Kind, Lane, Signers
+from ledger.kind import Context, Kind, Lane, Signers, Subject
 from ledger.limits import KYC_RESTORE_ROWS_MAX
 from ledger.rows import CLOSED, NO_ROW
 from ledger.schema import Index, Payload, Seconds
+from ledger.state import State
 
 
 class KycRestore(Payload, frozen=True):
@@ -42,6 +43,11 @@ def apply(ctx: Context, payload: KycRestore) -> tuple[int, ...]:
     return ()
 
 
+def rests_on(state: State, payload: KycRestore) -> tuple[Subject, ...]:
+    """What PVARA says of each of the clients: what it says last is what holds."""
+    return tuple(("kyc", account) for account in payload.accounts)
+
+
 KIND = Kind(
     72,
     "kyc_restore",
@@ -52,4 +58,5 @@ KIND = Kind(
     apply,
     Cost(300, (items(8, "accounts"),)),
     governed=True,
+    rests_on=rests_on,
 )

@@ -16,6 +16,7 @@ from tests.house.test_protocol_doc import table
 IN_WORDS = {
     ("node_update", "claims"): '["node name", node] of a new node, ["key", public_key] if it is given',
     ("institution_update", "claims"): '["key", key] of each officer who joins',
+    ("kyc_restore", "rests on"): '["kyc", account] of each',
     ("freeze", "rests on"): '["target", target, index], of a holding or instrument also ["held", instrument]',
     ("lift", "moves"): 'the same, and ["target", target, index] of what it lifts',
     ("settlement_key_replace", "rests on"): '["settlement", vasp, signer], the signer being that of the VASP',

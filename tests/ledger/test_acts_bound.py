@@ -20,10 +20,13 @@ from ledger.words import words
 from testing.ledger_network import BILL, EVERYONE, Network, public
 from tests.ledger.test_holdings import Weekly
 
-# Governed acts that rest on nothing, each with the reason why an old approval can do no harm.
-UNBOUND = {
-    "fixing_attest": "it names its date, and one before the newest is refused",
-    "kyc_restore": "it gives clients a right that only time ends, and names its end",
+# Governed acts that rest on nothing: they make something new, and replace nothing that an act decided.
+MAKES = {
+    "vasp_register": "a VASP, whose name and key it claims",
+    "programme_create": "a programme, whose name it claims",
+    "cash_define": "a currency, whose code it claims",
+    "instrument_issue": "a security, whose code it claims",
+    "cash_issue": "cash, whose debit it claims",
 }
 VOTERS = "mof1 mof2 sbp1 sbp2 pvara1"
 MOVED = {
@@ -45,13 +48,33 @@ def status(net: Network, proposal: int) -> tuple[ProposalStatus, int]:
     return record.status, record.code
 
 
-def test_every_governed_act_says_what_it_rests_on_or_why_on_nothing() -> None:
-    silent = {
-        kind.name
-        for kind in BY_NAME.values()
-        if kind.governed and kind.rests_on.__name__ == "none" and kind.claims.__name__ == "none"
-    }
-    assert silent == set(UNBOUND)
+def test_every_governed_act_says_what_it_rests_on_or_what_it_makes() -> None:
+    governed = [kind for kind in BY_NAME.values() if kind.governed]
+    assert {kind.name for kind in governed if kind.rests_on.__name__ == "none"} == set(MAKES)
+    assert all(BY_NAME[name].claims.__name__ != "none" for name in MAKES)
+
+
+def test_an_old_fixing_never_takes_the_place_of_a_newer_one(net: Network) -> None:
+    """A slip of the pen of one officer, which another one corrected, is approved by whoever comes late."""
+    net.define_money()
+    as_of = {"as_of_ms": net.time_ms}
+    (slip,) = net.ok("fixing_attest", "sbp1", rate_e4=28_000_000, **as_of)
+    net.ok("fixing_attest", "sbp2 sbp3", rate_e4=2_800_000, **as_of)
+    assert status(net, slip) == (ProposalStatus.FAILED, Code.SUPERSEDED)
+    net.refused(Code.WRONG_STATUS, "approve", "sbp3", proposal=slip, reason=0)
+    assert net.state.fixings[-1].rate_e4 == 2_800_000
+
+
+def test_an_old_restoration_of_kyc_never_takes_the_place_of_a_newer_one() -> None:
+    weekly = Weekly()
+    net, accounts = weekly.net, (weekly.account, weekly.account + 1)
+    (old,) = net.ok("kyc_restore", "pvara1", accounts=accounts, kyc_until=2**32 - 1)
+    (other,) = net.ok("kyc_restore", "pvara1", accounts=accounts[1:], kyc_until=2**32 - 1)
+    soon = net.time_ms // 1_000 + 1_000
+    net.ok("kyc_restore", "pvara2 pvara3", accounts=accounts[:1], kyc_until=soon)
+    assert status(net, old) == (ProposalStatus.FAILED, Code.SUPERSEDED)
+    assert status(net, other)[0] is ProposalStatus.OPEN  # of another client
+    assert net.state.accounts[weekly.account].kyc_until == soon
 
 
 def test_an_old_parameter_set_never_reverts_a_newer_one(net: Network) -> None:
