@@ -399,7 +399,7 @@ def _proposals(ground: Ground) -> list[int]:
     fields = _restored(ground)
     return [
         ground.network.ok("kyc_restore", PVARA.split()[number % 3], **fields(number))[0]
-        for number in range(96)
+        for number in range(48)
     ]
 
 

@@ -32,6 +32,7 @@ from ledger.limits import (
     NODES_MAX,
     OFFICERS_MAX,
     POWER_MAX,
+    THRESHOLD_MAX,
     THRESHOLD_MIN,
     TIME_MS_MAX,
     TITLE_CHARACTERS_MAX,
@@ -223,6 +224,8 @@ def _institution_problems(genesis: Genesis) -> Iterable[str]:
                 f"{where}.threshold: {institution.threshold} is not from {THRESHOLD_MIN}"
                 f" to its {officers} officers"
             )
+        if institution.threshold > THRESHOLD_MAX:
+            yield f"{where}.threshold: {institution.threshold}, at most {THRESHOLD_MAX} sign one transaction"
         if not 1 <= len(institution.ca_root) <= CA_ROOT_BYTES_MAX:
             yield f"{where}.ca_root: {len(institution.ca_root)} bytes, must be 1 to {CA_ROOT_BYTES_MAX}"
 

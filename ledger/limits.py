@@ -60,7 +60,6 @@ UNIT_COST_MIN = 10_000  # minor units: rounding a row down by less than one is l
 
 # proposals
 PAYLOAD_BYTES_MAX = 256 * 1024
-MAKERS_MIN = 8  # as many officers, at least, it takes to fill the room for open proposals
 SIGNATURES_MAX = 2 * OFFICERS_MAX  # of one institution's officers, past ones too, under one proposal
 PROPOSAL_SUBJECTS_MAX = KYC_RESTORE_ROWS_MAX  # on which one rests; an update of officers has fewer
 SUBJECT_BYTES_MAX = 288  # a topic, and a name of 64 characters
@@ -84,6 +83,7 @@ TABLES_ROWS_MAX = 2**32 - 1
 # transactions
 TRANSACTION_BYTES_MAX = 256 * 1024  # whatever the version of the protocol says; so is the next
 SIGNERS_MAX = 16
+THRESHOLD_MAX = SIGNERS_MAX  # of an institution: one transaction holds all who must sign for it
 
 # transfers
 HOLDING_REST_MS = 7 * 86_400_000  # before a finished holding is taken over: the most of expiry_horizon_s

@@ -114,7 +114,9 @@ class Parameters:
         4_096, 64, 1_000_000, "cost of due rows after which a block takes no more"
     )
     proposal_lifetime_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "after which an open proposal expires")
-    proposals_open_max: int = _number(256, 16, 4_096, "open proposals at any time")
+    proposals_open_max: int = _number(
+        256, 16, 4_096, "open proposals at any time, each institution's an equal part of them"
+    )
     programmes_cap_cents: int = _number(200_000_000_000, 1, 2**62, "sum of all programme caps, US cents")
     fixing_max_age_s: int = _number(7 * DAY_S, 60, 365 * DAY_S, "oldest fixing that a cap is computed at")
     settlement_key_wait_s: int = _number(

@@ -23,7 +23,7 @@ from ledger.agenda import Moment, Outcome, What
 from ledger.codes import Code, Refused
 from ledger.documents import NONE, Approval, Policy, Proposal, ProposalStatus
 from ledger.kind import Context, Kind, Subject
-from ledger.limits import MAKERS_MIN, PAYLOAD_BYTES_MAX, SIGNATURES_MAX
+from ledger.limits import PAYLOAD_BYTES_MAX, SIGNATURES_MAX
 from ledger.policies import is_lost, is_met, may_sign
 from ledger.state import State
 from primitives.codec import encode, pack, unpack
@@ -43,7 +43,7 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     signatures = _signatures(ctx, policy, NO_REASON, proposer)
     maker = signatures[0]
     if not is_met(policy, state.institutions, signatures, proposer):
-        _check_room(state, maker.officer)
+        _check_room(state, maker)
     kind.check(ctx, payload)
     claims = _encoded(kind.claims(state, payload))
     for claim in claims:
@@ -80,13 +80,16 @@ def propose(ctx: Context, kind: Kind, payload: Any) -> tuple[int, ...]:
     return (index, *created)
 
 
-def _check_room(state: State, maker: int) -> None:
-    """Refuse one more proposal that would stay open. One officer may not use up the room of all."""
-    limit = parameters.number(state, "proposals_open_max")
-    if state.proposals.grouped >= limit:
-        raise Refused(Code.LIMIT_EXCEEDED, "proposal", limit)
-    if state.proposals.count_in(maker) >= limit // MAKERS_MIN:
-        raise Refused(Code.LIMIT_EXCEEDED, "signers", maker, limit // MAKERS_MIN)
+def _check_room(state: State, maker: Approval) -> None:
+    """Refuse one more proposal that would stay open. Each institution has room of its own, and it takes as
+    many of its officers as its threshold to fill it: who can fill it is the institution."""
+    institution = state.institutions[maker.institution]
+    share = parameters.number(state, "proposals_open_max") // len(state.institutions)
+    room = max(share, institution.threshold)
+    if state.proposals.count_in(("institution", maker.institution)) >= room:
+        raise Refused(Code.LIMIT_EXCEEDED, "proposal", room, institution.name)
+    if state.proposals.count_in(maker.officer) >= room // institution.threshold:
+        raise Refused(Code.LIMIT_EXCEEDED, "signers", maker.officer, room // institution.threshold)
 
 
 def check_unclaimed(state: State, subject: Subject) -> None:

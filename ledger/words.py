@@ -28,6 +28,7 @@ from ledger.limits import (
     SECURITIES_LIVE_MAX,
     SIGNATURES_MAX,
     TENOR_DAYS_MAX,
+    THRESHOLD_MAX,
     THRESHOLD_MIN,
     TIME_MS_MAX,
     UNIT_COST_MIN,
@@ -134,7 +135,7 @@ SENTENCES: tuple[Sentence, ...] = (
         0,
         f"at most {SIGNATURES_MAX} of one institution's officers sign",
     ),
-    Sentence(Code.LIMIT_EXCEEDED, "proposal", 0, "proposals open at once (proposals_open_max)"),
+    Sentence(Code.LIMIT_EXCEEDED, "proposal", 1, "proposals of {1} open at once (proposals_open_max)"),
     Sentence(Code.SUPERSEDED, "proposal", 0, "this act took effect since, on what the proposal rests on"),
     Sentence(
         Code.SUPERSEDED, "proposal", 1, "what it rests on is another since block {1}, in which it was made"
@@ -226,7 +227,7 @@ SENTENCES: tuple[Sentence, ...] = (
         Code.OUT_OF_RANGE,
         "threshold",
         1,
-        f"must be from {THRESHOLD_MIN} to {{1}}, the officers there would be",
+        f"must be from {THRESHOLD_MIN} to {{1}}, the officers there would be, at most {THRESHOLD_MAX}",
     ),
     Sentence(
         Code.ALREADY_EXISTS,

@@ -24,6 +24,7 @@ from ledger.limits import (
     CA_ROOTS_MAX,
     OFFICERS_MAX,
     ROOT_OVERLAP_MS_MIN,
+    THRESHOLD_MAX,
     THRESHOLD_MIN,
     TITLE_CHARACTERS_MAX,
 )
@@ -85,8 +86,9 @@ def _check_officers(ctx: Context, institution: Institution, payload: Institution
         raise Refused(Code.LIMIT_EXCEEDED, "institution.officers", officers)
     if not payload.threshold and officers < threshold:
         raise Refused(Code.OUT_OF_RANGE, "institution.officers", officers, threshold)
-    if not THRESHOLD_MIN <= threshold <= officers:
-        raise Refused(Code.OUT_OF_RANGE, "threshold", threshold, officers)
+    most = min(officers, THRESHOLD_MAX)
+    if not THRESHOLD_MIN <= threshold <= most:
+        raise Refused(Code.OUT_OF_RANGE, "threshold", threshold, most)
     for number, officer in enumerate(payload.add):  # what is dear comes last
         about = (institution.name,)
         check_key(ctx.state, "add[].key", officer.key, officer.proof, Role.OFFICER, about, number)

@@ -301,12 +301,29 @@ def test_what_would_disable_an_institution_is_refused(
     net.refused(code, "institution_update", "sbp1", **institution(MOF, **changes))
 
 
+def test_a_threshold_is_never_above_the_signers_of_one_transaction() -> None:
+    """Else an institution could do nothing at once, whatever happens."""
+    genesis = make_genesis()
+    sbp, *others = sorted(genesis.institutions, key=lambda each: each.name != "sbp")
+    many = tuple(public(f"sbp many {number}") for number in range(20))
+    assert problems(replace(genesis, institutions=(*others, replace(sbp, officers=many, threshold=16)))) == []
+    (problem,) = problems(replace(genesis, institutions=(*others, replace(sbp, officers=many, threshold=17))))
+    assert problem == "institutions.sbp.threshold: 17, at most 16 sign one transaction"
+    net = Network(replace(genesis, institutions=(*others, replace(sbp, officers=many))))
+    proposer = {"mof1": 0, "mof2": 1}
+    net.signers.update(proposer)
+    index = len(others)
+    result = net.refused(Code.OUT_OF_RANGE, "institution_update", "mof1", **institution(index, threshold=17))
+    assert result.values == (17, 16)
+    net.ok("institution_update", "mof1", **institution(index, threshold=16))
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "value", "rule"),
     [
         ({}, "institution", "0", "nothing would change"),
         ({"remove": (0, 1)}, "officers", "1", "the institution would have so few, its threshold is 2"),
-        ({"threshold": 4}, "threshold", "4", "must be from 2 to 3, the officers there would be"),
+        ({"threshold": 4}, "threshold", "4", "must be from 2 to 3, the officers there would be, at most 16"),
         (
             {"ca_roots": ((b"ca root of sbp", 0),)},
             "ca_roots[0]",

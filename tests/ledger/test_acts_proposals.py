@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ledger import agenda, transactions, versions
 from ledger.codes import Code, Refused
@@ -11,7 +12,7 @@ from ledger.documents import ProposalStatus, Target
 from ledger.fields import FIELD_NAMES
 from ledger.kind import Context
 from ledger.kinds import BY_NAME
-from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, make_genesis
+from testing.ledger_network import BILL, DAY_MS, EVERYONE, Network, make_genesis, public, said
 
 PROGRAMME = {"name": "bills", "cap_cents": 1_000}
 
@@ -141,18 +142,19 @@ def test_what_can_be_seen_to_fail_is_refused_before_it_is_proposed(net: Network)
     assert len(net.state.proposals) == 0
 
 
-def test_there_is_a_limit_to_open_proposals() -> None:
-    net = Network(make_genesis(parameters=(("proposals_open_max", 16),)))
-    makers = ("mof1", "mof2", "mof3", "sbp1", "sbp2", "sbp3", "pvara1", "pvara2")
-    for number in range(16):
-        net.ok("programme_create", makers[number % 8], name=f"p{number}", cap_cents=1)
-    result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "pvara3", name="one more", cap_cents=1)
+def test_an_institution_has_an_equal_part_of_the_room_for_open_proposals() -> None:
+    net = Network(make_genesis(parameters=(("proposals_open_max", 20),)))
+    for number in range(4):
+        net.ok("programme_create", f"mof{number % 2 + 1}", name=f"p{number}", cap_cents=1)
+    result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof3", name="one more", cap_cents=1)
     assert FIELD_NAMES[result.field] == "proposal"
-    net.enact("freeze", "fmu1 fmu2", target=Target.MARKET, index=0)
+    assert said(result).rule == "proposals of mof open at once (proposals_open_max)"
+    net.ok("programme_create", "sbp1", name="another's", cap_cents=1)
+    net.enact("cash_define", "sbp1 sbp2", currency="PKR")  # enough signers need no room
 
 
-def test_one_officer_cannot_use_up_the_room_for_open_proposals() -> None:
-    net = Network(make_genesis(parameters=(("proposals_open_max", 16),)))
+def test_as_many_officers_as_its_threshold_it_takes_to_fill_an_institutions_room() -> None:
+    net = Network(make_genesis(parameters=(("proposals_open_max", 20),)))
     for number in range(2):
         net.ok("programme_create", "mof1", name=f"p{number}", cap_cents=1)
     result = net.refused(Code.LIMIT_EXCEEDED, "programme_create", "mof1", name="one more", cap_cents=1)
@@ -160,6 +162,46 @@ def test_one_officer_cannot_use_up_the_room_for_open_proposals() -> None:
     net.ok("programme_create", "mof2", name="another's", cap_cents=1)
     net.ok("withdraw", "mof1", proposal=0, reason=0)
     net.ok("programme_create", "mof1", name="one more", cap_cents=1)
+
+
+def test_however_little_room_there_is_every_threshold_of_officers_may_propose() -> None:
+    """Of 16 proposals a fifth is fewer than a threshold of six."""
+    net = crowded(proposals_open_max=16)
+    for number in range(1, 7):
+        net.ok("freeze", f"fmu{number}", target=Target.MARKET, index=0)
+    net.refused(Code.LIMIT_EXCEEDED, "freeze", "fmu7", target=Target.MARKET, index=0)
+
+
+def test_one_institution_that_fills_its_room_does_not_keep_the_others_from_changing_it() -> None:
+    """More officers must sign than one transaction takes, so that the act against the filler is proposed."""
+    net = crowded(proposals_open_max=256)
+    for number in range(1, 9):
+        for _ in range(6):
+            net.ok("freeze", f"fmu{number}", target=Target.MARKET, index=0)
+    results = [net.do("freeze", f"fmu{number}", target=Target.MARKET, index=0) for number in range(1, 9)]
+    assert results[-1].code == Code.LIMIT_EXCEEDED
+    update: dict[str, Any] = {"title": "", "threshold": 0, "add": (), "ca_roots": ()}
+    leaving = (net.signers["fmu1"], net.signers["fmu2"])
+    six = range(1, 7)
+    signers = " ".join(f"{name}{number}" for name in ("mof", "sbp") for number in six)
+    (proposal,) = net.ok("institution_update", signers, institution=4, remove=leaving, **update)
+    net.ok("approve", " ".join(f"secp{number}" for number in six), proposal=proposal, reason=0)
+    assert net.proposal(proposal).status is ProposalStatus.EXECUTED
+
+
+def crowded(**parameters: int) -> Network:
+    """A network of eight officers in each institution, of whom six must sign."""
+    genesis = make_genesis(parameters=tuple(parameters.items()))
+    names = [f"{each.name}{number}" for each in genesis.institutions for number in range(1, 9)]
+    institutions = tuple(
+        structs.replace(
+            each, threshold=6, officers=tuple(public(f"{each.name}{number}") for number in range(1, 9))
+        )
+        for each in genesis.institutions
+    )
+    net = Network(structs.replace(genesis, institutions=institutions))
+    net.signers = {name: index for index, name in enumerate(names)}
+    return net
 
 
 def test_a_proposal_that_does_not_exist_is_not_found(net: Network) -> None:
