@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -28,6 +28,17 @@ NODE_DAYS = 730
 BACKDATED = timedelta(hours=1)  # clocks of institutions differ a little
 NAME_RULE = "1 to 32 of a-z, 0-9, '-' and '_', beginning with a letter"
 _SCHEME = "mohur://"
+
+
+# What `cryptography` raises for bytes that are no certificate, or one with a key or field that it does not know.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class CertificateError(Exception):
@@ -186,7 +197,7 @@ def root_fault(der: bytes) -> str | None:
         return f"lacks the extension {error.oid._name}"
     except InvalidSignature:
         return "is not signed by its own key"
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         return f"is not a root certificate: {error}"
     if not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
         return "must have a P-256 key"
@@ -212,7 +223,7 @@ def identity_and_root(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> tuple
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound) as error:
+    except (*UNREADABLE, x509.ExtensionNotFound) as error:
         raise CertificateError(f"certificate cannot be read: {error}") from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1 or len(names) != 1:
@@ -231,7 +242,7 @@ def identity_and_root(der: bytes, roots: Mapping[str, Sequence[bytes]]) -> tuple
 def _issued(certificate: x509.Certificate, root: bytes) -> bool:
     try:
         certificate.verify_directly_issued_by(x509.load_der_x509_certificate(root))
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -258,7 +269,10 @@ def trust(context: ssl.SSLContext, root: bytes) -> str | None:
     """Let `context` accept certificates under one more root (DER) from now on; why it cannot, or None."""
     fault = root_fault(root)
     if fault is None:
-        context.load_verify_locations(cadata=root)
+        try:
+            context.load_verify_locations(cadata=root)
+        except ssl.SSLError as error:
+            return f"is not a root certificate to OpenSSL: {error}"
     return fault
 
 

@@ -81,7 +81,7 @@ def _every_kind(little: LittleChain, market: Market) -> None:
         signers = officers("pvara", "sbp", "mof")
         if kind.signers is not Signers.OFFICERS:
             signers = market.vasp
-        fields = msgspec.structs.astuple(_specimen(kind.payload, kind.number))
+        fields = msgspec.structs.astuple(specimen(kind.payload, kind.number))
         little.decide(little.build(little.transaction(kind.name, signers, *fields)))
 
 
@@ -90,14 +90,14 @@ def _offences(little: LittleChain) -> None:
         little.decide(little.build(evidence=(little.equivocation(name, height),)))
 
 
-def _specimen(declared: Any, salt: int) -> Any:
+def specimen(declared: Any, salt: int) -> Any:
     """Some value of a declared type."""
     metas: list[msgspec.Meta] = []
     if get_origin(declared) is Annotated:
         declared, *metas = get_args(declared)
     if isinstance(declared, type) and issubclass(declared, msgspec.Struct):
         hints = get_type_hints(declared, include_extras=True)
-        return declared(*(_specimen(hints[name], salt) for name in declared.__struct_fields__))
+        return declared(*(specimen(hints[name], salt) for name in declared.__struct_fields__))
     if isinstance(declared, type) and issubclass(declared, IntEnum):
         return list(declared)[salt % len(declared)]
     if declared is int:
@@ -107,8 +107,8 @@ def _specimen(declared: Any, salt: int) -> Any:
     if declared is bytes:
         return bytes([salt % 256]) * max(32, *(int(meta.min_length or 0) for meta in metas), 0)
     if get_origin(declared) is tuple:
-        return (_specimen(get_args(declared)[0], salt),)
-    return _specimen(get_args(declared)[0], salt)  # a union
+        return (specimen(get_args(declared)[0], salt),)
+    return specimen(get_args(declared)[0], salt)  # a union
 
 
 def main() -> None:

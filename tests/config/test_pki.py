@@ -192,6 +192,16 @@ def test_a_root_is_fit_to_be_one_and_a_node_certificate_is_not(mof: Issued) -> N
     assert root_fault(b"not a certificate") is not None
 
 
+def test_a_root_with_a_key_of_an_unknown_kind_is_refused_and_stops_nobody(mof: Issued) -> None:
+    """Officers can vote any bytes to be a root: every node reads them, and none may stop at them."""
+    strange = mof.der.replace(bytes.fromhex("06072a8648ce3d0201"), bytes.fromhex("06072a86483d3d0201"))
+    fault = root_fault(strange)
+    assert fault is not None
+    assert "is not a root certificate" in fault
+    with pytest.raises(CertificateError, match="no root of 'mof' has issued it"):
+        peer_identity(issue_node(mof, MOF, NOW).der, {"mof": (strange,)})
+
+
 def test_a_root_survives_pem(mof: Issued) -> None:
     assert root_from_pem(root_to_pem(mof.der)) == mof.der
     with pytest.raises(CertificateError, match="holds 2 certificates"):
