@@ -30,7 +30,7 @@ NAME_RULE = "1 to 32 of a-z, 0-9, '-' and '_', beginning with a letter"
 _SCHEME = "mohur://"
 
 
-# What `cryptography` raises for bytes that are no certificate, or one with a key or field that it does not know.
+# What `cryptography` raises for bytes that are no certificate, or one with a key or field it does not know.
 UNREADABLE = (
     ValueError,
     TypeError,

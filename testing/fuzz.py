@@ -1,6 +1,6 @@
 """Structured fuzzing of every decoder: `python -m testing.fuzz --cases N --seed S [--door NAME]`.
 
-A door takes bytes from outside. Whatever comes, it answers or raises one of the errors that it declares, holds
+A door takes bytes from outside. Whatever comes, it answers or raises one of the errors it declares, holds
 no more memory than its bound, and does work in proportion to what came. The corpus is the recorded chain and
 one specimen of everything that is said; a case is one of them with a value changed, moved, nested or cut.
 """
@@ -114,7 +114,7 @@ def recording() -> Recording:
 
 @cache
 def _proofs() -> tuple[bytes, ...]:
-    """A proof of a holding, one of an instrument, one of absence, and two receipts, of a chain of a moment."""
+    """Proofs of a holding, of an instrument and of absence, and receipts, of a chain of a moment."""
     with tempfile.TemporaryDirectory() as folder:
         little = LittleChain(Path(folder))
         try:
