@@ -203,12 +203,12 @@ def _consensuses() -> dict[str, Door]:
         TimeoutFired(TimeoutStep.PREVOTE, 7, 1),
         BlockChecked(7, value, True),
     )
-    said = tuple(map(encode_consensus, (vote, proposal, certificate)))
+    said = tuple(encode_consensus(message) for message in (vote, proposal, certificate))
     return {
         "consensus-message": Door(said, decode_consensus, (CodecError,)),
         "certificate": Door((encode_certificate(certificate),), decode_certificate, (CodecError,)),
         "evidence": Door((encode_evidence(evidence),), decode_evidence, (CodecError,)),
-        "log": Door(tuple(map(encode_input, inputs)), decode_input, (CodecError,)),
+        "log": Door(tuple(encode_input(heard) for heard in inputs), decode_input, (CodecError,)),
     }
 
 
