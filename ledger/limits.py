@@ -26,6 +26,9 @@ THRESHOLD_MIN = 2  # two pairs of eyes on every power
 # kinds.account_open
 ACCOUNT_OPEN_ROWS_MAX = 4_096
 
+# kinds.cash_define
+CURRENCIES_MAX = 64
+
 # kinds.dev_advance_clock
 ADVANCE_MS_MAX = 20 * 366 * 86_400_000
 

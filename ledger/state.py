@@ -165,8 +165,13 @@ def _makers_and_subjects_if_open(proposal: documents.Proposal) -> tuple[Hashable
     return (proposal.maker, ("institution", proposal.institution), *proposal.rests_on)
 
 
-def _programme_if_live(instrument: documents.Instrument) -> tuple[Hashable, ...]:
-    live = instrument.programme != documents.NONE and instrument.status is not InstrumentStatus.REDEEMED
+CURRENCY = "currency"  # the group of instruments that stand under no programme
+
+
+def _currency_or_programme_if_live(instrument: documents.Instrument) -> tuple[Hashable, ...]:
+    if instrument.programme == documents.NONE:
+        return (CURRENCY,)
+    live = instrument.status is not InstrumentStatus.REDEEMED
     return (instrument.programme,) if live else ()
 
 
@@ -248,7 +253,11 @@ class State(Readable):
     programmes = documents_of(7, documents.Programme, "name")
     fixings = documents_of(8, documents.Fixing)
     instruments = documents_of(
-        9, documents.Instrument, "code", groups=_programme_if_live, watch=Watch(("status", "frozen"))
+        9,
+        documents.Instrument,
+        "code",
+        groups=_currency_or_programme_if_live,
+        watch=Watch(("status", "frozen")),
     )
     offers = documents_of(10, documents.Offer, groups=_instrument_if_open, watch=Watch(("status",)))
     debits = documents_of(11, documents.FundingDebit, "hash")

@@ -21,6 +21,7 @@ from ledger.kinds.account_open import TYPES
 from ledger.kinds.instrument_issue import FIXED_CURRENCY
 from ledger.limits import (
     AMOUNT_MAX,
+    CURRENCIES_MAX,
     FREEZES_OPEN_MAX,
     NODES_MAX,
     OFFERS_OPEN_MAX,
@@ -351,6 +352,7 @@ SENTENCES: tuple[Sentence, ...] = (
     Sentence(Code.ALREADY_EXISTS, "isin", 0, "an instrument has this ISIN"),
     Sentence(Code.OUT_OF_RANGE, "reference", 0, "given when, and only when, immobilised"),
     Sentence(Code.SUPPLY_EXCEEDED, "units", 1, f"{{1}} of face, at most {AMOUNT_MAX}"),
+    Sentence(Code.LIMIT_EXCEEDED, "currency", 0, f"at most {CURRENCIES_MAX} currencies are defined"),
     Sentence(Code.LIMIT_EXCEEDED, "isin", 0, f"at most {SECURITIES_LIVE_MAX} securities are unredeemed"),
     Sentence(Code.WRONG_STATUS, "instrument.status", 0, "only ACTIVE is offered", value="{0:instrument}"),
     Sentence(Code.WRONG_STATUS, "instrument.redeemed_ms", 0, "redeemed: its holders have cash for it"),

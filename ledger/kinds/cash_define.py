@@ -5,8 +5,10 @@ from ledger.cost import Cost
 from ledger.documents import NONE, Instrument, InstrumentStatus, Register
 from ledger.identifiers import has_currency_shape
 from ledger.kind import Context, Kind, Lane, Signers, subject
+from ledger.limits import CURRENCIES_MAX
 from ledger.positions import treasury_account
 from ledger.schema import Name, Payload
+from ledger.state import CURRENCY
 from ledger.terms.cash import Cash
 from ledger.transfers import open_holding
 
@@ -22,6 +24,8 @@ def check(ctx: Context, payload: CashDefine) -> None:
         raise Refused(Code.BAD_IDENTIFIER, "currency", payload.currency)
     if payload.currency in ctx.state.instrument_by_isin:
         raise Refused(Code.ALREADY_EXISTS, "currency", payload.currency)
+    if ctx.state.instruments.count_in(CURRENCY) >= CURRENCIES_MAX:
+        raise Refused(Code.LIMIT_EXCEEDED, "currency", payload.currency)
 
 
 def apply(ctx: Context, payload: CashDefine) -> tuple[int, ...]:

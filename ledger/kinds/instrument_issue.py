@@ -22,6 +22,7 @@ from ledger.positions import ensure_holding, open_pool_account, treasury_account
 from ledger.postings import Movement
 from ledger.programmes import check_cap
 from ledger.schema import U8, Amount, Hash32, Index, Jurisdiction, Name, Payload, Text
+from ledger.state import CURRENCY
 from ledger.terms import Act, Terms
 from ledger.transfers import open_holding
 
@@ -65,7 +66,7 @@ def check(ctx: Context, payload: InstrumentIssue) -> None:
     if face > AMOUNT_MAX:
         raise Refused(Code.SUPPLY_EXCEEDED, "units", payload.units, face)
     terms.check(payload.terms, day_of(ctx.time_ms))
-    if state.instruments.grouped >= SECURITIES_LIVE_MAX:
+    if state.instruments.grouped - state.instruments.count_in(CURRENCY) >= SECURITIES_LIVE_MAX:
         raise Refused(Code.LIMIT_EXCEEDED, "isin", payload.isin)
     check_cap(state, payload.programme, face, ctx.time_ms)
 

@@ -10,6 +10,7 @@ from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code, InvariantError
 from ledger.documents import OfferStatus, ProposalStatus, Target
 from ledger.fields import FIELD_NAMES
+from ledger.limits import CURRENCIES_MAX
 from ledger.postings import Movement
 from ledger.rows import CLOSED
 from ledger.terms.cash import Cash
@@ -124,6 +125,16 @@ def test_cash_that_no_debit_funds_stops_the_node(net: Network) -> None:
         conservation.check_block(net.state, mark)
     with pytest.raises(InvariantError, match="debits"):
         conservation.check_all(net.state)
+
+
+def test_there_are_not_more_currencies_than_the_treasurys_list_can_bear(net: Network) -> None:
+    """Each is a holding more in the list that every issue walks; securities have a bound of their own."""
+    letters = "ABCDEFGH"
+    codes = [f"X{first}{second}" for first in letters for second in letters]
+    for code in codes[: CURRENCIES_MAX - 1]:  # PKR is there already
+        net.enact("cash_define", "sbp1 sbp2", currency=code)
+    net.refused(Code.LIMIT_EXCEEDED, "cash_define", "sbp1 sbp2", currency="EUR")
+    net.issue()
 
 
 def test_a_currency_is_defined_once(net: Network) -> None:
