@@ -126,9 +126,10 @@ def _of_institution(view: View, payload: InstitutionUpdate) -> OutlookView:
     now = survival(view, view.state.nodes)
     officers = len(record.officers) - len(payload.remove) + len(payload.add)
     threshold = payload.threshold or record.threshold
+    spare = max(0, officers - threshold)
     words = [
-        f"{record.name} then approves with {threshold} of {officers} officers: it can lose"
-        f" {max(0, officers - threshold)} of their keys"
+        f"{record.name} then approves with {threshold} of {officers} officers: it can lose {spare} of their"
+        " keys"
     ]
     staying = {root.der for root in payload.ca_roots}
     ended = [root.der for root in record.ca_roots if payload.ca_roots and root.der not in staying]
@@ -139,7 +140,6 @@ def _of_institution(view: View, payload: InstitutionUpdate) -> OutlookView:
             f"a root of {record.name} ends with the act: of the peers of {view.node} under it, {named}"
             f" lose their connections"
         )
-    spare = max(0, officers - threshold)
     return _view(view, now, now, words, cut_off=cut_off, spare_officers=spare)
 
 

@@ -15,19 +15,15 @@ from api.limits import PARTS_KEPT_MAX, TAIL_HEIGHTS_MAX, TAIL_ROWS_MAX
 from api.refusals import Declined
 from api.sources import Index, Log, Part, View
 from ledger.codes import Code
-from ledger.events import EVENT
-from ledger.postings import POSTING, Form, Movement, StreamRows, posting_rows
+from ledger.events import EVENT_BYTES
+from ledger.postings import POSTING, Form, Movement, StreamRows, forms_of, posting_rows
 from ledger.rows import NO_ROW
-from ledger.state import NUMBERS, TABLES
+from ledger.transfers import taken_over
 
 Columns = npt.NDArray[Any]
 Place = tuple[int, int]  # a height, and the number of a posting in its block
 
 SCAN_ROWS = 65_536  # postings or events that are looked at together
-
-_HOLDINGS = NUMBERS["holdings"]
-_INSTRUMENT = TABLES[_HOLDINGS].watched_fields.index("instrument") + 1
-_FORM_BITS = 5  # a movement's form is its number divided by 32
 
 
 class Entry(NamedTuple):
@@ -162,12 +158,11 @@ class Ground:
         nobody = len(self._mask) - 1
         while parts := self._log.events_from(height, row, self.head, SCAN_ROWS):
             for part in parts:
-                rows: Columns = np.frombuffer(part.rows, EVENT)
-                chosen = rows[(rows["table"] == _HOLDINGS) & (rows["field"] == _INSTRUMENT)]
-                for event in chosen[self._mask[np.minimum(chosen["index"], nobody)]]:
+                found = taken_over(part.rows)
+                for event in found[self._mask[np.minimum(found["index"], nobody)]]:
                     place = (part.height, int(event["after"]))
                     self._taken.setdefault(int(event["index"]), []).append((place, int(event["old"])))
-                height, row = part.height, part.first + len(rows)
+                height, row = part.height, part.first + len(part.rows) // EVENT_BYTES
 
     def _unready(self) -> Declined:
         rule = (
@@ -231,7 +226,7 @@ class Walk:
 def _changes(rows: Columns, holding: int) -> tuple[Columns, Columns]:
     """What these postings change of the holding's balance and of its locked amount."""
     amounts = rows["amount"].astype(np.int64)
-    forms = rows["movement"] >> _FORM_BITS
+    forms = forms_of(rows)
     locking = (forms == Form.LOCKS).astype(np.int64) - (forms == Form.UNLOCKS)
     signed = np.where(rows["to"] == holding, amounts, -amounts)
     return np.where(locking != 0, 0, signed), locking * amounts

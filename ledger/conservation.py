@@ -14,14 +14,13 @@ import numpy.typing as npt
 from ledger import terms
 from ledger.codes import InvariantError
 from ledger.documents import FundingDebit
-from ledger.postings import Form, posting_rows
+from ledger.postings import Form, forms_of, posting_rows
 from ledger.state import State
 from ledger.tables import DocumentWas, Mark
 from ledger.terms import Act
 
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF_BITS = np.uint64(32)
-_FORM_BITS = np.uint16(5)  # a movement's form is its number divided by 32
 
 Columns = npt.NDArray[Any]
 
@@ -49,7 +48,7 @@ def check_block(state: State, mark: Mark) -> None:
 
 def supply_changes(state: State, rows: Columns) -> dict[int, int]:
     """What these postings create less what they destroy, by instrument."""
-    forms = rows["movement"] >> _FORM_BITS
+    forms = forms_of(rows)
     changes: dict[int, int] = {}
     for form, side, sign in ((Form.CREATES, "to", 1), (Form.DESTROYS, "from", -1)):
         chosen = forms == form
@@ -77,7 +76,7 @@ class Fold:
         if missing:
             self._balances = np.concatenate((self._balances, np.zeros(missing, np.uint64)))
             self._locked = np.concatenate((self._locked, np.zeros(missing, np.uint64)))
-        forms = rows["movement"] >> _FORM_BITS
+        forms = forms_of(rows)
         moving = forms == Form.MOVES
         self.moves += int(np.count_nonzero(moving))
         touched = []
@@ -121,7 +120,7 @@ class Fold:
 
 def _check_sides(state: State, rows: Columns) -> None:
     """Assert that each posting moves within one instrument and leaves no more locked than there is."""
-    forms = rows["movement"] >> _FORM_BITS
+    forms = forms_of(rows)
     sources, targets = rows["from"], rows["to"]
     instruments = state.holdings.column("instrument")
     both = forms == Form.MOVES

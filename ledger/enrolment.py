@@ -11,12 +11,12 @@ from ledger.codes import Code, InvariantError, Refused
 from ledger.events import EVENT, RECORD
 from ledger.fields import FieldName
 from ledger.rows import PENDING, RETIRED, Role, Signer
-from ledger.state import TABLES, Readable, State
+from ledger.state import NUMBERS, Readable, State
 from primitives.codec import encode
 from primitives.hashing import ENROL
 from primitives.signatures import enrolment_fault, verify
 
-_SIGNERS = next(number for number, spec in TABLES.items() if spec.name == "signers")
+_SIGNERS = NUMBERS["signers"]
 
 
 def proof_input(genesis_hash: bytes, role: Role, about: tuple[str | bytes, ...], key: bytes) -> bytes:

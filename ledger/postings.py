@@ -39,6 +39,7 @@ CHUNK_ROWS = 256  # rows of either list that are hashed together
 AGENDA = 2**31
 BLOCK = 2**32 - 1
 
+_FORM_BITS = 5  # a movement's form is its number divided by 32
 _POSTING = struct.Struct("<IHHIIQ")
 _EVENT = struct.Struct("<IIHHIQQ")
 
@@ -67,7 +68,7 @@ class Movement(IntEnum):
 
     @property
     def form(self) -> "Form":
-        return Form(self // 32)
+        return Form(self >> _FORM_BITS)
 
 
 class Form(IntEnum):
@@ -192,6 +193,12 @@ def posting_rows(postings: bytes) -> Column:
     if len(postings) % POSTING_BYTES:
         raise InvariantError(f"{len(postings)} bytes are no postings")
     return np.frombuffer(postings, POSTING)
+
+
+def forms_of(rows: Column) -> Column:
+    """The form of each posting's movement."""
+    forms: Column = rows["movement"] >> np.uint16(_FORM_BITS)
+    return forms
 
 
 def results_root(results: Sequence[bytes], postings: bytes, events: bytes) -> bytes:

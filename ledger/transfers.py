@@ -15,6 +15,7 @@ from ledger import parameters, rights, terms
 from ledger.balances import available, move_many
 from ledger.codes import Code, InvariantError, Refused
 from ledger.documents import NONE, Instrument, InstrumentStatus, Target, Vasp
+from ledger.events import EVENT
 from ledger.fields import FieldName
 from ledger.kind import Context, RowCodes
 from ledger.limits import AMOUNT_MAX, BATCH_ROWS_MAX, HOLDING_REST_MS
@@ -30,12 +31,14 @@ from ledger.rows import (
     AccountType,
     Holding,
 )
-from ledger.state import State
+from ledger.state import NUMBERS, TABLES, State
 from ledger.tables import Indices
 
 _KEPT_BY_VASP = (AccountType.CUSTODIAL, AccountType.CLIENT_MONEY)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF_BITS = np.uint64(32)
+_HOLDINGS = NUMBERS["holdings"]
+_INSTRUMENT = TABLES[_HOLDINGS].watched_fields.index("instrument") + 1
 _LAST_SECOND = 2**32 - 2  # rows.FOREVER is later than any time
 
 Columns = npt.NDArray[Any]
@@ -176,6 +179,14 @@ def take_over(state: State, old: int, instrument: int) -> int:
         state.instruments.replace(ended, replace(state.instruments[ended], treasury_holding=NONE))
     state.holdings.set_field(old, "instrument", instrument)
     return old
+
+
+def taken_over(events: bytes) -> Columns:
+    """Of these events those of holdings that were taken over: `index` is the holding, and until then, `after`
+    so many postings of the block, it belonged to the instrument `old`."""
+    rows: Columns = np.frombuffer(events, EVENT)
+    chosen: Columns = rows[(rows["table"] == _HOLDINGS) & (rows["field"] == _INSTRUMENT)]
+    return chosen
 
 
 def add_holding(state: State, account: int, instrument: int) -> int:

@@ -22,8 +22,6 @@ from storage.limits import META_BYTES_MAX
 from storage.state import StateStore
 from wire.blocks import Header
 
-CHECKPOINT_BLOCKS = 64  # a restart replays at most about so many blocks
-
 __all__ = ["AppliedBlock", "Chain", "OtherChain", "StateDivergence"]
 
 
@@ -101,7 +99,7 @@ class Chain:
         """The height of the last checkpoint."""
         return self._saved_height
 
-    def checkpoint_due(self, blocks: int = CHECKPOINT_BLOCKS) -> bool:
+    def checkpoint_due(self, blocks: int) -> bool:
         """Whether so many blocks were executed since the last checkpoint."""
         return self.height - self._saved_height >= blocks
 

@@ -10,18 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ledger.events import EVENT
-from ledger.postings import Form, StreamRows, posting_rows
-from ledger.state import NUMBERS, TABLES
+from ledger.postings import Form, StreamRows, forms_of, posting_rows
+from ledger.transfers import taken_over
 
 PARTS = 64  # bits of a mask
 NOTHING = np.zeros(0, np.int64)
 
 Columns = npt.NDArray[Any]
-
-_HOLDINGS = NUMBERS["holdings"]
-_INSTRUMENT = TABLES[_HOLDINGS].watched_fields.index("instrument") + 1
-_FORM_BITS = 5  # a movement's form is its number divided by 32
 
 
 class Takeover(NamedTuple):
@@ -71,7 +66,7 @@ class Balances:
 
     def move(self, rows: Columns, sign: int = 1) -> None:
         """Add these postings, or with -1 take them back."""
-        forms = rows["movement"] >> _FORM_BITS
+        forms = forms_of(rows)
         plain = forms == Form.MOVES
         every = bool(plain.all())
         for form, side, totals, change in (
@@ -154,7 +149,6 @@ def _masks(pieces: list[Columns], total: int, count: int) -> Columns:
 
 def takeovers(part: StreamRows) -> list[Takeover]:
     """Where holdings were taken over, among these events."""
-    rows: Columns = np.frombuffer(part.rows, EVENT)
-    chosen = rows[(rows["table"] == _HOLDINGS) & (rows["field"] == _INSTRUMENT)]
-    columns = (chosen[name].tolist() for name in ("index", "after", "old"))
+    found = taken_over(part.rows)
+    columns = (found[name].tolist() for name in ("index", "after", "old"))
     return [Takeover(index, part.height, row, old) for index, row, old in zip(*columns, strict=True)]

@@ -41,7 +41,6 @@ from consensus.events import (
     SignVote,
     TimeoutFired,
     TimeoutStep,
-    Timing,
     VoteReceived,
     WorkAvailable,
 )
@@ -56,10 +55,10 @@ from consensus.messages import (
 )
 from consensus.proposer import proposer
 from consensus.rounds import RoundState
+from testing.engines import TIMING
 
 FOLDER = Path(__file__).parents[1] / "tests" / "consensus" / "transcripts"
 NAMES = ("mof", "sbp", "pvara", "secp")
-TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 SIGNED = b"s" * 64
 DIVIDER = "----"
 

@@ -27,7 +27,6 @@ from consensus.events import (
     SignVote,
     TimeoutFired,
     TimeoutStep,
-    Timing,
     VoteReceived,
     WorkAvailable,
 )
@@ -35,9 +34,9 @@ from consensus.limits import ROUNDS_KEPT
 from consensus.messages import Certificate, Proposal, Validator, Vote, VoteEquivocation, VoteType
 from consensus.proposer import proposer
 from consensus.votes import VoteKeeper
+from testing.engines import TIMING
 
 SET = tuple(Validator(bytes([n + 1]) * 32, 1) for n in range(4))
-TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 V, W = b"v" * 32, b"w" * 32
 PREVOTE, PRECOMMIT = VoteType.PREVOTE, VoteType.PRECOMMIT
 SIGNED = b"s" * 64

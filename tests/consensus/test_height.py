@@ -3,15 +3,15 @@
 import pytest
 
 from consensus.errors import MisuseError
-from consensus.events import HeightStarted, ScheduleTimeout, TimeoutFired, TimeoutStep, Timing
+from consensus.events import HeightStarted, ScheduleTimeout, TimeoutFired, TimeoutStep
 from consensus.height import Height
 from consensus.limits import ROUNDS_KEPT, VALUES_MAX
 from consensus.messages import Proposal, ProposalEquivocation, Validator
 from consensus.proposals import Proposals
 from consensus.values import Values
+from testing.engines import TIMING
 
 V, W = b"v" * 32, b"w" * 32
-TIMING = Timing(600, 200, 200, 100, 200, 100, 500, 1000)
 BEGUN = HeightStarted(8, tuple(Validator(bytes([n + 1]) * 32, 1) for n in range(4)), 0, TIMING, False)
 
 
