@@ -88,7 +88,7 @@ class Archive(Protocol):
         """The log itself."""
 
     def index(self) -> AbstractContextManager[Index]:
-        """The index of postings as it stands. Raises Declined while a node still makes it."""
+        """The index of movements as it stands. Raises Declined while a node still makes it."""
 
     def find(self, tx_id: bytes) -> tuple[int, int] | None:
         """The height and position of a transaction, or None."""

@@ -102,7 +102,7 @@ class Parameters:
         200_000,
         50_000,
         10_000_000,
-        "most cost of one block (section 10), in about microseconds",
+        "most cost of one block, in about microseconds",
     )
     acts_quota: int = _number(1_000, 16, 100_000, "most acts of institutions in one block")
     expiry_horizon_s: int = _number(3_600, 60, 7 * DAY_S, "farthest valid_until of a transaction")

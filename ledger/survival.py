@@ -1,7 +1,8 @@
-"""What a distribution of voting power can lose, in plain values: the one place of this arithmetic.
+"""What a distribution of voting power can lose, in plain values: for a genesis, for acts, and for health.
 
 One inequality answers all: validators may be silent, or lie, while the others still hold more than two thirds
-of the power (arXiv 1807.04938: fewer than a third may lie).
+of the power (arXiv 1807.04938: fewer than a third may lie). It is that of `consensus.quorum`, of which the
+ledger knows nothing; `tests/config/test_resilience.py` compares the two.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Keeps the index of postings: a segment whenever enough has moved, and on start whatever is missing.
+"""Keeps the index of movements: a segment whenever enough has moved, and on start whatever is missing.
 
 A listener to commits. Where the segments end depends on the log alone: an index made anew is the same. It is
 derived: whatever is wrong with it, it is thrown away and made again beside the node, which says so.

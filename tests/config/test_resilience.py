@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.resilience import resilience
+from consensus.quorum import is_quorum
 from ledger.genesis import Genesis, GenesisInstitution, GenesisNode
 from ledger.survival import survives
 
@@ -66,6 +67,13 @@ def test_an_institution_with_two_of_five_nodes_may_not_fail_as_a_whole() -> None
         "c": True,
         "d": True,
     }
+
+
+def test_what_is_survived_is_that_a_quorum_is_left() -> None:
+    """The ledger and consensus know nothing of each other, so each has the inequality."""
+    for total in range(1, 40):
+        for lost in range(total + 1):
+            assert survives(lost, total) == is_quorum(total - lost, total)
 
 
 def test_exactly_a_third_is_too_much_to_lose() -> None:
