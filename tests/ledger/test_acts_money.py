@@ -4,13 +4,15 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ledger import balances, conservation, terms
 from ledger.calendar import DAY_MS, day_of, start_of
 from ledger.codes import Code, InvariantError
-from ledger.documents import OfferStatus, ProposalStatus, Target
+from ledger.documents import NONE, OfferStatus, ProposalStatus, Target
 from ledger.fields import FIELD_NAMES
-from ledger.limits import CURRENCIES_MAX
+from ledger.identifiers import isin_check_digit
+from ledger.limits import CURRENCIES_MAX, SECURITIES_LIVE_MAX
 from ledger.postings import Movement
 from ledger.rows import CLOSED
 from ledger.terms.cash import Cash
@@ -135,6 +137,16 @@ def test_there_are_not_more_currencies_than_the_treasurys_list_can_bear(net: Net
         net.enact("cash_define", "sbp1 sbp2", currency=code)
     net.refused(Code.LIMIT_EXCEEDED, "cash_define", "sbp1 sbp2", currency="EUR")
     net.issue()
+
+
+def test_no_more_securities_live_than_the_treasurys_list_can_bear(net: Network) -> None:
+    """Currencies are not among them."""
+    model = net.state.instruments[net.issue()]
+    for number in range(SECURITIES_LIVE_MAX - 2):
+        net.state.instruments.append(replace(model, code=f"P{number}", supply=0, treasury_holding=NONE))
+    isins = [isin + isin_check_digit(isin + "0") for isin in ("PK000000001", "PK000000002")]
+    net.issue(isin=isins[0])
+    net.refused(Code.LIMIT_EXCEEDED, "instrument_issue", EVERYONE, **net.bill(isin=isins[1]))
 
 
 def test_a_currency_is_defined_once(net: Network) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ledger import enrolment
 from ledger.codes import Code, Refused
 from ledger.documents import NodeRole, ProposalStatus
 from ledger.execution import BlockFacts, apply_block
@@ -261,6 +262,17 @@ def test_a_replaced_officer_frees_his_number_and_never_his_key(net: Network) -> 
     assert net.state.signers[new].number == 1
     back = institution(MOF, add=officers(net, "mof", "mof2"))
     net.refused(Code.KEY_ALREADY_ENROLLED, "institution_update", "sbp1", **back)
+
+
+@pytest.mark.parametrize("last", ["mof4", "mof2"])
+def test_no_proof_is_verified_of_officers_of_whom_one_has_a_key_that_is_known(
+    net: Network, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    added = institution(MOF, add=officers(net, "mof", "mof4", "mof5", last))
+    verified: list[bytes] = []
+    monkeypatch.setattr(enrolment, "verify", lambda key, *rest: verified.append(key) or True)
+    net.refused(Code.KEY_ALREADY_ENROLLED, "institution_update", OTHERS, **added)
+    assert verified == []
 
 
 def test_the_others_restore_an_institution_that_lost_its_quorum(net: Network) -> None:
