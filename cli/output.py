@@ -2,13 +2,15 @@
 
 Results go to standard output, everything else to standard error. With `--json` a command prints exactly one
 JSON object, on one line; a failure is `{"ok": false, "error": {"name", "message", "problems"}}`. What a
-terminal would not show as it is, is escaped, whatever the ledger let in.
+terminal would not show as it is, is escaped, whatever the ledger let in. What is done stays done when it
+cannot be printed: a failure to report it does not end a command as a failure to do it.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -25,14 +27,16 @@ class Exit(IntEnum):
     USAGE = 2  # the command line is wrong
     CONFIG = 3  # a file of the operator is wrong: genesis, settings, key, certificate
     REFUSED = 4  # the ledger or the gateway refused, with a result code
-    UNREACHABLE = 5  # nobody answers
+    UNREACHABLE = 5  # nobody answers; nothing was sent
     INVALID = 6  # a proof, block or chain does not verify
+    UNKNOWN = 7  # a transaction was sent and what became of it is not known: resend the same bytes
     INTERRUPTED = 130  # Ctrl-C
 
 
 EXIT_HELP = (
     "Exit codes: 0 done; 1 failed; 2 wrong command line; 3 wrong file (genesis, settings, key, certificate); "
-    "4 refused by the ledger; 5 nobody answers; 6 does not verify; 130 interrupted."
+    "4 refused by the ledger, nothing happened; 5 nobody answers, nothing was sent; 6 does not verify; "
+    "7 sent, and not known what became of it: `mohur tx resend`, never anew; 130 interrupted, nothing sent."
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -41,12 +45,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def show(values: Mapping[str, Any], *, as_json: bool, text: Callable[[], None] | None = None) -> None:
     """Print a result: `values` as JSON, or else what `text` prints, or a table of names and values."""
     if as_json:
-        sys.stdout.write(json.dumps(values, default=_plain) + "\n")
+        _print(json.dumps(values, default=_plain) + "\n")
     elif text is not None:
         text()
     else:
         table(("", ""), [(name, value) for name, value in values.items()], header=False)
-    sys.stdout.flush()
+
+
+def told(values: Mapping[str, Any], *, as_json: bool, text: Callable[[], None] | None = None) -> None:
+    """Print the result of what is done, as `show`. What cannot be printed is said on standard error, and the
+    command ends as it would."""
+    try:
+        show(values, as_json=as_json, text=text)
+    except (OSError, ValueError) as error:
+        note(f"mohur: it is done, but standard output takes no more: {error}")
+        note(json.dumps(values, default=_plain))
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is left in the old one's buffer is not tried again
 
 
 def table(
@@ -69,13 +83,16 @@ def table(
         drawn.add_column(escape(visible(column)), overflow="fold")
     for row in rows:
         drawn.add_row(*(escape("" if cell is None else _text(cell)) for cell in row))
-    console.print(drawn)
+    with console.capture() as capture:  # rich would end the process when a pipe is broken
+        console.print(drawn)
+    _print(capture.get())
 
 
 def note(message: str) -> None:
     """Print a line for a person, on standard error."""
-    sys.stderr.write("\n".join(visible(line) for line in message.split("\n")) + "\n")
-    sys.stderr.flush()
+    with suppress(OSError, ValueError, AttributeError):  # closed, or None if it never was open
+        sys.stderr.write("\n".join(visible(line) for line in message.split("\n")) + "\n")
+        sys.stderr.flush()
 
 
 def fail(
@@ -84,8 +101,8 @@ def fail(
     """Say what went wrong and end with `code`."""
     if as_json:
         error = {"name": name, "message": message, "problems": list(problems), **more}
-        sys.stdout.write(json.dumps({"ok": False, "error": error}, default=_plain) + "\n")
-        sys.stdout.flush()
+        with suppress(OSError, ValueError):  # the exit code says it
+            _print(json.dumps({"ok": False, "error": error}, default=_plain) + "\n")
     else:
         note(f"mohur: {visible(message)}")
         for problem in problems:
@@ -110,6 +127,13 @@ def reported(*, as_json: bool) -> Iterator[None]:
         fail(Exit.CONFIG, "key", str(error), as_json=as_json)
     except CertificateError as error:
         fail(Exit.CONFIG, "certificate", str(error), as_json=as_json)
+
+
+def _print(text: str) -> None:
+    if sys.stdout is None:
+        raise OSError("it is closed")
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _text(value: Any) -> str:

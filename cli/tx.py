@@ -1,20 +1,19 @@
 """`mohur tx`: build, sign and send transactions of every kind; approve proposals; look for a result."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.calls import PassphraseFile, Rpc, calling, wallet_of
-from cli.output import Exit, Json, fail, note, reported, show, table
+from cli.calls import PassphraseFile, Rpc, calling
+from cli.output import Exit, Json, fail, note, show, table
+from cli.sending import JournalFile, Means, journal_of, resend_all, sign_and_send
 
 if TYPE_CHECKING:
     from api.outlook import OutlookView
     from api.reads.proposals import ProposalReply
-    from api.reads.transactions import TransactionResult
     from ledger.schema import Payload
 
 app = typer.Typer(no_args_is_help=True, help="Send transactions, approve proposals, look for results.")
@@ -66,6 +65,7 @@ def send(
         typer.Option(help="A second officer's key file, for an act that both sign; repeatable."),
     ] = None,
     passphrase_file: PassphraseFile = None,
+    journal: JournalFile = None,
     no_wait: NoWait = False,
     dry_run: Annotated[
         bool,
@@ -96,7 +96,8 @@ def send(
         show({"ok": True, "kind": kind, "payload": as_object(checked), "outlook": said}, as_json=as_json)
         return
     _before_signing(outlook)
-    _send(rpc, kind, checked, [keystore, *(with_keystore or [])], passphrase_file, no_wait, as_json)
+    keystores = (keystore, *(with_keystore or []))
+    sign_and_send(Means(rpc, keystores, passphrase_file, journal, no_wait, as_json), kind, checked)
 
 
 @app.command("approve")
@@ -108,6 +109,7 @@ def approve(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
@@ -117,7 +119,8 @@ def approve(
     ledger has changed since it was proposed.
     """
     checked = _answer("approve", proposal, reason, act, yes, rpc, as_json)
-    _send(rpc, "approve", checked, [keystore], passphrase_file, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    sign_and_send(means, "approve", checked)
 
 
 @app.command("reject")
@@ -129,6 +132,7 @@ def reject(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
@@ -137,7 +141,8 @@ def reject(
     Shows the act, asks, and signs what it showed.
     """
     checked = _answer("reject", proposal, reason, act, yes, rpc, as_json)
-    _send(rpc, "reject", checked, [keystore], passphrase_file, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    sign_and_send(means, "reject", checked)
 
 
 @app.command("withdraw")
@@ -149,6 +154,7 @@ def withdraw(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
 ) -> None:
@@ -157,7 +163,25 @@ def withdraw(
     Shows the act, asks, and signs what it showed.
     """
     checked = _answer("withdraw", proposal, reason, act, yes, rpc, as_json)
-    _send(rpc, "withdraw", checked, [keystore], passphrase_file, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    sign_and_send(means, "withdraw", checked)
+
+
+@app.command("resend")
+def resend(
+    rpc: Rpc,
+    journal: JournalFile = None,
+    raw: Annotated[str, typer.Option(help="A transaction's bytes, in hex, instead of a journal.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Send again, byte for byte, what was signed and of which it is not known what became.
+
+    Ends with 0 if all of it is done, 4 if some of it was refused or is in no block and its time is over, and
+    7 while that is not known of some of it.
+    """
+    if (journal is None) is not bool(raw):
+        fail(Exit.USAGE, "journal", "give one of --journal, --raw", as_json=as_json)
+    resend_all(rpc, journal_of(journal), None if journal else _hex(raw, as_json), as_json)
 
 
 @app.command("get")
@@ -176,13 +200,13 @@ def wait(
     timeout: Annotated[float, typer.Option(min=0, max=60, help="Seconds.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Wait until a block holds a transaction, then show it; exit code 1 if none does in time."""
+    """Wait until a block holds a transaction, then show it; exit code 7 if none does in time."""
     from api.objects import to_object
 
     with calling(rpc, as_json=as_json) as client:
         reply = client.tx_wait(id_of(tx_id, as_json), int(timeout * 1000))
     if reply.result is None:
-        fail(Exit.FAILED, "pending", f"transaction {tx_id} still waits for a block", as_json=as_json)
+        fail(Exit.UNKNOWN, "pending", f"transaction {tx_id} still waits for a block", as_json=as_json)
     show(to_object(reply), as_json=as_json)
 
 
@@ -229,69 +253,6 @@ def _before_signing(outlook: "OutlookView | None") -> None:
         typer.confirm("Sign it?", abort=True, err=True)
 
 
-def _send(
-    rpc: str,
-    kind: str,
-    payload: "Payload",
-    keystores: list[Path],
-    passphrase_file: Path | None,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    from client.wallet import sign_together
-    from config.keys import read_passphrase
-
-    with reported(as_json=as_json), calling(rpc, as_json=as_json) as client:
-        passphrase = read_passphrase(passphrase_file, os.environ)
-        wallets = [wallet_of(client, keystore, passphrase) for keystore in keystores]
-        signed = sign_together(wallets, kind, payload)
-        if no_wait:
-            reply = client.submit(signed.raw)
-            show({"ok": True, "tx_id": reply.tx_id.hex(), "duplicate": reply.duplicate}, as_json=as_json)
-            return
-        result = client.outcome(signed.raw, signed.id)
-        index = _proposal_of(kind, payload, result)
-        proposal = None if index is None else client.proposal_get(index)
-    _show_result(signed.id, kind, result, proposal, as_json)
-
-
-def _proposal_of(kind: str, payload: "Payload", result: "TransactionResult") -> int | None:
-    """The proposal that an accepted act made or signed, None for anything else."""
-    from ledger.kinds import BY_NAME
-
-    if result.code:
-        return None
-    if BY_NAME[kind].governed:
-        return result.created[0]
-    signed: int | None = getattr(payload, "proposal", None)
-    return signed
-
-
-def _show_result(
-    tx_id: bytes,
-    kind: str,
-    result: "TransactionResult",
-    proposal: "ProposalReply | None",
-    as_json: bool,
-) -> None:
-    from api.objects import to_object
-    from ledger.documents import ProposalStatus
-
-    values = to_object(result)
-    if proposal is not None:
-        values["proposal"] = proposal.proposal
-        values["proposal_status"] = proposal.status.name.lower()
-        if proposal.status is ProposalStatus.FAILED:
-            why = f"{proposal.name}: {proposal.field} = {proposal.value}: {proposal.rule}"
-            message = f"{proposal.act}: proposal {proposal.proposal} met its policy and failed: {why}"
-            fail(Exit.FAILED, proposal.name, message, as_json=as_json, tx_id=tx_id.hex(), result=values)
-    if result.code:
-        why = f"{result.name}: {result.field} = {result.value}: {result.rule}"
-        message = f"{kind} refused in block {result.block}: {why}"
-        fail(Exit.REFUSED, result.name, message, as_json=as_json, tx_id=tx_id.hex(), result=values)
-    show({"ok": True, "tx_id": tx_id.hex(), "kind": kind, **values}, as_json=as_json)
-
-
 def _payload(text: str, as_json: bool) -> Any:
     """The JSON object that the option holds or names, its batch rows as bytes in hex."""
     from client.transactions import holding_rows, transfer_rows
@@ -316,6 +277,13 @@ def _is_row(row: Any, length: int) -> bool:
         and all(item < 2**32 for item in row[:2])
         and row[-1] < 2**64
     )
+
+
+def _hex(text: str, as_json: bool) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        fail(Exit.USAGE, "raw", "--raw: must be hex digits", as_json=as_json)
 
 
 def id_of(text: str, as_json: bool) -> bytes:

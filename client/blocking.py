@@ -11,6 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from api.declare import Read
 from api.fields import Shown
 from api.reads import Reads
+from client.journal import SentJournal
 from client.rpc import RETRY_S, AsyncClient
 
 P = ParamSpec("P")
@@ -39,15 +40,18 @@ class Client(Reads):
     portal: BlockingPortal
     asynchronous: AsyncClient
 
-    def __init__(self, url: str, *, retry_s: float = RETRY_S) -> None:
+    def __init__(self, url: str, *, retry_s: float = RETRY_S, journal: SentJournal | None = None) -> None:
         self._url = url
         self._retry_s = retry_s
+        self._journal = journal
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.portal = stack.enter_context(start_blocking_portal("trio"))
-            self.asynchronous = self.portal.call(partial(AsyncClient, self._url, retry_s=self._retry_s))
+            self.asynchronous = self.portal.call(
+                partial(AsyncClient, self._url, retry_s=self._retry_s, journal=self._journal)
+            )
             stack.enter_context(self.portal.wrap_async_context_manager(self.asynchronous))
             self._stack = stack.pop_all()
         return self
@@ -73,6 +77,8 @@ class Client(Reads):
     submit_many = _sync(AsyncClient.submit_many)
     outcome = _sync(AsyncClient.outcome)
     send = _sync(AsyncClient.send)
+    hand_in = _sync(AsyncClient.hand_in)
+    resend = _sync(AsyncClient.resend)
     perform = _sync(AsyncClient.perform)
     ask = _sync(AsyncClient.ask)
     batch = _sync(AsyncClient.batch)

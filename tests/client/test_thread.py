@@ -11,7 +11,7 @@ from api.reads import Reads
 from api.reads.transactions import TransactionStatus
 from client import rpc, transactions
 from client.blocking import Client
-from client.errors import CallRefused, NotCommitted, TransactionRefused, Unreachable
+from client.errors import CallRefused, TransactionRefused, Unreachable, Unsettled
 from client.receipts import verify_receipt
 from client.rpc import AsyncClient
 from client.transactions import BadPayload
@@ -429,7 +429,7 @@ async def test_a_wait_ends_with_the_block_and_not_before() -> None:
         await client.submit(signed.raw)
 
         early = await client.tx_wait(signed.id, timeout_ms=50)
-        with pytest.raises(NotCommitted):
+        with pytest.raises(Unsettled):
             await client.outcome(signed.raw, signed.id, timeout_s=0.2)
         async with trio.open_nursery() as nursery:
 
