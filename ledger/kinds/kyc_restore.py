@@ -56,7 +56,7 @@ KIND = Kind(
     KycRestore,
     check,
     apply,
-    Cost(300, (items(8, "accounts"),)),
+    Cost(300, (items(11, "accounts"),)),
     governed=True,
     rests_on=rests_on,
 )
