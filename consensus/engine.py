@@ -76,6 +76,13 @@ class Engine:
             return []
         return height.step(input)
 
+    def has_use(self, said: Early) -> bool:
+        """Returns True if hearing `said`, of which nothing need be verified, may change anything at this
+        height or at the next: if not, neither its signatures nor its block are worth a look."""
+        if height_of(said) == self.height + 1:
+            return self._early.has_use(said)
+        return self.remembers(said)
+
     def remembers(self, input: Input) -> bool:
         """Returns True if the log of the height under way must hold `input`: hearing it may change what is
         known of this height. What comes early is not logged before its own height hears it."""

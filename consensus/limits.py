@@ -1,7 +1,8 @@
 """Every limit of `consensus/` in one table: sizes in bytes, times in the unit of the name, else counts."""
 
 # early
-PER_VALIDATOR_MAX = 8
+PER_VALIDATOR_MAX = 8  # votes
+EARLY_PROPOSALS_MAX = 2  # of one validator
 CERTIFICATES_MAX = 4
 
 # encoding

@@ -40,8 +40,8 @@ class VoteKeeper:
         self._reported = {key for key in self._reported if key[0] >= oldest}
 
     def has_use(self, vote: Vote) -> bool:
-        """Returns True if `add_vote` would remember anything of this vote."""
-        if not self._has_room(vote):
+        """Returns True if `add_vote` would remember anything of this vote; it need not be verified."""
+        if not 0 <= vote.validator < len(self._validators) or not self._has_room(vote):
             return False
         first = self._votes.get((vote.round, vote.type), {}).get(vote.validator)
         return first is None or self._contradicts(first, vote)

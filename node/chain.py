@@ -81,7 +81,7 @@ class Chain:
         Raises StateDivergence before anything is stored if the block contradicts our state; StorageError
         (StorageFull) when the disk fails: then open the chain anew.
         """
-        fault = self.replica.header_fault(block.header)
+        fault = self.replica.decided_fault(block)
         if fault is None:
             self._blocks.append(block.height, block.raw, encode_certificate(certificate))
         applied = self.replica.execute(block)

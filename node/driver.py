@@ -217,15 +217,27 @@ class Driver:
             return
         if not self.started or height > self.engine.height + 1 or self._verifier.is_known(heard):
             return
+        if not self._is_of_use(heard):
+            return
         state = self.engine.state
         try:
             said = self._verifier.verified(heard, (state.locked_value, state.valid_value))
         except (VerificationError, CodecError) as error:
-            self._surroundings.misbehaved(heard.peer, str(error))
-            return
+            if isinstance(error, VerificationError) or height == self.engine.height:
+                self._surroundings.misbehaved(heard.peer, str(error))
+            return  # what a block of the next height may hold, the one before it may change
         await self._step(said)
         if isinstance(said, ProposalReceived):
             self._blocks.keep_only(self.engine.values)
+
+    def _is_of_use(self, heard: Heard) -> bool:
+        """Whether the engine would remember anything of a message, or has lost the block that comes with it:
+        asked before signatures, which are dear, and blocks, which are dearer."""
+        said = self._verifier.said(heard)
+        if self.engine.has_use(said):
+            return True
+        value = said.proposal.value if isinstance(said, ProposalReceived) else None
+        return value in self.engine.values and self._blocks.get(value) is None
 
     # --- inputs and effects -------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from node.sealed import Known, SealedBlock, seal
 from primitives.codec import builtins, encode
 from primitives.hashing import EVIDENCE_LIST, TX_LIST, ZERO_HASH
 from primitives.merkle import list_root
-from wire.blocks import Block, Header, layout_of
+from wire.blocks import Block, Bounds, Header, layout_of
 from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
@@ -277,6 +277,24 @@ class Replica:
 
     # --- checking -----------------------------------------------------------------------------------------
 
+    @property
+    def bounds(self) -> Bounds:
+        """What a block of the next height may hold, as far as it shows before it is opened. No transaction
+        costs less than what every one costs with one signature."""
+        limits, parameters = self.rules.limits, self.parameters
+        transactions = parameters.block_cost // (limits.transaction_cost + limits.signature_cost)
+        return Bounds(parameters.block_bytes, transactions, limits.evidence)
+
+    def decided_fault(self, block: SealedBlock) -> str | None:
+        """What in a decided block contradicts our chain and state, as far as it shows before it is executed,
+        or None."""
+        return self.header_fault(block.header) or self._size_fault(block)
+
+    def _size_fault(self, block: SealedBlock) -> str | None:
+        if len(block.raw) > self.parameters.block_bytes:
+            return f"block is {len(block.raw)} bytes, at most {self.parameters.block_bytes}"
+        return None
+
     def header_fault(self, header: Header) -> str | None:
         """The first field of `header` that contradicts our chain and state, or None."""
         ours = self._header(header.time_ms, header.proposer)
@@ -307,8 +325,9 @@ class Replica:
             return fault
         if proposer_position is not None and block.header.proposer != proposer_position:
             return f"proposer is {block.header.proposer}, the round's is {proposer_position}"
-        if len(block.raw) > self.parameters.block_bytes:
-            return f"block is {len(block.raw)} bytes, at most {self.parameters.block_bytes}"
+        fault = self._size_fault(block)
+        if fault is not None:
+            return fault
         try:
             return self._evidence_list_fault(block) or self._transactions_fault(block, is_verified, known)
         except VerificationError as error:
@@ -358,7 +377,7 @@ class Replica:
         UnknownVersion as `require_known` does."""
         self.require_known()
         header = block.header
-        fault = self.header_fault(header)
+        fault = self.decided_fault(block)
         if fault is not None:
             raise StateDivergence(header.height, fault, self.dump(header))
         try:

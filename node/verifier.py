@@ -15,6 +15,7 @@ from node.limits import SEEN_MAX
 from node.replica import Replica
 from node.sealed import SealedBlock, open_block
 from node.sync import Downloaded
+from wire.blocks import ANY, Header, header_within
 from wire.messages import (
     CertificateMessage,
     ProposalMessage,
@@ -41,6 +42,17 @@ class Verifier:
         here = not isinstance(message, ProposalMessage) or self._blocks.get(message.value) is not None
         return here and _identity(message) in self._seen
 
+    def said(self, heard: Heard) -> Said:
+        """The input that a peer's message would be, with nothing of it verified."""
+        match heard.message:
+            case VoteMessage() as message:
+                return VoteReceived(vote_of(message))
+            case CertificateMessage() as message:
+                certificate = certificate_of(message)
+                return CertificateReceived(certificate, self._blocks.get(certificate.value) is not None)
+            case ProposalMessage() as message:
+                return ProposalReceived(proposal_of(message), timely=False)
+
     def verified(self, heard: Heard, needed: tuple[bytes | None, ...]) -> Said:
         """The input that a peer's message is; a proposal's block is kept, at no cost to those `needed`.
 
@@ -48,20 +60,14 @@ class Verifier:
         """
         message, replica = heard.message, self._replica
         validators = replica.validators_at(message.height)
-        said: Said
-        match message:
-            case VoteMessage():
-                vote = vote_of(message)
+        said = self.said(heard)
+        match said:
+            case VoteReceived(vote=vote):
                 verify_vote(vote, validators, replica.genesis_hash)
-                said = VoteReceived(vote)
-            case CertificateMessage():
-                certificate = certificate_of(message)
+            case CertificateReceived(certificate=certificate):
                 verify_certificate(certificate, validators, replica.genesis_hash)
-                said = CertificateReceived(certificate, self._blocks.get(certificate.value) is not None)
-            case ProposalMessage():
-                proposal = proposal_of(message)
-                verify_proposal(proposal, validators, replica.genesis_hash)
-                block = self._block_of(proposal, message.block, needed)
+            case ProposalReceived(proposal=proposal):
+                block = self._block_of(proposal, heard, needed)
                 timely = timely_from(block, proposal, heard.received_ms, replica.parameters)
                 said = ProposalReceived(proposal, timely)
         if len(self._seen) >= SEEN_MAX:
@@ -71,30 +77,38 @@ class Verifier:
 
     def proved(self, height: int, item: Downloaded) -> tuple[SealedBlock, Certificate]:
         """The block of `height` and the certificate that proves it was decided. Raises as `verified` does."""
-        block = open_block(item.block)
+        header = header_within(item.block, ANY)
         certificate = decode_certificate(item.certificate)
-        decided = (VoteType.PRECOMMIT, height, block.value)
+        decided = (VoteType.PRECOMMIT, height, header.hash())
         if (certificate.type, certificate.height, certificate.value) != decided:
             raise VerificationError("its certificate is not a commit of this block")
         verify_certificate(certificate, self._replica.validators_at(height), self._replica.genesis_hash)
-        return block, certificate
+        return open_block(item.block), certificate
 
     def clear(self) -> None:
         """Forget what was verified: its height is decided."""
         self._seen.clear()
 
-    def _block_of(self, proposal: Proposal, raw: bytes, needed: tuple[bytes | None, ...]) -> SealedBlock:
+    def _block_of(self, proposal: Proposal, heard: Heard, needed: tuple[bytes | None, ...]) -> SealedBlock:
+        """Cheap checks on raw bytes first, the proposer's signature before the body."""
+        replica = self._replica
+        raw = heard.message.block if isinstance(heard.message, ProposalMessage) else b""
+        header = header_within(raw, replica.bounds)
+        verify_proposal(proposal, replica.validators_at(proposal.height), replica.genesis_hash)
+        _compare(header, proposal)
         block = self._blocks.get(proposal.value)
         if block is None:
-            block = open_block(raw)
-            if block.value != proposal.value:
-                raise VerificationError("the block is not the one that the proposal names")
-            if block.height != proposal.height:
-                raise VerificationError(
-                    f"the block is of height {block.height}, its proposal of {proposal.height}"
-                )
+            block = open_block(raw, replica.bounds)
             self._blocks.put(block, needed)
         return block
+
+
+def _compare(header: Header, proposal: Proposal) -> None:
+    """Raises VerificationError unless this is the header of the block that is proposed."""
+    if header.hash() != proposal.value:
+        raise VerificationError("the block is not the one that the proposal names")
+    if header.height != proposal.height:
+        raise VerificationError(f"the block is of height {header.height}, its proposal of {proposal.height}")
 
 
 def timely_from(block: SealedBlock, proposal: Proposal, received_ms: int, parameters: Parameters) -> bool:

@@ -53,6 +53,18 @@ def decode(data: bytes, size_max: int) -> Any:
     return value
 
 
+def first_length(data: bytes) -> int:
+    """How many bytes of `data` its first value takes; what it is, `decode` says. Raises CodecError if `data`
+    does not hold all of it."""
+    reader = msgpack.Unpacker()
+    reader.feed(data)
+    try:
+        reader.skip()
+    except (ValueError, msgpack.OutOfData, RecursionError) as error:
+        raise CodecError(f"no value within {len(data)} bytes: {type(error).__name__}") from error
+    return int(reader.tell())
+
+
 def convert(value: Any, schema: type[T]) -> T:
     """Returns `value`, which came from `decode`, checked against `schema` and turned into it (a
     msgspec.Struct declared with array_like=True, or any type msgspec knows). Raises CodecError that names the

@@ -5,19 +5,23 @@ certificate is not part of it: any valid one serves. A header begins with the ve
 block follows, and that version says how the rest of it is laid out.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from ledger.release import FIRST, newest
-from primitives.codec import CodecError, builtins, convert, decode, encode
+from primitives.codec import CodecError, builtins, convert, decode, encode, first_length
 from primitives.hashing import EVIDENCE_LIST, HEADER, TX_LIST, tagged_hash
 from primitives.merkle import list_root
 from wire.limits import BLOCK_BYTES_CAP, HEADER_BYTES_MAX
 
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+_BLOCK_HEAD = b"\x93"  # msgpack: an array of three
+_BIN_WIDTHS = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}  # of the length after the head of a byte string
 
 
 class Header(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -87,13 +91,84 @@ class Block(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
         return encode(builtins(self))
 
 
-def decode_block(data: bytes, size_max: int = BLOCK_BYTES_CAP) -> Block:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What bytes may hold before they are looked at any closer: bytes, transactions, pieces of evidence."""
+
+    block_bytes: int
+    transactions: int
+    evidence: int
+
+
+ANY = Bounds(BLOCK_BYTES_CAP, BLOCK_BYTES_CAP, BLOCK_BYTES_CAP)  # whatever the parameters are
+
+
+def decode_block(data: bytes) -> Block:
     """The block encoded by `data`. Raises CodecError; roots are not yet compared (`roots_fault`)."""
-    fields = decode(data, size_max)
-    if type(fields) is not tuple or len(fields) != len(Block.__struct_fields__):
+    return decode_within(data, ANY)
+
+
+def decode_within(data: bytes, bounds: Bounds) -> Block:
+    """As `decode_block`, and refuses a list of more than `bounds` by its head, before any item is read."""
+    header, at = _outline(data, bounds)
+    transactions, at = _items(data, at, bounds.transactions, "transactions")
+    evidence, at = _items(data, at, bounds.evidence, "evidence")
+    if at != len(data):
+        raise CodecError(f"block: {len(data) - at} bytes after its end")
+    return Block(header, transactions, evidence)
+
+
+def header_within(data: bytes, bounds: Bounds) -> Header:
+    """The header of the block encoded by `data`, whose size and number of transactions are within `bounds`:
+    all that is read of it is its beginning. Raises CodecError."""
+    header, at = _outline(data, bounds)
+    _list_head(data, at, bounds.transactions, "transactions")
+    return header
+
+
+def _outline(data: bytes, bounds: Bounds) -> tuple[Header, int]:
+    """The header, and where the transactions begin."""
+    if len(data) > bounds.block_bytes:
+        raise CodecError(f"encoding is {len(data)} bytes, the limit is {bounds.block_bytes}")
+    if data[:1] != _BLOCK_HEAD:
         raise CodecError(f"block: must be an array of {', '.join(Block.__struct_fields__)}")
-    transactions, evidence = (convert(items, tuple[bytes, ...]) for items in fields[1:])
-    return Block(_header(fields[0]), transactions, evidence)
+    end = 1 + first_length(data[1 : 1 + HEADER_BYTES_MAX])
+    return decode_header(data[1:end]), end
+
+
+def _items(data: bytes, at: int, most: int, name: str) -> tuple[tuple[bytes, ...], int]:
+    """The byte strings of the list that begins at `at`, and where it ends; one encoding of each, as
+    `primitives.codec` has it, but walked by its heads: nothing is built of what is no byte string."""
+    count, at = _list_head(data, at, most, name)
+    items = []
+    for number in range(count):
+        width = _BIN_WIDTHS.get(data[at : at + 1])
+        if width is None:
+            raise CodecError(f"block.{name}.{number}: must be bytes")
+        start = at + 1 + width
+        size = int.from_bytes(data[at + 1 : start], "big")
+        if start + size > len(data) or (width > 1 and size < 1 << 4 * width):
+            raise CodecError(f"block.{name}.{number}: cut short, or not the shortest encoding")
+        items.append(data[start : start + size])
+        at = start + size
+    return tuple(items), at
+
+
+def _list_head(data: bytes, at: int, most: int, name: str) -> tuple[int, int]:
+    """How many items the list that begins at `at` has, at most `most`, and where the first one begins."""
+    first = data[at : at + 1]
+    if b"\x90" <= first <= b"\x9f":
+        count, start = first[0] - 0x90, at + 1
+    elif first in (b"\xdc", b"\xdd"):
+        start = at + (3 if first == b"\xdc" else 5)
+        count = int.from_bytes(data[at + 1 : start], "big")
+        if start > len(data) or count < (1 << 4 if first == b"\xdc" else 1 << 16):
+            raise CodecError(f"block.{name}: cut short, or not the shortest encoding")
+    else:
+        raise CodecError(f"block.{name}: must be a list")
+    if count > most:
+        raise CodecError(f"block.{name}: {count}, at most {most}")
+    return count, start
 
 
 def roots_fault(block: Block) -> str | None:

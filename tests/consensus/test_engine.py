@@ -186,6 +186,23 @@ def test_what_comes_early_is_bounded() -> None:
     assert len(redelivered.inputs) == 8
 
 
+def test_of_what_comes_early_a_proposer_has_two_proposals_which_its_votes_do_not_push_out() -> None:
+    engine, _ = _engine(*(_vote(PREVOTE, OTHERS[0], None, round, H + 1) for round in range(20)))
+    proposals = [
+        ProposalReceived(Proposal(H + 1, round, bytes((round,)) * 32, -1, OTHERS[0], b"s"), True)
+        for round in range(3)
+    ]
+    assert [engine.has_use(said) for said in proposals] == [True, True, True]
+    for said in proposals:
+        engine.step(said)
+    engine.step(_vote(PREVOTE, OTHERS[0], None, 50, H + 1))
+    late = [ProposalReceived(said.proposal, False) for said in proposals]
+    assert [engine.has_use(said) for said in late] == [False, False, False]
+    assert engine.values >= {bytes((0,)) * 32, bytes((1,)) * 32}
+    assert not engine.has_use(_vote(PREVOTE, 1_000, None, 0, H))
+    assert not engine.has_use(_vote(PREVOTE, OTHERS[0], None, 0, H + 2))
+
+
 def test_a_restarted_engine_says_its_votes_again_and_signs_what_was_about_to_be_signed() -> None:
     engine, _ = _engine(*CHECKED, _vote(PREVOTE, ME, V), *POLKA)
     effects = engine.resume()

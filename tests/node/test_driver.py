@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 
@@ -14,7 +15,7 @@ from consensus.verification import sign_bytes
 from node.inbox import Heard
 from node.peers import PeerName
 from node.replica import Replica
-from node.sealed import SealedBlock
+from node.sealed import SealedBlock, open_block
 from primitives.signatures import sign
 from storage.errors import StorageCorrupt
 from storage.signer import SignerStore
@@ -224,3 +225,40 @@ def _last_signed(others: Others) -> tuple[int, int, int] | None:
     store: SignerStore = others.running.stores[3]
     last = store.last()
     return None if last is None else (last.height, last.round, last.step)
+
+
+async def test_what_would_not_be_remembered_is_dropped_before_anything_of_it_is_verified(
+    ram_path: Path,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proposals of ever farther rounds cost their receiver a signature and a block only while they double."""
+    cluster = Cluster(ram_path, nursery)
+    others = Others(cluster, 1)
+    await _started(cluster, others)
+    opened: list[bytes] = []
+
+    def counted(raw: bytes, *rest: object) -> SealedBlock:
+        opened.append(raw)
+        return open_block(raw)
+
+    monkeypatch.setattr("node.verifier.open_block", counted)
+    mine = VALIDATORS.index(others.me)
+    liar = next(number for number in others.others if number != others.turn(1))
+    rounds = [number for number in range(1_000, 1_800) if others.turn(1, number) == liar]
+    flood = [others.propose(others.block(later_ms=n, round=n), n) for n in rounds]
+    assert len(flood) > 100
+    assert liar != mine
+    await others.say(*flood)
+    assert len(opened) == 1
+    far = next(number for number in range(2_100, 2_200) if others.turn(1, number) == liar)
+    await others.say(others.propose(others.block(round=far), far))
+    assert len(opened) == 2
+    early = others.turn(2)
+    first = others.block()
+    others.replica.execute(first)
+    await others.say(*(others.propose(others.block(later_ms=number)) for number in range(50)))
+    assert others.turn(2) == early
+    assert len(opened) == 4  # two of the next height
+    nursery.cancel_scope.cancel()

@@ -180,6 +180,40 @@ def test_a_forged_proposal_brings_no_block_into_the_cache(desk: Desk) -> None:
     assert len(desk.blocks) == 0
 
 
+def test_what_is_cheap_is_asked_of_a_proposal_before_what_is_dear(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its block's size and count on the raw bytes, then the proposer's signature, then its body."""
+    asked: list[str] = []
+    bounds = desk.little.replica.bounds
+    many = b"\x93" + desk.block().header.encoded() + b"\xdd\x00\x7f\xff\xff" + b"\xc4\x00" * 1000
+    large = b"\x93" + desk.block().header.encoded() + bytes(bounds.block_bytes)
+    true = desk.proposal(desk.block())
+
+    def verify(proposal: Proposal, *rest: object) -> None:
+        asked.append("signature")
+        if proposal.signature == FORGED:
+            raise VerificationError("forged")
+
+    def opened(raw: bytes, *rest: object) -> SealedBlock:
+        asked.append("body")
+        raise CodecError("no block")
+
+    monkeypatch.setattr("node.verifier.verify_proposal", verify)
+    monkeypatch.setattr("node.verifier.open_block", opened)
+    for raw, signature, expected in (
+        (many, true.signature, []),
+        (large, true.signature, []),
+        (true.block, FORGED, ["signature"]),
+        (true.block, true.signature, ["signature", "body"]),
+    ):
+        asked.clear()
+        proposal = Proposal(1, 0, true.value, -1, desk.turn, signature)
+        with pytest.raises((VerificationError, CodecError)):
+            desk.hear(proposal_message(proposal, raw))
+        assert asked == expected
+
+
 def test_a_block_of_another_height_than_its_proposal_is_none(desk: Desk) -> None:
     block = desk.block()
     turn = proposer(desk.little.replica.validators_at(2), 2, 0)

@@ -1,16 +1,26 @@
 """Blocks: the id is the header's hash alone, the roots bind the body, and decoding is strict."""
 
 import hashlib
+import tracemalloc
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from primitives.codec import CodecError, encode
+from primitives.codec import CodecError, convert, decode, encode
 from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
-from wire.blocks import Block, Header, decode_block, decode_header, roots_fault
+from wire.blocks import (
+    Block,
+    Bounds,
+    Header,
+    decode_block,
+    decode_header,
+    decode_within,
+    header_within,
+    roots_fault,
+)
 from wire.limits import BLOCK_BYTES_CAP
 
 TRANSACTIONS = (b"first", b"second")
@@ -117,7 +127,8 @@ def test_a_header_with_a_field_more_or_less_is_refused() -> None:
 def test_a_block_above_the_limit_is_refused_before_it_is_read() -> None:
     data = Block(header(), (bytes(2000),), ()).encoded()
     with pytest.raises(CodecError, match=f"the limit is {len(data) - 1}"):
-        decode_block(data, len(data) - 1)
+        decode_within(data, Bounds(len(data) - 1, 1, 0))
+    assert decode_within(data, Bounds(len(data), 1, 0)) == decode_block(data)
     with pytest.raises(CodecError, match=f"the limit is {BLOCK_BYTES_CAP}"):
         decode_block(bytes(BLOCK_BYTES_CAP + 1))
 
@@ -125,3 +136,93 @@ def test_a_block_above_the_limit_is_refused_before_it_is_read() -> None:
 def test_trailing_bytes_after_a_block_are_refused() -> None:
     with pytest.raises(CodecError):
         decode_block(Block(header(), (), ()).encoded() + b"\xc0")
+
+
+def _by_the_codec(data: bytes) -> Block:
+    """What the strict codec and the schema make of the same bytes."""
+    head, *lists = convert(
+        decode(data, BLOCK_BYTES_CAP), tuple[tuple[object, ...], tuple[bytes, ...], tuple[bytes, ...]]
+    )
+    return Block(decode_header(encode(head)), lists[0], lists[1])
+
+
+@given(
+    st.lists(st.sampled_from([b"", bytes(3), bytes(255), bytes(256), bytes(65_536)]), max_size=18),
+    st.integers(0, 400),
+    st.binary(max_size=3),
+    st.integers(0, 3),
+)
+def test_a_body_walked_by_its_heads_is_what_the_codec_says(
+    items: list[bytes], place: int, patch: bytes, cut: int
+) -> None:
+    """Whole, changed anywhere, and cut: the same block, or no block for both."""
+    data = bytearray(Block(header(), tuple(items), (b"proof",)).encoded())
+    start = len(data) - 1 - place % min(len(data), 300) if place % 2 else 300 + place
+    data[start : start + len(patch)] = patch
+    raw = bytes(data[: len(data) - cut])
+    try:
+        expected: Block | None = _by_the_codec(raw)
+    except CodecError:
+        expected = None
+    try:
+        walked: Block | None = decode_block(raw)
+    except CodecError:
+        walked = None
+    assert walked == expected
+
+
+@pytest.mark.parametrize("count", [0, 15, 16, 65_535, 65_536])
+def test_lists_of_every_head_are_walked(count: int) -> None:
+    data = Block(header(), (b"",) * count, ()).encoded()
+    assert decode_block(data) == _by_the_codec(data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xdc\x00\x01\xc4\x00" + b"\x90",  # a longer head of the list than needed
+        b"\xdd\x00\x00\x00\x01\xc4\x00" + b"\x90",
+        b"\x91\xc5\x00\x01\x00" + b"\x90",  # of the item
+        b"\x91\xc6\x00\x00\x00\x01\x00" + b"\x90",
+        b"\x91\xa1a" + b"\x90",  # text
+        b"\x91\x01" + b"\x90",
+        b"\x91\xc4" + b"\x90",
+        b"\x92\xc4\x00" + b"\x90",
+        b"\xc0" + b"\x90",
+        b"\x90",
+        b"\x90\x90\x90",
+    ],
+)
+def test_a_body_that_is_not_the_one_encoding_is_refused(body: bytes) -> None:
+    data = b"\x93" + header().encoded() + body
+    with pytest.raises(CodecError):
+        decode_block(data)
+    with pytest.raises(CodecError):
+        _by_the_codec(data)
+
+
+def test_lists_without_end_are_refused_by_their_heads() -> None:
+    """Millions of empty transactions in a block that has the size: not one of them is built."""
+    many = (
+        b"\x93"
+        + header().encoded()
+        + b"\xdd"
+        + (2_000_000).to_bytes(4, "big")
+        + b"\xc4\x00" * 2_000_000
+        + b"\x90"
+    )
+    bounds = Bounds(len(many), 2_500, 4)
+    tracemalloc.start()
+    try:
+        for read in (header_within, decode_within):
+            with pytest.raises(CodecError, match="2000000, at most 2500"):
+                read(many, bounds)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(CodecError, match="the limit is"):
+        header_within(many, Bounds(len(many) - 1, 2_500, 4))
+    proofs = Block(header(), (), (b"",) * 5).encoded()
+    assert header_within(proofs, bounds) == header()
+    with pytest.raises(CodecError, match="5, at most 4"):
+        decode_within(proofs, bounds)
