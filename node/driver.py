@@ -14,11 +14,12 @@ import trio
 
 from consensus.engine import Engine
 from consensus.errors import VerificationError
-from consensus.events import Effect, HeightStarted, Input, ProposalReceived, WorkAvailable
+from consensus.events import BlockChecked, Effect, HeightStarted, Input, ProposalReceived, WorkAvailable
 from consensus.messages import Certificate
 from node.application import LedgerApplication
 from node.blockcache import BlockCache
 from node.chain import Chain
+from node.examiner import Examiner, Finding, Opened, Proposed, Unfit
 from node.handover import HandOver
 from node.host import Host
 from node.inbox import Heard, Inbox
@@ -31,7 +32,7 @@ from node.signer import Signer
 from node.sync import Sync
 from node.timers import Timers
 from node.translation import timing_of
-from node.verifier import Verifier
+from node.verifier import Said, Verifier
 from primitives.codec import CodecError
 from storage.wal import WriteAheadLog
 from wire.messages import Message
@@ -90,11 +91,20 @@ class Driver:
         self._application: Application = LedgerApplication(chain, mempool)
         self._blocks = BlockCache()
         self._verifier = Verifier(chain.replica, self._blocks)
+        self._examiner = Examiner(
+            open=self._verifier.open,
+            check=self._application.check,
+            is_wanted=lambda proposal: self._is_of_use(ProposalReceived(proposal, timely=False)),
+            is_quiet=lambda: self.inbox.is_quiet,
+            wake=self.inbox.wake,
+            run_sync=run_sync,
+        )
         self._inputs = InputLog(wal, run_sync)
         self._timers = Timers()
         self._host = Host(
             engine=self.engine,
             application=self._application,
+            examiner=self._examiner,
             replica=chain.replica,
             blocks=self._blocks,
             inputs=self._inputs,
@@ -141,13 +151,18 @@ class Driver:
     async def run(self) -> None:
         """Resume from the log and go on until cancelled. Raises StateDivergence, StorageError when the disk
         fails, and UnknownVersion before a height that needs other software: then the node stops."""
-        await self._resume()
-        while True:
-            await self._settle()
-            heard = await self.inbox.take(self._timers.next_s)
-            if heard is not None:
-                await self._hear(heard)
-            await self._fire_due()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._examiner.run)
+            await self._resume()
+            while True:
+                await self._settle()
+                self._examiner.look()
+                heard = await self.inbox.take(self._timers.next_s)
+                if heard is not None:
+                    await self._hear(heard)
+                for finding in self._examiner.take():
+                    await self._hear_finding(finding)
+                await self._fire_due()
 
     async def _settle(self) -> None:
         """Apply what sync has brought, and start the next height unless others decided it long ago."""
@@ -202,7 +217,7 @@ class Driver:
             if item is None:
                 return
             try:
-                block, certificate = self._verifier.proved(height, item)
+                block, certificate = await self._run_sync(self._verifier.proved, height, item)
             except (CodecError, VerificationError) as error:
                 self._sync.distrust(item.peer, self._now_ms())
                 self._surroundings.misbehaved(item.peer, f"block {height} of sync: {error}")
@@ -217,23 +232,44 @@ class Driver:
             return
         if not self.started or height > self.engine.height + 1 or self._verifier.is_known(heard):
             return
-        if not self._is_of_use(heard):
+        if not self._is_of_use(self._verifier.said(heard)):
             return
-        state = self.engine.state
         try:
-            said = self._verifier.verified(heard, (state.locked_value, state.valid_value))
+            said = self._verifier.verified(heard)
         except (VerificationError, CodecError) as error:
             if isinstance(error, VerificationError) or height == self.engine.height:
                 self._surroundings.misbehaved(heard.peer, str(error))
             return  # what a block of the next height may hold, the one before it may change
+        if isinstance(said, Proposed):
+            found = self._examiner.open(said)
+            if found is not None:
+                await self._hear_finding(found)
+        else:
+            await self._hear_said(said)
+
+    async def _hear_finding(self, found: Finding) -> None:
+        """Go on with what was found of a block, unless its height was decided meanwhile."""
+        match found:
+            case BlockChecked():
+                await self._step(found)
+            case Opened(proposed=proposed):
+                if proposed.proposal.height > self._chain.height:
+                    state = self.engine.state
+                    needed = (state.locked_value, state.valid_value)
+                    await self._hear_said(self._verifier.opened(found, needed))
+            case Unfit(proposed=proposed, reason=reason):
+                if proposed.proposal.height == self.engine.height:
+                    self._surroundings.misbehaved(proposed.heard.peer, reason)
+
+    async def _hear_said(self, said: Said) -> None:
         await self._step(said)
         if isinstance(said, ProposalReceived):
             self._blocks.keep_only(self.engine.values)
+            self._examiner.keep_only(self.engine.values)
 
-    def _is_of_use(self, heard: Heard) -> bool:
+    def _is_of_use(self, said: Said) -> bool:
         """Whether the engine would remember anything of a message, or has lost the block that comes with it:
         asked before signatures, which are dear, and blocks, which are dearer."""
-        said = self._verifier.said(heard)
         if self.engine.has_use(said):
             return True
         value = said.proposal.value if isinstance(said, ProposalReceived) else None
@@ -276,6 +312,7 @@ class Driver:
     async def _commit(self, block: SealedBlock, certificate: Certificate) -> None:
         """Block and certificate durable, then executed, then the log advances."""
         height = block.height
+        await self._examiner.stand_still()
         applied = await self._run_sync(self._application.execute, block, certificate)  # off the event loop
         self._timers.clear()
         self._verifier.clear()

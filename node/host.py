@@ -12,7 +12,6 @@ import structlog
 from consensus.engine import Engine
 from consensus.events import (
     BlockBuilt,
-    BlockChecked,
     Broadcast,
     BuildBlock,
     CertificateReceived,
@@ -33,6 +32,7 @@ from consensus.events import (
 )
 from consensus.messages import Certificate, Proposal, Vote
 from node.blockcache import BlockCache
+from node.examiner import Examiner
 from node.inputlog import InputLog
 from node.ports import Application, SigningFailed
 from node.replica import Replica, StateDivergence
@@ -61,6 +61,7 @@ class Host:
         *,
         engine: Engine,
         application: Application,
+        examiner: Examiner,
         replica: Replica,
         blocks: BlockCache,
         inputs: InputLog,
@@ -73,6 +74,7 @@ class Host:
         """A host without a signer says nothing; `now_ms` is UTC."""
         self._engine = engine
         self._application = application
+        self._examiner = examiner
         self._replica = replica
         self._blocks = blocks
         self._inputs = inputs
@@ -110,8 +112,7 @@ class Host:
             case BuildBlock():
                 return self._build(effect)
             case CheckBlock(height=height, value=value):
-                valid = self._is_valid(value)
-                return [] if valid is None else [BlockChecked(height, value, valid)]
+                return self._check(height, value)
             case Commit():
                 self.decided = effect
             case ReportEvidence(evidence=evidence):
@@ -179,17 +180,14 @@ class Host:
                 said.append(early)
         return said
 
-    def _is_valid(self, value: bytes) -> bool | None:
-        """Our verdict on a block; None, which is no verdict, when it is not at hand."""
-        height = self._engine.height
+    def _check(self, height: int, value: bytes) -> list[Input]:
+        """Our verdict on a block, if it is known at once."""
         block = self._blocks.get(value)
         if block is None:
             log.error("a block to be checked is not at hand", height=height, value=value.hex())
-            return None
-        fault = self._application.check(block)
-        if fault is not None:
-            log.warning("block is not valid", height=height, value=value.hex(), fault=fault)
-        return fault is None
+            return []
+        verdict = self._examiner.check(height, block)
+        return [] if verdict is None else [verdict]
 
     def _divergence(self, height: int, value: bytes) -> StateDivergence:
         block = self._blocks.get(value)

@@ -38,6 +38,11 @@ class Inbox:
             room.release()
             raise
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be taken."""
+        return self._receive.statistics().current_buffer_used == 0
+
     def wake(self) -> None:
         """Let `take` return although nobody said anything."""
         if not self._woken:

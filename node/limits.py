@@ -10,6 +10,14 @@ VOTES_OF_PEER_MAX = 64  # in the inbox at once, certificates too; then that peer
 BLOCKS_OF_PEER_MAX = 2  # proposals, which carry blocks
 SEEN_MAX = 4096  # messages of a height that are known without verifying them again
 
+# doubts
+DOUBTED_MAX = 256  # proposers and peers that did with a block what no honest node does
+DOUBT_BLOCKS = 1_000  # for which what they bring is looked at last
+
+# examiner
+DONE_HERE_BYTES_MAX = 8 * 1024  # a block above it is opened and checked off the event loop
+OPENINGS_OF_PEER_MAX = 2  # blocks of one peer that wait to be opened
+
 # health
 STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interval three times over
 

@@ -4,6 +4,7 @@ A port is a few methods and a promise. Whoever calls it knows nothing else of wh
 whoever stands behind it need not know the node. A fourth one, the transport, is that of `node.peers`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,9 +47,10 @@ class Application(Protocol):
     def build(self, now_ms: int, proposer: int) -> SealedBlock:
         """A valid next block, for the validator at position `proposer` to propose."""
 
-    def check(self, block: SealedBlock) -> str | None:
+    def check(self, block: SealedBlock, given_up: Callable[[], bool]) -> str | None:
         """Why `block` is not valid as the next one, or None. It depends on the block and on what was executed
-        and on nothing else: every honest node answers the same."""
+        and on nothing else: every honest node answers the same. Called off the event loop; asks `given_up`
+        now and then, and raises GivenUp as soon as nobody waits for the answer."""
 
     def execute(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
         """Make a decided block durable, then execute it and keep its results. Raises StateDivergence if what
@@ -56,6 +58,10 @@ class Application(Protocol):
 
     def divergence(self, block: SealedBlock) -> StateDivergence:
         """What an engineer needs when a quorum has decided a block that `check` refuses."""
+
+
+class GivenUp(Exception):
+    """A check was left: nobody waits for its answer any more."""
 
 
 class Signing(Protocol):

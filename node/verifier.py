@@ -10,6 +10,7 @@ from consensus.timing import is_timely
 from consensus.verification import verify_certificate, verify_proposal, verify_vote
 from ledger.parameters import Parameters
 from node.blockcache import BlockCache
+from node.examiner import Opened, Proposed
 from node.inbox import Heard
 from node.limits import SEEN_MAX
 from node.replica import Replica
@@ -53,8 +54,8 @@ class Verifier:
             case ProposalMessage() as message:
                 return ProposalReceived(proposal_of(message), timely=False)
 
-    def verified(self, heard: Heard, needed: tuple[bytes | None, ...]) -> Said:
-        """The input that a peer's message is; a proposal's block is kept, at no cost to those `needed`.
+    def verified(self, heard: Heard) -> Said | Proposed:
+        """The input that a peer's message is; Proposed when its block is yet to be opened (`open`, `opened`).
 
         Raises VerificationError or CodecError if the message is not what it claims to be.
         """
@@ -67,13 +68,21 @@ class Verifier:
             case CertificateReceived(certificate=certificate):
                 verify_certificate(certificate, validators, replica.genesis_hash)
             case ProposalReceived(proposal=proposal):
-                block = self._block_of(proposal, heard, needed)
-                timely = timely_from(block, proposal, heard.received_ms, replica.parameters)
-                said = ProposalReceived(proposal, timely)
-        if len(self._seen) >= SEEN_MAX:
-            self._seen.clear()
-        self._seen.add(_identity(message))
+                proposed = self._proposed(proposal, heard)
+                block = self._blocks.get(proposal.value)
+                return proposed if block is None else self._heard_with(block, proposed)
+        self._remember(message)
         return said
+
+    def open(self, raw: bytes) -> SealedBlock:
+        """The block of a proposal that `verified` let through; may be called off the event loop. Raises as it
+        does."""
+        return open_block(raw, self._replica.bounds)
+
+    def opened(self, found: Opened, needed: tuple[bytes | None, ...]) -> ProposalReceived:
+        """The input that a proposal is whose block was opened; it is kept, at no cost to those `needed`."""
+        self._blocks.put(found.block, needed)
+        return self._heard_with(found.block, found.proposed)
 
     def proved(self, height: int, item: Downloaded) -> tuple[SealedBlock, Certificate]:
         """The block of `height` and the certificate that proves it was decided. Raises as `verified` does."""
@@ -89,18 +98,25 @@ class Verifier:
         """Forget what was verified: its height is decided."""
         self._seen.clear()
 
-    def _block_of(self, proposal: Proposal, heard: Heard, needed: tuple[bytes | None, ...]) -> SealedBlock:
-        """Cheap checks on raw bytes first, the proposer's signature before the body."""
+    def _proposed(self, proposal: Proposal, heard: Heard) -> Proposed:
+        """Cheap checks on raw bytes first, then the signature; the body is for another hour."""
         replica = self._replica
         raw = heard.message.block if isinstance(heard.message, ProposalMessage) else b""
         header = header_within(raw, replica.bounds)
-        verify_proposal(proposal, replica.validators_at(proposal.height), replica.genesis_hash)
+        validators = replica.validators_at(proposal.height)
+        verify_proposal(proposal, validators, replica.genesis_hash)
         _compare(header, proposal)
-        block = self._blocks.get(proposal.value)
-        if block is None:
-            block = open_block(raw, replica.bounds)
-            self._blocks.put(block, needed)
-        return block
+        return Proposed(heard, proposal, validators[proposal.proposer].public_key, raw)
+
+    def _heard_with(self, block: SealedBlock, proposed: Proposed) -> ProposalReceived:
+        self._remember(proposed.heard.message)
+        proposal, received_ms = proposed.proposal, proposed.heard.received_ms
+        return ProposalReceived(proposal, timely_from(block, proposal, received_ms, self._replica.parameters))
+
+    def _remember(self, message: VoteMessage | ProposalMessage | CertificateMessage) -> None:
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen.add(_identity(message))
 
 
 def _compare(header: Header, proposal: Proposal) -> None:

@@ -1,9 +1,10 @@
 """One node's driver, spoken to by hand by the other three validators: what it must survive."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -34,6 +35,8 @@ from wire.messages import (
     proposal_message,
     vote_message,
 )
+
+T = TypeVar("T")
 
 
 class Others:
@@ -261,4 +264,36 @@ async def test_what_would_not_be_remembered_is_dropped_before_anything_of_it_is_
     await others.say(*(others.propose(others.block(later_ms=number)) for number in range(50)))
     assert others.turn(2) == early
     assert len(opened) == 4  # two of the next height
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_block_under_examination_holds_up_no_vote(
+    ram_path: Path,
+    nursery: trio.Nursery,
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("node.examiner.DONE_HERE_BYTES_MAX", 0)
+    cluster = Cluster(ram_path, nursery)
+    others = Others(cluster, 2)
+    await _started(cluster, others)
+    driver = others.running.node.driver
+    door, begun = trio.Event(), trio.Event()
+
+    async def in_a_thread(call: Callable[..., T], *args: Any) -> T:
+        begun.set()
+        await door.wait()
+        return call(*args)
+
+    monkeypatch.setattr(driver._examiner, "_run_sync", in_a_thread)
+    block = others.block()
+    await others.say(others.propose(block))
+    assert begun.is_set()
+    await others.say(*others.votes(VoteType.PREVOTE, None), *others.votes(VoteType.PRECOMMIT, None))
+    await trio.sleep(1)
+    assert driver.engine.round == 1
+    door.set()
+    await others.say(others.propose(block))
+    await others.say(*others.votes(VoteType.PREVOTE, block), *others.votes(VoteType.PRECOMMIT, block))
+    assert others.running.height == 0  # they voted nil: these are lies
     nursery.cancel_scope.cancel()

@@ -16,6 +16,7 @@ from consensus.messages import Certificate, Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
 from node.blockcache import BlockCache
+from node.examiner import Opened, Proposed
 from node.inbox import Heard, Inbox
 from node.limits import SEEN_MAX, VOTES_OF_PEER_MAX
 from node.sealed import SealedBlock
@@ -68,7 +69,10 @@ class Desk:
         return Certificate(VoteType.PRECOMMIT, 1, 0, block.value, signatures)
 
     def hear(self, message: VoteMessage | ProposalMessage | CertificateMessage, at_ms: int = 0) -> Said:
-        return self.verifier.verified(Heard("peer", message, at_ms), ())
+        said = self.verifier.verified(Heard("peer", message, at_ms))
+        if isinstance(said, Proposed):
+            return self.verifier.opened(Opened(said, self.verifier.open(said.raw)), ())
+        return said
 
     def knows(self, message: VoteMessage | ProposalMessage | CertificateMessage) -> bool:
         return self.verifier.is_known(Heard("another", message, 0))
@@ -289,7 +293,7 @@ async def test_through_the_inbox_nothing_is_lost_and_each_peer_keeps_its_order(
             heard = await inbox.take(trio.current_time() + 1)
         assert heard is not None
         try:
-            desk.verifier.verified(heard, ())
+            desk.verifier.verified(heard)
         except VerificationError:
             assert heard.peer == "sbp"
             refused.append(heard.received_ms)
@@ -329,4 +333,4 @@ async def test_a_reader_that_is_cancelled_while_it_waits_loses_no_message(
     await inbox.put(Heard("mof", vote, HEARD_MS))
     heard = await inbox.take(trio.current_time() + 1)
     assert heard is not None
-    assert desk.verifier.verified(heard, ()) == VoteReceived(desk.vote(0))
+    assert desk.verifier.verified(heard) == VoteReceived(desk.vote(0))
