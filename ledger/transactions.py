@@ -89,6 +89,27 @@ def transaction_id(body: bytes) -> bytes:
     return tagged_hash(TX, body)
 
 
+def first_signer(raw: bytes) -> int | None:
+    """Whom `raw` names as its first signer, if it is a transaction at all: a look at its first bytes, for
+    whoever lets signers take turns before anything is decoded."""
+    at = {0xC4: 3, 0xC5: 4, 0xC6: 6}.get(raw[1] if len(raw) > 1 else 0)  # the pair, the head of the body
+    if at is None:
+        return None
+    at += 1  # the head of the body's list
+    found = None
+    for position in range(3):  # version, kind, signers
+        head = raw[at] if at < len(raw) else 0xC0
+        if position == 2 and 0x90 < head <= 0x9F:
+            at += 1
+            head = raw[at] if at < len(raw) else 0xC0
+        width = 0 if head <= 0x7F else {0xCC: 1, 0xCD: 2, 0xCE: 4}.get(head)
+        if width is None or at + 1 + width > len(raw):
+            return None
+        found = int.from_bytes(raw[at + 1 : at + 1 + width], "big") if width else head
+        at += 1 + width
+    return found
+
+
 def decode_transaction(raw: bytes) -> Transaction:
     """The transaction encoded by `raw`. Raises Refused(malformed, unknown_version, unknown_kind or
     limit_exceeded); neither signatures nor state are looked at."""

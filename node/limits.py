@@ -18,11 +18,26 @@ DOUBT_BLOCKS = 1_000  # for which what they bring is looked at last
 DONE_HERE_BYTES_MAX = 8 * 1024  # a block above it is opened and checked off the event loop
 OPENINGS_OF_PEER_MAX = 2  # blocks of one peer that wait to be opened
 
+# gossip
+REGOSSIP_FIRST_S = 2.0  # a transaction that waits is told again, then after twice as long
+REGOSSIP_LAST_S = 60.0
+REGOSSIP_BYTES_MAX = 256 * 1024  # told again at once, each second
+
 # health
 STALLED_MS_MIN = 3_000  # no block for longer than this, or than the idle interval three times over
 
 # indexing
 UNINDEXED_ROWS_MAX = 1_048_576  # postings and events in memory that wait for the index, 25 to 34 MB
+
+# intake
+INTAKE_BYTES_OF_PEER_MAX = (
+    4 * 1024 * 1024
+)  # that wait to be looked at, each transaction with INTAKE_ITEM_BYTES
+INTAKE_ITEM_BYTES = 256  # that a transaction counts for beside its own
+INTAKE_OF_SIGNER_MAX = 64  # transactions of one signer that wait in the line of one peer
+INTAKE_TURN_BYTES = 64 * 1024  # of a peer that has no fines; with n fines it is 1/(1+n) of that
+FINES_MAX = 1_000
+FINES_HALVE_S = 10.0
 
 # local
 LOCAL_CONNECTIONS_MAX = 16
@@ -52,9 +67,6 @@ PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof
 
 # replica
 OUTSTANDING_MAX = 16  # pieces of evidence against one validator that wait for a block
-
-# runtime
-INTAKE_BATCHES_MAX = 64  # from peers, not yet checked; more are dropped
 
 # sync
 SYNC_WINDOW = 128  # heights asked for ahead of ours

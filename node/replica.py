@@ -37,7 +37,7 @@ from node.sealed import Known, SealedBlock, seal
 from primitives.codec import builtins, encode
 from primitives.hashing import EVIDENCE_LIST, TX_LIST, ZERO_HASH
 from primitives.merkle import list_root
-from wire.blocks import Block, Bounds, Header, layout_of
+from wire.blocks import Block, BlockBounds, Header, layout_of
 from wire.limits import HEADER_BYTES_MAX
 
 ITEM_BYTES = 5  # the longest msgpack head of one transaction or evidence
@@ -278,12 +278,12 @@ class Replica:
     # --- checking -----------------------------------------------------------------------------------------
 
     @property
-    def bounds(self) -> Bounds:
+    def bounds(self) -> BlockBounds:
         """What a block of the next height may hold, as far as it shows before it is opened. No transaction
         costs less than what every one costs with one signature."""
         limits, parameters = self.rules.limits, self.parameters
         transactions = parameters.block_cost // (limits.transaction_cost + limits.signature_cost)
-        return Bounds(parameters.block_bytes, transactions, limits.evidence)
+        return BlockBounds(parameters.block_bytes, transactions, limits.evidence)
 
     def decided_fault(self, block: SealedBlock) -> str | None:
         """What in a decided block contradicts our chain and state, as far as it shows before it is executed,

@@ -25,10 +25,12 @@ from ledger.transactions import Transaction
 from node.attendance import Attendance
 from node.chain import Chain
 from node.driver import Driver
+from node.gossip import Gossip
 from node.health import HealthFacts, verdict
 from node.inbox import Heard
 from node.indexing import Indexer
-from node.limits import INTAKE_BATCHES_MAX, REPLY_BYTES_MAX
+from node.intake import Intake
+from node.limits import REPLY_BYTES_MAX
 from node.membership import Membership, Roots
 from node.mempool import Mempool
 from node.peers import Peer, Peers, Transport
@@ -59,14 +61,15 @@ STATUS_S = 1.0
 SYNC_S = 0.05
 LAG_STATUS_MS = 200  # between two hints to a peer that lags
 GOSSIP_S = 0.002  # transactions wait so long for company
+REGOSSIP_S = 1.0  # between two looks at what must be told again
 FIRST_CONTACT_S = 1.0  # a starting node waits so long to hear where the others are
 INTAKE_SLICE = 32  # transactions checked between two turns of the event loop
+QUEUED_SLICE = 256  # transactions queued between two turns of the event loop
 
 log = structlog.get_logger("node")
 
 T = TypeVar("T")
 Service = Callable[[], Awaitable[None]]
-Intake = tuple[str, tuple[bytes, ...]]  # a peer, and transactions that it sent
 
 
 class Node:
@@ -109,7 +112,7 @@ class Node:
         self._committed_at_ms = now_ms()
         self._hinted_ms: dict[str, int] = {}
         self._contact, self._gossip = trio.Event(), trio.Event()
-        self._intake_send, self._intake = trio.open_memory_channel[Intake](INTAKE_BATCHES_MAX)
+        self._intake, self._told = Intake(), Gossip()
         self.commitments = Commitments(chain.height)
         self.readiness = Readiness(name)
         self.attendance = Attendance(chain.published)
@@ -152,6 +155,7 @@ class Node:
             await nursery.start(self.peers.run)
             nursery.start_soon(self._tell_status)
             nursery.start_soon(self._tell_transactions)
+            nursery.start_soon(self._tell_again)
             nursery.start_soon(self._request_blocks)
             nursery.start_soon(self._take_in)
             nursery.start_soon(self._save_checkpoints)
@@ -183,10 +187,7 @@ class Node:
                     self.attendance.heard(peer.name, message)
                 await self.driver.hear(Heard(peer.name, message, self._now_ms()))
             case Transactions():
-                try:
-                    self._intake_send.send_nowait((peer.name, message.transactions))
-                except trio.WouldBlock:
-                    log.debug("transactions dropped", peer=peer.name, count=len(message.transactions))
+                await self._queue(peer.name, message.transactions)
             case Status():
                 self.sync.claimed(peer.name, message.height)
             case SyncRequest():
@@ -197,8 +198,17 @@ class Node:
                     peer.close(fault)
                 self.driver.wake()
 
+    async def _queue(self, peer: str, transactions: tuple[bytes, ...]) -> None:
+        """Put what a peer has sent into its line, a slice at a time."""
+        for start in range(0, len(transactions), QUEUED_SLICE):
+            dropped = self._intake.put(peer, transactions[start : start + QUEUED_SLICE])
+            if dropped:
+                log.debug("transactions dropped", peer=peer, count=dropped)
+            await trio.lowlevel.checkpoint()
+
     def left(self, peer: Peer) -> None:
         self._membership.left(peer.identity)
+        self._intake.left(peer.name)
         self.sync.left(peer.name)
         self._hinted_ms.pop(peer.name, None)
 
@@ -370,7 +380,16 @@ class Node:
             await self._gossip.wait()
             await trio.sleep(GOSSIP_S)
             self._gossip = trio.Event()
-            for batch in _batches(self.mempool.take_gossip()):
+            taken = self.mempool.take_gossip()
+            self._told.told(taken, trio.current_time())
+            for batch in _batches(taken):
+                self.peers.broadcast(batch)
+
+    async def _tell_again(self) -> None:
+        while True:
+            await trio.sleep(REGOSSIP_S)
+            again = self._told.again(lambda raw: self.mempool.decoded(raw) is not None, trio.current_time())
+            for batch in _batches(again):
                 self.peers.broadcast(batch)
 
     async def _request_blocks(self) -> None:
@@ -384,25 +403,29 @@ class Node:
 
     async def _take_in(self) -> None:
         """Check peers' transactions, a slice at a time, so that votes are never behind them."""
-        async for peer, batch in self._intake:
-            for start in range(0, len(batch), INTAKE_SLICE):
-                if not self._take_in_slice(peer, batch[start : start + INTAKE_SLICE]):
-                    break
-                await trio.lowlevel.checkpoint()
+        while True:
+            for peer, raw in await self._intake.take(INTAKE_SLICE):
+                self._take_in_one(peer, raw)
             if len(self.mempool):
                 self.driver.wake()
+            await trio.lowlevel.checkpoint()
 
-    def _take_in_slice(self, peer: str, slice: Sequence[bytes]) -> bool:
-        """Whether an honest peer could have sent these: it has checked signatures as we do."""
-        for raw in slice:
-            try:
-                self.mempool.submit(raw, ours=False)
-            except (Refused, Declined) as refused:
-                if refused.code in (Code.BAD_SIGNATURE, Code.MALFORMED):
-                    self.misbehaved(peer, f"a transaction: {refused.code.word}: {said(refused).rule}")
-                    return False
-                log.debug("a peer's transaction refused", reason=refused.code.word)
-        return True
+    def _take_in_one(self, peer: str, raw: bytes) -> None:
+        """An honest peer has checked what it sends as we do: what we refuse shortens its turns, and what no
+        time and no other state explains ends its connection."""
+        try:
+            submission, _ = self.mempool.submit(raw, ours=False)
+        except Declined as declined:
+            log.debug("a peer's transaction declined", peer=peer, reason=declined.code.word)
+        except Refused as refused:
+            self._intake.fine(peer)
+            if refused.code in (Code.BAD_SIGNATURE, Code.MALFORMED):
+                self._intake.left(peer)
+                self.misbehaved(peer, f"a transaction: {refused.code.word}: {said(refused).rule}")
+            log.debug("a peer's transaction refused", peer=peer, reason=refused.code.word)
+        else:
+            if submission is Submission.COMMITTED:
+                self._intake.fine(peer)
 
     async def _save_checkpoints(self) -> None:
         """Copy what changed between two blocks, write it beside consensus."""

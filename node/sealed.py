@@ -13,7 +13,7 @@ from consensus.messages import Evidence
 from ledger.codes import Refused
 from ledger.transactions import Transaction, decode_transaction
 from primitives.codec import CodecError
-from wire.blocks import ANY, Block, Bounds, Header, decode_within, roots_fault
+from wire.blocks import ANY, Block, BlockBounds, Header, decode_within, roots_fault
 
 Known = Callable[[bytes], Transaction | None]
 
@@ -71,7 +71,7 @@ class SealedBlock:
         return self._evidence
 
 
-def open_block(raw: bytes, bounds: Bounds = ANY) -> SealedBlock:
+def open_block(raw: bytes, bounds: BlockBounds = ANY) -> SealedBlock:
     """The block of these bytes. Raises CodecError or VerificationError if they are not one that is whole and
     within `bounds`."""
     block = decode_within(raw, bounds)

@@ -92,7 +92,7 @@ class Block(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class BlockBounds:
     """What bytes may hold before they are looked at any closer: bytes, transactions, pieces of evidence."""
 
     block_bytes: int
@@ -100,7 +100,7 @@ class Bounds:
     evidence: int
 
 
-ANY = Bounds(BLOCK_BYTES_CAP, BLOCK_BYTES_CAP, BLOCK_BYTES_CAP)  # whatever the parameters are
+ANY = BlockBounds(BLOCK_BYTES_CAP, BLOCK_BYTES_CAP, BLOCK_BYTES_CAP)  # whatever the parameters are
 
 
 def decode_block(data: bytes) -> Block:
@@ -108,7 +108,7 @@ def decode_block(data: bytes) -> Block:
     return decode_within(data, ANY)
 
 
-def decode_within(data: bytes, bounds: Bounds) -> Block:
+def decode_within(data: bytes, bounds: BlockBounds) -> Block:
     """As `decode_block`, and refuses a list of more than `bounds` by its head, before any item is read."""
     header, at = _outline(data, bounds)
     transactions, at = _items(data, at, bounds.transactions, "transactions")
@@ -118,7 +118,7 @@ def decode_within(data: bytes, bounds: Bounds) -> Block:
     return Block(header, transactions, evidence)
 
 
-def header_within(data: bytes, bounds: Bounds) -> Header:
+def header_within(data: bytes, bounds: BlockBounds) -> Header:
     """The header of the block encoded by `data`, whose size and number of transactions are within `bounds`:
     all that is read of it is its beginning. Raises CodecError."""
     header, at = _outline(data, bounds)
@@ -126,7 +126,7 @@ def header_within(data: bytes, bounds: Bounds) -> Header:
     return header
 
 
-def _outline(data: bytes, bounds: Bounds) -> tuple[Header, int]:
+def _outline(data: bytes, bounds: BlockBounds) -> tuple[Header, int]:
     """The header, and where the transactions begin."""
     if len(data) > bounds.block_bytes:
         raise CodecError(f"encoding is {len(data)} bytes, the limit is {bounds.block_bytes}")

@@ -13,8 +13,9 @@ import trio.testing
 from consensus.messages import Proposal, Vote, VoteType
 from consensus.proposer import proposer
 from consensus.verification import sign_bytes
+from ledger.transactions import decode_transaction
 from node.inbox import Heard
-from node.peers import PeerName
+from node.peers import Peer, PeerName
 from node.replica import Replica
 from node.sealed import SealedBlock, open_block
 from primitives.signatures import sign
@@ -27,6 +28,7 @@ from wire.messages import (
     PROTOCOL_VERSION,
     CertificateMessage,
     Hello,
+    Message,
     ProposalMessage,
     Reception,
     SyncRequest,
@@ -296,4 +298,60 @@ async def test_a_block_under_examination_holds_up_no_vote(
     await others.say(others.propose(block))
     await others.say(*others.votes(VoteType.PREVOTE, block), *others.votes(VoteType.PRECOMMIT, block))
     assert others.running.height == 0  # they voted nil: these are lies
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_flood_from_one_certified_peer_costs_no_honest_transaction_its_place(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Expired transactions are refused before their signatures are looked at: the cheapest flood there is."""
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start(*VALIDATORS)
+    await cluster.reached(1)
+    now_ms = cluster.now_ms
+    cluster.now_ms = lambda: now_ms() - 3_600_000  # type: ignore[method-assign]
+    expired = tuple(cluster.act(signer=signer) for signer in range(40))
+    cluster.now_ms = now_ms  # type: ignore[method-assign]
+    honest = tuple(cluster.act(signer=signer) for signer in range(40, 70))
+    liar, friend, *others = VALIDATORS
+    for name in others:
+        node = cluster.nodes[name].node
+        for _ in range(100):
+            await node.heard(node.peers.connected[liar], Transactions(expired))
+        await node.heard(node.peers.connected[friend], Transactions(honest))
+    await trio.sleep(0.001)
+    for name in others:
+        running = cluster.nodes[name]
+        for identity in (decode_transaction(raw).id for raw in honest):
+            assert running.node.waiting(identity) or running.blocks.find_transaction(identity)
+    await trio.sleep(5)
+    assert all(running.blocks.find_transaction(decode_transaction(raw).id) for raw in honest)
+    assert liar in cluster.nodes[others[0]].node.peers.connected  # it has a price, but may be honest
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_a_peer_had_no_room_for_is_told_again(
+    ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    cluster = Cluster(ram_path, nursery)
+    await cluster.start("mof-1", "sbp-1")  # no quorum: nothing is committed
+    await trio.sleep(2)
+    peer = cluster.nodes["sbp-1"].node
+    heard = peer.heard
+    lost: list[Message] = []
+
+    async def deaf(speaker: Peer, message: Message) -> None:
+        if isinstance(message, Transactions) and not lost:
+            lost.append(message)
+        else:
+            await heard(speaker, message)
+
+    peer.heard = deaf  # type: ignore[assignment]
+    raw = cluster.act()
+    cluster.nodes["mof-1"].node.submit(raw)
+    await trio.sleep(1)
+    assert lost
+    assert len(peer.mempool) == 0
+    await trio.sleep(3)
+    assert peer.mempool.decoded(raw) is not None
     nursery.cancel_scope.cancel()

@@ -31,6 +31,7 @@ from ledger.codes import Code, Refused
 from node.application import LedgerApplication
 from node.blockcache import BlockCache
 from node.chain import Chain
+from node.examiner import Examiner
 from node.handover import HandOver
 from node.host import Host
 from node.inbox import Heard, Inbox
@@ -38,7 +39,7 @@ from node.inputlog import FORGET_EVERY, InputLog
 from node.limits import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX
 from node.mempool import Mempool
 from node.replica import StateDivergence
-from node.sealed import SealedBlock, seal
+from node.sealed import SealedBlock, open_block, seal
 from node.signer import KeyInMemory, Signer
 from node.timers import Timers
 from node.translation import timing_of
@@ -185,9 +186,18 @@ class Hands:
         self.timers = Timers()
         replica = little.replica
         pool = Mempool(check=self._check, is_committed=lambda identity: False, still_open=lambda s, n: True)
+        application = LedgerApplication(little.chain, pool)
         self.host = Host(
             engine=self.engine,
-            application=LedgerApplication(little.chain, pool),
+            application=application,
+            examiner=Examiner(
+                open=open_block,
+                check=application.check,
+                is_wanted=lambda proposal: True,
+                is_quiet=lambda: True,
+                wake=lambda: None,
+                run_sync=run_inline,
+            ),
             replica=replica,
             blocks=self.blocks,
             inputs=self.inputs,

@@ -13,7 +13,7 @@ from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
 from wire.blocks import (
     Block,
-    Bounds,
+    BlockBounds,
     Header,
     decode_block,
     decode_header,
@@ -127,8 +127,8 @@ def test_a_header_with_a_field_more_or_less_is_refused() -> None:
 def test_a_block_above_the_limit_is_refused_before_it_is_read() -> None:
     data = Block(header(), (bytes(2000),), ()).encoded()
     with pytest.raises(CodecError, match=f"the limit is {len(data) - 1}"):
-        decode_within(data, Bounds(len(data) - 1, 1, 0))
-    assert decode_within(data, Bounds(len(data), 1, 0)) == decode_block(data)
+        decode_within(data, BlockBounds(len(data) - 1, 1, 0))
+    assert decode_within(data, BlockBounds(len(data), 1, 0)) == decode_block(data)
     with pytest.raises(CodecError, match=f"the limit is {BLOCK_BYTES_CAP}"):
         decode_block(bytes(BLOCK_BYTES_CAP + 1))
 
@@ -211,7 +211,7 @@ def test_lists_without_end_are_refused_by_their_heads() -> None:
         + b"\xc4\x00" * 2_000_000
         + b"\x90"
     )
-    bounds = Bounds(len(many), 2_500, 4)
+    bounds = BlockBounds(len(many), 2_500, 4)
     tracemalloc.start()
     try:
         for read in (header_within, decode_within):
@@ -221,7 +221,7 @@ def test_lists_without_end_are_refused_by_their_heads() -> None:
     finally:
         tracemalloc.stop()
     with pytest.raises(CodecError, match="the limit is"):
-        header_within(many, Bounds(len(many) - 1, 2_500, 4))
+        header_within(many, BlockBounds(len(many) - 1, 2_500, 4))
     proofs = Block(header(), (), (b"",) * 5).encoded()
     assert header_within(proofs, bounds) == header()
     with pytest.raises(CodecError, match="5, at most 4"):
