@@ -34,11 +34,14 @@ class FieldFault(ValueError):
     """A value that its field does not allow: `field` is its path, `value` what was found."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        text = value if isinstance(value, str) else _shown(value)
-        self.field = field
-        self.value = text if len(text) <= QUOTED_CHARACTERS_MAX else text[: QUOTED_CHARACTERS_MAX - 3] + "..."
+        self.field = _short(field)  # which may be the name of an unknown member
+        self.value = _short(value if isinstance(value, str) else _shown(value))
         self.rule = rule
-        super().__init__(f"{field}: {self.value}: {rule}")
+        super().__init__(f"{self.field}: {self.value}: {rule}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= QUOTED_CHARACTERS_MAX else text[: QUOTED_CHARACTERS_MAX - 3] + "..."
 
 
 def _shown(value: object) -> str:
@@ -69,15 +72,15 @@ def from_object(value: object, kind: type[M]) -> M:
 
 @cache
 def _writer(kind: Any) -> Writer:
-    kind, metas = _unwrapped(kind)
+    kind, metas = unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = [(name, _writer(hint)) for name, hint in _hints(kind).items()]
+        fields = [(name, _writer(hint)) for name, hint in hints(kind).items()]
         said = {VARIANT: kind.__name__.lower()} if _is_variant(kind) else {}
         return lambda value: said | {name: write(getattr(value, name)) for name, write in fields}
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return lambda value: value.name.lower()
-    if _is_union(kind):
+    if is_union(kind):
         return _union_writer(kind)
     if get_origin(kind) is tuple:
         item = _writer(get_args(kind)[0])
@@ -109,13 +112,13 @@ def _union_writer(kind: Any) -> Writer:
 
 @cache
 def _reader(kind: Any, surplus_refused: bool) -> Reader:
-    kind, metas = _unwrapped(kind)
+    kind, metas = unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _struct_reader(kind, surplus_refused)
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return _enum_reader(kind)
-    if _is_union(kind):
+    if is_union(kind):
         return _union_reader(kind, surplus_refused)
     if get_origin(kind) is tuple:
         return _tuple_reader(_reader(get_args(kind)[0], surplus_refused), metas)
@@ -133,7 +136,7 @@ def _reader(kind: Any, surplus_refused: bool) -> Reader:
 
 
 def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
-    fields = {name: _reader(hint, surplus_refused) for name, hint in _hints(kind).items()}
+    fields = {name: _reader(hint, surplus_refused) for name, hint in hints(kind).items()}
     required = {field.name for field in msgspec.structs.fields(kind) if field.required}
 
     def read(value: Any, path: str) -> msgspec.Struct:
@@ -307,24 +310,24 @@ def _within(number: int, path: str, least: int, most: int) -> int:
 # --- describing -----------------------------------------------------------------------------------------
 
 
-def schema(kind: Any) -> dict[str, Any]:
-    """The JSON Schema of the JSON form of `kind`, a Struct or the type of one of its fields."""
-    kind, metas = _unwrapped(kind)
+Named = dict[str, tuple[type[msgspec.Struct], dict[str, Any]]]  # schemas of Structs that others refer to
+
+
+def schema(kind: Any, named: Named | None = None) -> dict[str, Any]:
+    """The JSON Schema of the JSON form of `kind`, a Struct or the type of one of its fields; Structs are put
+    into `named`, if it is given, and referred to."""
+    kind, metas = unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        said = {VARIANT: {"const": kind.__name__.lower()}} if _is_variant(kind) else {}
-        return {
-            "type": "object",
-            "description": " ".join((kind.__doc__ or "").split()),
-            "properties": said | {name: schema(hint) for name, hint in _hints(kind).items()},
-            "required": [*said, *(field.name for field in msgspec.structs.fields(kind) if field.required)],
-        }
+        return _object_schema(kind, None) if named is None else _reference(kind, named)
     if isinstance(kind, type) and issubclass(kind, IntEnum):
         return {"type": "string", "enum": [member.name.lower() for member in kind]}
-    if _is_union(kind):
-        return {"anyOf": [{"type": "null"} if each is NoneType else schema(each) for each in get_args(kind)]}
+    if is_union(kind):
+        members = get_args(kind)
+        return {"anyOf": [{"type": "null"} if each is NoneType else schema(each, named) for each in members]}
     if get_origin(kind) is tuple:
-        return {"type": "array", "items": schema(get_args(kind)[0]), **_bounds(metas, "minItems", "maxItems")}
+        items = schema(get_args(kind)[0], named)
+        return {"type": "array", "items": items, **_bounds(metas, "minItems", "maxItems")}
     if kind is bytes:
         shortest, longest = _length_bounds(metas)
         if form == "base64":
@@ -340,10 +343,36 @@ def schema(kind: Any) -> dict[str, Any]:
     return {"type": "boolean"}
 
 
-def fields(kind: type[msgspec.Struct]) -> list[tuple[str, dict[str, Any], bool]]:
-    """The fields of a Struct in order: name, JSON Schema, whether it is required."""
-    required = {field.name for field in msgspec.structs.fields(kind) if field.required}
-    return [(name, schema(hint), name in required) for name, hint in _hints(kind).items()]
+def _object_schema(kind: type[msgspec.Struct], named: Named | None) -> dict[str, Any]:
+    said = {VARIANT: {"const": kind.__name__.lower()}} if _is_variant(kind) else {}
+    return {
+        "type": "object",
+        "description": " ".join((kind.__doc__ or "").split()),
+        "properties": said | {name: schema(hint, named) for name, hint in hints(kind).items()},
+        "required": [*said, *(field.name for field in msgspec.structs.fields(kind) if field.required)],
+    }
+
+
+def _reference(kind: type[msgspec.Struct], named: Named) -> dict[str, Any]:
+    known = named.get(kind.__name__)
+    if known is None:
+        described: dict[str, Any] = {}
+        named[kind.__name__] = (kind, described)  # first, since it may refer to itself
+        described.update(_object_schema(kind, named))
+    elif known[0] is not kind:
+        raise TypeError(f"two records are called {kind.__name__}")
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def fields(kind: type[msgspec.Struct], named: Named | None = None) -> list[tuple[str, dict[str, Any], bool]]:
+    """The fields of a Struct in order: name, JSON Schema with its default, whether it is required."""
+    found = []
+    for field, (name, hint) in zip(msgspec.structs.fields(kind), hints(kind).items(), strict=True):
+        described = schema(hint, named)
+        if not field.required:
+            described = described | {"default": _writer(hint)(field.default)}
+        found.append((name, described, field.required))
+    return found
 
 
 # --- types ----------------------------------------------------------------------------------------------
@@ -356,31 +385,34 @@ def _is_variant(kind: type[Any]) -> bool:
     return issubclass(kind, msgspec.Struct) and kind.__struct_config__.tag is not None
 
 
-def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: hints[name] for name in kind.__struct_fields__}
+def hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of a Struct with their types as declared."""
+    found = get_type_hints(kind, include_extras=True)
+    return {name: found[name] for name in kind.__struct_fields__}
 
 
-def _unwrapped(kind: Any) -> tuple[Any, tuple[Meta, ...]]:
+def unwrapped(kind: Any) -> tuple[Any, tuple[Meta, ...]]:
+    """A type without its bounds, and the bounds."""
     if get_origin(kind) is Annotated:
         inner, *metas = get_args(kind)
         return inner, tuple(meta for meta in metas if isinstance(meta, Meta))
     return kind, ()
 
 
-def _is_union(kind: Any) -> bool:
+def is_union(kind: Any) -> bool:
+    """Whether a type is one of several."""
     return get_origin(kind) in (Union, UnionType)
 
 
 def _python_type(kind: Any) -> type:
-    inner, _ = _unwrapped(kind)
+    inner, _ = unwrapped(kind)
     origin = get_origin(inner)
     found: type = origin if isinstance(origin, type) else inner
     return found
 
 
 def _json_type(kind: Any) -> type:
-    inner, metas = _unwrapped(kind)
+    inner, metas = unwrapped(kind)
     python = _python_type(inner)
     if python is tuple:
         return list

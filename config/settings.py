@@ -149,6 +149,7 @@ class GatewayLimits(Section):
     page: int = Field(default=1_000, ge=1, le=10_000)  # records in one page of a list
     wait_s: int = Field(default=60, ge=1, le=600)  # the longest tx_wait
     requests: int = Field(default=256, ge=1, le=10_000)  # being answered at once
+    waits: int = Field(default=256, ge=1, le=256)  # tx_wait under way, beside them
     connections: int = Field(default=1_024, ge=1, le=65_536)  # open at once
     address_percent: int = Field(default=25, ge=1, le=100)  # of connections and requests that one address has
 
@@ -160,6 +161,8 @@ class GatewaySettings(BaseSettings):
 
     listen: Address
     socket: Path  # of its node
+    hosts: tuple[str, ...] = ()  # names by which it may be called, beside localhost and any IP address
+    origins: tuple[str, ...] = ()  # web pages that may call it, as https://host[:port], beside its own
     raw_blocks: bool = False  # serve them (chain_raw): whose signatures an act has can be read from them
     log: LogSettings = LogSettings()
     limits: GatewayLimits = GatewayLimits()

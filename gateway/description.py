@@ -3,64 +3,88 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from openrpc import ContentDescriptor, Example, ExamplePairing, Info, RPCApp, Schema, Server
-
-from api.declare import Question, Read
+from api.declare import Place, Question, Read
+from api.examples import example
 from api.fields import Shown
-from api.objects import FieldFault, fields, from_params, schema, to_object
+from api.objects import FieldFault, Named, fields, from_params, hints, schema, to_object
 from api.reads import READS, Reads
 from config.settings import GatewayLimits
-from gateway.jsonrpc import CallFailed, Method, RpcError, invalid_params
+from gateway.jsonrpc import ERRORS, Method, invalid_params
+from gateway.shares import Caller
+from ledger.codes import Code
 
+OPENRPC = "1.3.2"
 API_VERSION = "1.0.0"
+ABOUT = (
+    "The ledger of tokenised sovereign assets. Amounts are decimal strings, hashes and keys lower-case hex, "
+    "transactions base64 or hex. Errors carry data {name, field, value, rule}; positive codes are the "
+    "ledger's own."
+)
+# What a read may be refused with by the ledger; whatever submits, or waits, with any of its codes.
+READING_CODES = (Code.MALFORMED, Code.NOT_FOUND, Code.LIMIT_EXCEEDED)
 
-Ask = Callable[[Question], Awaitable[Shown]]
-
-
-def create_app(
-    ask: Ask, limits: GatewayLimits, url: str, *, raw_blocks: bool
-) -> tuple[RPCApp, dict[str, Method]]:
-    """The methods of a gateway whose node answers `ask`, which raises RpcError when there is no answer; with
-    raw blocks, in which one reads who signed an act, only where its operator says so."""
-    app = RPCApp(
-        Info(
-            title="Mohur",
-            version=API_VERSION,
-            description="The ledger of tokenised sovereign assets. Amounts are decimal strings, hashes and "
-            "keys lower-case hex, transactions base64 or hex. Errors carry data {name, field, value, rule}; "
-            "positive codes are the ledger's own.",
-        ),
-        Server(name="gateway", url=url),
-    )
-    methods: dict[str, Method] = {}
-    for name, read in READS.items():
-        if name == Reads.chain_raw.name and not raw_blocks:
-            continue
-        described = fields(read.query)
-        app.method(
-            name=name,
-            summary=" ".join(read.description.partition("\n\n")[0].split()),
-            description=" ".join(read.description.split()),
-            params=[
-                ContentDescriptor(name=field, schema=Schema.model_validate(shape), required=required)
-                for field, shape, required in described
-            ],
-            result=ContentDescriptor(name="result", schema=Schema.model_validate(schema(read.reply))),
-            examples=[_example(read)],
-        )(_function(name, ask))
-        methods[name] = Method(tuple(field for field, _, _ in described), _binder(read, limits))
-    return app, methods
+Ask = Callable[[Question, Caller], Awaitable[Shown]]
 
 
-def _function(name: str, ask: Ask) -> Callable[[Any], Awaitable[dict[str, Any]]]:
-    async def function(query: Any) -> dict[str, Any]:
-        try:
-            return to_object(await ask(query))
-        except RpcError as error:
-            raise CallFailed(error) from error
+def served(*, raw_blocks: bool) -> dict[str, Read[Any, Any]]:
+    """The reads that a gateway serves: raw blocks, in which one reads who signed an act, only where its
+    operator says so."""
+    return {name: read for name, read in READS.items() if raw_blocks or name != Reads.chain_raw.name}
 
-    function.__name__ = name
-    return function
+
+def methods(ask: Ask, limits: GatewayLimits, *, raw_blocks: bool) -> dict[str, Method]:
+    """The methods of a gateway whose node answers `ask`, which raises RpcError when there is no answer."""
+
+    async def perform(question: Question, caller: Caller) -> dict[str, Any]:
+        return to_object(await ask(question, caller))
+
+    return {
+        name: Method(tuple(hints(read.query)), _binder(read, limits), perform, waits=read.waits)
+        for name, read in served(raw_blocks=raw_blocks).items()
+    }
+
+
+def document(url: str, *, raw_blocks: bool) -> dict[str, Any]:
+    """The OpenRPC description of them, made of the declarations of the reads alone."""
+    named: Named = {}
+    described = [_described(name, read, named) for name, read in served(raw_blocks=raw_blocks).items()]
+    errors = {word: {"code": code, "message": message} for code, (word, message) in ERRORS.items()}
+    errors |= {code.word: {"code": int(code), "message": code.word} for code in Code if code is not Code.OK}
+    return {
+        "openrpc": OPENRPC,
+        "info": {"title": "Mohur", "version": API_VERSION, "description": ABOUT},
+        "servers": [{"name": "gateway", "url": url}],
+        "methods": described,
+        "components": {"schemas": {name: shape for name, (_, shape) in named.items()}, "errors": errors},
+    }
+
+
+def _described(name: str, read: Read[Any, Any], named: Named) -> dict[str, Any]:
+    codes = [code for code in Code if code is not Code.OK] if read.place is Place.NODE else READING_CODES
+    words = [word for word, _ in ERRORS.values()] + [code.word for code in codes]
+    return {
+        "name": name,
+        "summary": " ".join(read.description.partition("\n\n")[0].split()),
+        "description": " ".join(read.description.split()),
+        "paramStructure": "either",
+        "params": [
+            {"name": field, "schema": shape, "required": required}
+            for field, shape, required in fields(read.query, named)
+        ],
+        "result": {"name": "result", "schema": schema(read.reply, named)},
+        "errors": [{"$ref": f"#/components/errors/{word}"} for word in words],
+        "examples": [_example(read)],
+    }
+
+
+def _example(read: Read[Any, Any]) -> dict[str, Any]:
+    """A call with every parameter, and a result of the shape that is told: the values are made up."""
+    asked, told = to_object(example(read.query)), to_object(example(read.reply))
+    return {
+        "name": read.name,
+        "params": [{"name": field, "value": value} for field, value in asked.items()],
+        "result": {"name": "result", "value": told},
+    }
 
 
 def _binder(read: Read[Any, Any], limits: GatewayLimits) -> Callable[[dict[str, Any]], Question]:
@@ -85,14 +109,3 @@ def _check_limits(question: Question, limits: GatewayLimits) -> None:
         raise invalid_params("timeout_ms", str(timeout_ms), f"at most {limits.wait_s * 1000} here")
     if limit > limits.page:
         raise invalid_params("limit", str(limit), f"at most {limits.page} here")
-
-
-def _example(read: Read[Any, Any]) -> ExamplePairing:
-    """A call with what is required; without a result, which depends on the chain."""
-    values = {"integer": 0, "string": "00" * 32, "array": ["00" * 32]}
-    params = [
-        Example(name=field, value=values.get(str(shape.get("type")), 0))
-        for field, shape, required in fields(read.query)
-        if required
-    ]
-    return ExamplePairing(name="call", params=params)

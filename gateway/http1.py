@@ -27,7 +27,7 @@ from gateway.limits import (
     SENT_BYTES_PER_S_MIN,
     SENT_S_MAX,
 )
-from gateway.shares import Full, Shares
+from gateway.shares import Caller, Full, Shares
 
 RECEIVE_BYTES = 64 * 1024
 END = b"\r\n\r\n"
@@ -41,12 +41,12 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The head of a request, of which each name in `SINGLE` came at most once. `address`: who is counted."""
+    """The head of a request, of which each name in `SINGLE` came at most once."""
 
     method: str
     path: str
     headers: dict[str, str]
-    address: str
+    caller: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,10 @@ class Visit:
     """One connection of a caller; `serve` returns when it is over and raises nothing that a caller causes."""
 
     def __init__(
-        self, stream: trio.SocketStream, address: str, service: Service, allowance: Allowance
+        self, stream: trio.SocketStream, caller: Caller, service: Service, allowance: Allowance
     ) -> None:
         self._stream = stream
-        self._address = address
+        self._caller = caller
         self._service = service
         self._allowance = allowance
         self._ahead = b""  # received and not yet read: the next request of a caller that does not wait
@@ -207,7 +207,7 @@ class Visit:
         if rest:  # of which nothing would mean that the caller has left
             connection.receive_data(rest)
         path = event.target.decode("latin-1").partition("?")[0]
-        return _Exchange(connection, HttpRequest(event.method.decode("ascii"), path, headers, self._address))
+        return _Exchange(connection, HttpRequest(event.method.decode("ascii"), path, headers, self._caller))
 
     async def _read_body(self, exchange: _Exchange) -> bytes:
         """The whole body. Raises _Refused."""
@@ -236,7 +236,7 @@ class Visit:
         if len(exchange.pieces) >= CHUNKS_MAX:
             raise _malformed(f"a body comes in at most {CHUNKS_MAX} chunks")
         try:
-            self._allowance.bodies.take(self._address, len(piece))
+            self._allowance.bodies.take(self._caller.address, len(piece))
         except Full as full:
             raise _Refused("busy", self._service.full("bytes of bodies", full)) from full
         exchange.held += len(piece)
@@ -249,13 +249,13 @@ class Visit:
     @contextmanager
     def _room(self, what: str, shares: Shares, amount: int) -> Iterator[None]:
         try:
-            shares.take(self._address, amount)
+            shares.take(self._caller.address, amount)
         except Full as full:
             raise _Refused("busy", self._service.full(what, full)) from full
         try:
             yield
         finally:
-            shares.give_back(self._address, amount)
+            shares.give_back(self._caller.address, amount)
 
     @contextmanager
     def _in_time(self, seconds: float) -> Iterator[None]:
@@ -279,7 +279,7 @@ class Visit:
                 nursery.cancel_scope.cancel()
         finally:
             if exchange.held:
-                self._allowance.bodies.give_back(self._address, exchange.held)
+                self._allowance.bodies.give_back(self._caller.address, exchange.held)
         if answered is None:
             raise _Gone
         return answered

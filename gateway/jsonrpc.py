@@ -1,21 +1,27 @@
 """JSON-RPC 2.0: bodies in, bodies out; requests, notifications and batches as the specification has them.
 
-`openrpc` dispatches and describes the methods; the envelope is handled here, because its own batches need
-asyncio, it takes `id: null` for a notification, and it lets unknown parameters pass. A request is answered
-whatever it holds: nothing a caller sends raises out of `answer`.
+A request is answered whatever it holds: nothing a caller sends raises out of `answer`, but Full when there
+is no room for it. Questions and waits have places of their own, so that those who wait shut out nobody who
+asks. A batch is worked on for a bounded time and answered with bounded bytes; what is left of it is refused,
+each call by itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 import trio
-from jsonrpcobjects.objects import ErrorResponse, ParamsRequest, ResultResponse
-from openrpc import OpenRPCError, RPCApp
 
-from gateway.limits import ID_CHARACTERS_MAX, METHOD_CHARACTERS_MAX
+from gateway.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_S_MAX,
+    BATCH_UNDER_WAY_MAX,
+    ID_CHARACTERS_MAX,
+    METHOD_CHARACTERS_MAX,
+)
+from gateway.shares import Caller, Full, Shares
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -29,8 +35,19 @@ NODE_TIMEOUT = -32003
 GATEWAY_BUSY = -32004
 TOO_LARGE = -32005
 
+ERRORS = {  # by code: the stable word, and the message
+    PARSE_ERROR: ("parse_error", "Parse error"),
+    INVALID_REQUEST: ("invalid_request", "Invalid Request"),
+    METHOD_NOT_FOUND: ("method_not_found", "Method not found"),
+    INVALID_PARAMS: ("invalid_params", "Invalid params"),
+    INTERNAL_ERROR: ("internal_error", "Internal error"),
+    NODE_UNAVAILABLE: ("node_unavailable", "Node unavailable"),
+    NODE_BUSY: ("node_busy", "Node busy"),
+    NODE_TIMEOUT: ("node_timeout", "Node timeout"),
+    GATEWAY_BUSY: ("gateway_busy", "Gateway busy"),
+    TOO_LARGE: ("too_large", "Too large"),
+}
 DISCOVER = "rpc.discover"
-QUERY = "query"  # the one parameter of every function behind a method: its declared query
 
 _log = structlog.get_logger("gateway")
 
@@ -57,15 +74,25 @@ def invalid_request(field: str, value: str, rule: str) -> RpcError:
     return RpcError(INVALID_REQUEST, "Invalid Request", "invalid_request", field, value, rule)
 
 
+def gateway_busy(what: str, full: Full) -> RpcError:
+    """The error when there is no room for more of `what`."""
+    whose = "one address" if full.own else "all callers together"
+    rule = f"at most {full.limit} {what} at once for {whose}: try again"
+    return RpcError(GATEWAY_BUSY, "Gateway busy", "gateway_busy", what, "", rule)
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What the dispatcher knows of a method: its parameters in order, and how they become its query.
+    """What the dispatcher knows of a method: its parameters in order, how they become its query, and what
+    answers that for a caller. One that `waits` takes up no place of those who ask.
 
-    `bind` raises RpcError (-32602) for parameters that are not the method's.
+    `bind` raises RpcError (-32602) for parameters that are not the method's, `perform` if there is no answer.
     """
 
     parameters: tuple[str, ...]
     bind: Callable[[dict[str, Any]], Any]
+    perform: Callable[[Any, Caller], Awaitable[Any]]
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,118 +106,160 @@ class Call:
 
 
 class Dispatcher:
-    """Answers request bodies with the methods of one RPCApp; `observe` hears (method, code) of each call."""
+    """Answers request bodies with `methods`, which `document` describes; `observe` hears (method, code) of
+    each call."""
 
     def __init__(
         self,
-        app: RPCApp,
         methods: Mapping[str, Method],
+        document: Mapping[str, Any],
         batch_max: int,
+        questions: Shares,
+        waits: Shares,
         observe: Callable[[str, int], None] = lambda method, code: None,
     ) -> None:
-        self._app = app
         self._methods = methods
+        self._document = document
         self._batch_max = batch_max
+        self._questions = questions
+        self._waits = waits
         self._observe = observe
 
-    async def answer(self, body: bytes) -> bytes | None:
-        """The response body, or None when there is nothing to answer (notifications alone)."""
+    async def answer(self, body: bytes, caller: Caller) -> bytes | None:
+        """The response body, or None when there is nothing to answer (notifications alone). Raises Full."""
         try:
             value = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rule = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
             fault = RpcError(PARSE_ERROR, "Parse error", "parse_error", "body", f"{len(body)} bytes", rule)
-            return encoded(self._failure(None, "", fault))
+            return self._failure(None, "", fault)
         if not isinstance(value, list):
-            response = await self._respond(value)
-            return None if response is None else encoded(response)
+            with (self._waits if self._is_wait(value) else self._questions).taken(caller.address):
+                return await self._respond(value, caller)
         if not 1 <= len(value) <= self._batch_max:
             rule = f"a batch holds 1 to {self._batch_max} requests"
-            fault = invalid_request("batch", f"{len(value)} requests", rule)
-            return encoded(self._failure(None, "", fault))
-        responses = [response for response in await self._respond_all(value) if response is not None]
-        return encoded(responses) if responses else None
+            return self._failure(None, "", invalid_request("batch", f"{len(value)} requests", rule))
+        responses = [response for response in await self._respond_all(value, caller) if response is not None]
+        return b"[" + b",".join(responses) + b"]" if responses else None
 
-    async def _respond_all(self, values: list[Any]) -> list[dict[str, Any] | None]:
-        """The responses in the order of the requests, which are under way together."""
-        responses: list[dict[str, Any] | None] = [None] * len(values)
+    async def _respond_all(self, values: list[Any], caller: Caller) -> list[bytes | None]:
+        """The responses in the order of the requests, of which several are under way together."""
+        responses: list[bytes | None] = [None] * len(values)
+        budget = _Budget()
+        waits = [position for position, value in enumerate(values) if self._is_wait(value)]
+        asked = iter([position for position, value in enumerate(values) if not self._is_wait(value)])
 
-        async def respond(position: int) -> None:
-            responses[position] = await self._respond(values[position])
+        async def wait(position: int) -> None:
+            try:
+                with self._waits.taken(caller.address):
+                    response = await self._respond(values[position], caller)
+            except Full as full:
+                response = self._failure(_id_of(values[position]), "", gateway_busy("waits", full))
+            responses[position] = self._within(budget, values[position], response)
+
+        async def ask() -> None:
+            for position in asked:
+                value = values[position]
+                response = None if budget.spent() else await self._respond(value, caller)
+                responses[position] = self._within(budget, value, response)
 
         async with trio.open_nursery() as nursery:
-            for position in range(len(values)):
-                nursery.start_soon(respond, position)
+            for position in waits:
+                nursery.start_soon(wait, position)
+            if len(waits) < len(values):
+                with self._questions.taken(caller.address):
+                    async with trio.open_nursery() as asking:
+                        for _ in range(BATCH_UNDER_WAY_MAX):
+                            asking.start_soon(ask)
         return responses
 
-    async def _respond(self, value: Any) -> dict[str, Any] | None:
+    def _within(self, budget: "_Budget", value: Any, response: bytes | None) -> bytes | None:
+        """The response, or the refusal of one for which the batch has no bytes or no time left."""
+        why = budget.spent()
+        if not why and response is not None:
+            why = budget.spend(len(response))
+        if not why or (isinstance(value, dict) and "id" not in value):
+            return response
+        return self._failure(
+            _id_of(value), "", RpcError(TOO_LARGE, "Too large", "too_large", "batch", "", why)
+        )
+
+    def _is_wait(self, value: Any) -> bool:
+        name = value.get("method") if isinstance(value, dict) else None
+        method = self._methods.get(name) if isinstance(name, str) else None
+        return method is not None and method.waits
+
+    async def _respond(self, value: Any, caller: Caller) -> bytes | None:
         call = _parse(value)
         if isinstance(call, RpcError):
             return self._failure(_id_of(value), "", call)
         try:
-            result = await self._perform(call)
+            result = await self._perform(call, caller)
         except RpcError as error:
             response = self._failure(call.id, call.method, error)
         else:
             self._observe(call.method, 0)
-            response = {"jsonrpc": "2.0", "result": result, "id": call.id}
+            response = encoded({"jsonrpc": "2.0", "result": result, "id": call.id})
         return None if call.notification else response
 
-    async def _perform(self, call: Call) -> Any:
+    async def _perform(self, call: Call, caller: Caller) -> Any:
         if call.method == DISCOVER:
             if call.params:
                 raise invalid_params("params", "", f"{DISCOVER} takes none")
-            params: dict[str, Any] = {}
-        else:
-            method = self._methods.get(call.method)
-            if method is None:
-                raise RpcError(
-                    METHOD_NOT_FOUND,
-                    "Method not found",
-                    "method_not_found",
-                    "method",
-                    call.method[:METHOD_CHARACTERS_MAX],
-                    f"is none of this server's methods: call {DISCOVER} for the list",
-                )
-            params = {QUERY: method.bind(_by_name(call.params, method.parameters))}
-        request = ParamsRequest(id=0, method=call.method, params=params)
-        response = await self._app.process_parsed_request(request, None)
-        match response:
-            case ResultResponse():
-                return response.result
-            case ErrorResponse():
-                # The methods raise CallFailed, which carries the RpcError; anything else is a fault of ours.
-                data = getattr(response.error, "data", None)
-                if isinstance(data, RpcError):
-                    raise data
-        _log.error("method failed", method=call.method, response=repr(response))
-        raise RpcError(INTERNAL_ERROR, "Internal error", "internal_error")
+            return self._document
+        method = self._methods.get(call.method)
+        if method is None:
+            raise RpcError(
+                METHOD_NOT_FOUND,
+                "Method not found",
+                "method_not_found",
+                "method",
+                call.method[:METHOD_CHARACTERS_MAX],
+                f"is none of this server's methods: call {DISCOVER} for the list",
+            )
+        question = method.bind(_by_name(call.params, method.parameters))
+        try:
+            return await method.perform(question, caller)
+        except RpcError:
+            raise
+        except Exception as error:
+            _log.exception("method failed", method=call.method)
+            raise RpcError(INTERNAL_ERROR, "Internal error", "internal_error") from error
 
-    def _failure(self, identity: Id, method: str, error: RpcError) -> dict[str, Any]:
+    def _failure(self, identity: Id, method: str, error: RpcError) -> bytes:
         self._observe(method, error.code)
-        return {
-            "jsonrpc": "2.0",
-            "error": {"code": error.code, "message": error.message, "data": error.data},
-            "id": identity,
-        }
+        return _failed(identity, error)
 
 
-class CallFailed(OpenRPCError):
-    """Carries an RpcError out of a method through the RPCApp."""
+class _Budget:
+    """What the answers to one batch may take in all."""
 
-    def __init__(self, error: RpcError) -> None:
-        super().__init__(error.code, error.message, error)
+    def __init__(self) -> None:
+        self._bytes = BATCH_BYTES_MAX
+        self._until = trio.current_time() + BATCH_S_MAX
+
+    def spent(self) -> str:
+        """Return why nothing more is answered, or an empty text."""
+        if self._bytes < 0:
+            return f"the answers to a batch have at most {BATCH_BYTES_MAX} bytes: ask the rest by itself"
+        if trio.current_time() > self._until:
+            return f"the answers to a batch take at most {BATCH_S_MAX:g} s: ask the rest by itself"
+        return ""
+
+    def spend(self, amount: int) -> str:
+        """Count so many bytes; return why they are not given, or an empty text."""
+        self._bytes -= amount
+        return self.spent() if self._bytes < 0 else ""
 
 
 def failure_body(error: RpcError) -> bytes:
     """The body that says `error` about a request that was not even read."""
-    return encoded(
-        {
-            "jsonrpc": "2.0",
-            "error": {"code": error.code, "message": error.message, "data": error.data},
-            "id": None,
-        }
-    )
+    return _failed(None, error)
+
+
+def _failed(identity: Id, error: RpcError) -> bytes:
+    said = {"code": error.code, "message": error.message, "data": error.data}
+    return encoded({"jsonrpc": "2.0", "error": said, "id": identity})
 
 
 def _parse(value: Any) -> Call | RpcError:

@@ -3,6 +3,9 @@
 # jsonrpc
 METHOD_CHARACTERS_MAX = 64
 ID_CHARACTERS_MAX = 256
+BATCH_UNDER_WAY_MAX = 8  # calls of one batch being answered at once, beside those that wait
+BATCH_BYTES_MAX = 16 * 1024 * 1024  # of the answers to one batch
+BATCH_S_MAX = 10.0  # after which no further call of a batch is begun
 
 # street
 DESCRIPTORS_KEPT_MIN = 64  # of the process's own, which connections never take
@@ -27,7 +30,6 @@ LINGER_BYTES_MAX = 64 * 1024
 
 # upstream
 ANSWER_S_MAX = 30.0  # for anything but a wait, which names its own time
-UNDER_WAY_MAX = 512  # questions
-WAITS_MAX = 256  # tx_wait under way
+UNDER_WAY_MAX = 16  # questions at the node at once, as many as it works on; of one address half
 RECONNECT_S_MIN = 0.05
 RECONNECT_S_MAX = 1.0

@@ -17,12 +17,13 @@ from api.reads import Reads
 from api.reads.running import NodeHealthReply
 from config.logs import configure_logging
 from config.settings import GatewaySettings, split_address
-from gateway.description import create_app
+from gateway.description import document, methods
 from gateway.http1 import Allowance, HttpRequest, HttpResponse
-from gateway.jsonrpc import GATEWAY_BUSY, TOO_LARGE, Dispatcher, RpcError, encoded, failure_body
-from gateway.limits import ANSWER_BYTES_MIN, ANSWERS_BYTES_MAX, BODIES_BYTES_MAX
+from gateway.jsonrpc import TOO_LARGE, Dispatcher, RpcError, encoded, failure_body, gateway_busy
+from gateway.limits import ANSWER_BYTES_MIN, ANSWERS_BYTES_MAX, BODIES_BYTES_MAX, UNDER_WAY_MAX
 from gateway.metrics import Metrics
-from gateway.shares import Full, Shares
+from gateway.origins import Origins, is_json
+from gateway.shares import Caller, Full, Shares
 from gateway.street import Street
 from gateway.upstream import NodeLink
 
@@ -31,6 +32,7 @@ EXIT_CANNOT_LISTEN = 16  # as of a node: an address in use or out of reach
 
 BACKLOG = 256
 RETRY_AFTER = (("retry-after", "1"),)
+OURSELVES = Caller("")  # whom health and metrics are asked for
 PATHS = {"/": "POST", "/health": "GET", "/metrics": "GET"}
 
 _log = structlog.get_logger("gateway")
@@ -41,42 +43,61 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._limits = settings.limits
-        self.link = NodeLink(settings.socket)
+        percent = settings.limits.address_percent
+        self.link = NodeLink(settings.socket, UNDER_WAY_MAX if percent == 100 else UNDER_WAY_MAX // 2)
         self.metrics = Metrics()
-        app, methods = create_app(
-            self.link.ask, settings.limits, f"http://{settings.listen}", raw_blocks=settings.raw_blocks
+        self._origins = Origins(settings.hosts, settings.origins)
+        self._requests = Shares(settings.limits.requests, percent)
+        self._dispatcher = Dispatcher(
+            methods(self.link.ask, settings.limits, raw_blocks=settings.raw_blocks),
+            document(f"http://{settings.listen}", raw_blocks=settings.raw_blocks),
+            settings.limits.batch,
+            self._requests,
+            Shares(settings.limits.waits, percent),
+            self.metrics.called,
         )
-        self._dispatcher = Dispatcher(app, methods, settings.limits.batch, self.metrics.called)
-        self._requests = Shares(settings.limits.requests, settings.limits.address_percent)
 
     def admit(self, request: HttpRequest) -> HttpResponse | None:
         """Why a request is not answered, told by its head alone; else None."""
         verb = PATHS.get(request.path)
+        refused = self._origins.refusal(request.headers)
+        if refused:
+            return self._not_admitted(403, refused)
         if verb is None:
             return HttpResponse(404)
+        if request.method == "OPTIONS" and "origin" in request.headers:
+            return HttpResponse(204, headers=self._origins.allowed(request.headers))
         if request.method != verb:
             return HttpResponse(405, headers=(("allow", verb),))
+        if verb == "POST" and not is_json(request.headers.get("content-type", "")):
+            return self._not_admitted(415, "content-type must be application/json")
         return None
+
+    def _not_admitted(self, status: int, rule: str) -> HttpResponse:
+        self.metrics.refused("foreign")
+        return HttpResponse(status, f"{rule}\n".encode(), "text/plain; charset=utf-8")
 
     async def answer(self, request: HttpRequest, body: bytes) -> HttpResponse:
         """The response to a request, whose body is here."""
         try:
-            with self._requests.taken(request.address):
-                match request.path:
-                    case "/health":
-                        return await self._health()
-                    case "/metrics":
-                        return await self._metrics()
-                return await self._rpc(body)
+            if request.path == "/":
+                return await self._rpc(request, body)
+            with self._requests.taken(request.caller.address):
+                return await (self._health() if request.path == "/health" else self._metrics())
         except Full as full:
             self.metrics.refused("busy")
             return self.full("requests", full)
 
-    async def _rpc(self, body: bytes) -> HttpResponse:
+    async def _rpc(self, request: HttpRequest, body: bytes) -> HttpResponse:
         started = trio.current_time()
-        answer = await self._dispatcher.answer(body)
+        answer = await self._dispatcher.answer(body, request.caller)
         self.metrics.answered(len(body), trio.current_time() - started)
-        return HttpResponse(204) if answer is None else HttpResponse(200, answer)
+        allowed = self._origins.allowed(request.headers)
+        return (
+            HttpResponse(204, headers=allowed)
+            if answer is None
+            else HttpResponse(200, answer, headers=allowed)
+        )
 
     async def _health(self) -> HttpResponse:
         try:
@@ -88,7 +109,7 @@ class Gateway:
         return HttpResponse(200 if reply.advancing else 503, encoded(body))
 
     async def _node_health(self) -> NodeHealthReply:
-        reply = await self.link.ask(Reads.node_health.question())
+        reply = await self.link.ask(Reads.node_health.question(), OURSELVES)
         if not isinstance(reply, NodeHealthReply):
             raise TypeError(f"node_health was answered with {type(reply).__name__}")
         return reply
@@ -106,15 +127,13 @@ class Gateway:
     def too_large(self, size: str) -> HttpResponse:
         """The response to a body above the limit."""
         rule = f"a request holds at most {self._limits.body_bytes} bytes"
-        error = RpcError(TOO_LARGE, "Request too large", "too_large", "body", f"{size} bytes", rule)
+        error = RpcError(TOO_LARGE, "Too large", "too_large", "body", f"{size} bytes", rule)
         return HttpResponse(413, failure_body(error))
 
     def full(self, what: str, full: Full) -> HttpResponse:
         """The response when there is no room for more of `what`: 429 for who has his share, else 503."""
-        whose = "one address" if full.own else "all callers together"
-        rule = f"at most {full.limit} {what} at once for {whose}: try again"
-        error = RpcError(GATEWAY_BUSY, "Gateway busy", "gateway_busy", what, "", rule)
-        return HttpResponse(429 if full.own else 503, failure_body(error), headers=RETRY_AFTER)
+        body = failure_body(gateway_busy(what, full))
+        return HttpResponse(429 if full.own else 503, body, headers=RETRY_AFTER)
 
 
 async def serve_gateway(

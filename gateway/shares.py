@@ -3,8 +3,16 @@
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 NETWORK_BITS_V6 = 64  # of an IPv6 address: one customer's network counts as one address
+
+
+class Caller(NamedTuple):
+    """Who asks: the address that is counted, and which connection of all."""
+
+    address: str
+    connection: int = 0
 
 
 class Full(Exception):

@@ -20,7 +20,7 @@ from gateway.limits import (
     LINGER_S_MAX,
     SHUTDOWN_S_MAX,
 )
-from gateway.shares import Full, Shares, counted_as
+from gateway.shares import Caller, Full, Shares, counted_as
 
 _log = structlog.get_logger("gateway")
 
@@ -36,6 +36,7 @@ class Street:
         self._places = Shares(_affordable(connections), address_percent)
         self._visits: set[Visit] = set()
         self._farewells = 0
+        self._number = 0
 
     async def serve(self, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]) -> None:
         """Serve until `stop` returns; then what is under way has a moment to end."""
@@ -71,7 +72,8 @@ class Street:
                 visitors.start_soon(self._visit, stream, address)
 
     async def _visit(self, stream: trio.SocketStream, address: str) -> None:
-        visit = Visit(stream, address, self._service, self._allowance)
+        self._number += 1
+        visit = Visit(stream, Caller(address, self._number), self._service, self._allowance)
         self._visits.add(visit)
         try:
             async with stream:

@@ -26,7 +26,9 @@ from api.requests import (
     request_frame,
 )
 from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
-from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX, WAITS_MAX
+from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX
+from gateway.shares import Caller
+from gateway.turns import Turns
 from primitives.codec import CodecError, pack, unpack
 
 WAIT_MARGIN_S = 5.0
@@ -46,15 +48,15 @@ class _Pending:
 
 
 class NodeLink:
-    """One connection to the node's socket, kept up by `run`; `ask` may be called by many tasks at once."""
+    """One connection to the node's socket, kept up by `run`; `ask` may be called by many tasks at once, of
+    which several are under way and callers take turns; `each`: how many of one address."""
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, each: int = UNDER_WAY_MAX) -> None:
         self._path = socket_path
         self._pending: dict[int, _Pending] = {}
         self._number = 0
         self._frames: trio.MemorySendChannel[bytes] | None = None
-        self._questions = trio.CapacityLimiter(UNDER_WAY_MAX)
-        self._waits = trio.CapacityLimiter(WAITS_MAX)
+        self._turns = Turns(UNDER_WAY_MAX, each)
 
     @property
     def connected(self) -> bool:
@@ -79,18 +81,19 @@ class NodeLink:
             _log.warning("connection to node lost", socket=str(self._path))
             await trio.sleep(delay)
 
-    async def ask(self, question: Question) -> Shown:
+    async def ask(self, question: Question, caller: Caller) -> Shown:
         """The node's reply to `question`. Raises RpcError if it refuses, or if there is no answer."""
         read = READS[question.method]
+        timeout_s = ANSWER_S_MAX
         if read.waits:
             timeout_ms: int = getattr(question, "timeout_ms")  # noqa: B009
-            limiter, timeout_s = self._waits, timeout_ms / 1000 + WAIT_MARGIN_S
-        else:
-            limiter, timeout_s = self._questions, ANSWER_S_MAX
+            timeout_s = timeout_ms / 1000 + WAIT_MARGIN_S
         if self._frames is None:
             raise _unavailable(self._path)
         with trio.move_on_after(timeout_s):
-            async with limiter:
+            if read.waits:
+                return _reply(read, await self._exchange(question))
+            async with self._turns.turn(caller):
                 return _reply(read, await self._exchange(question))
         rule = f"the node did not answer within {timeout_s:g} s; ask again"
         raise RpcError(NODE_TIMEOUT, "Node timeout", "node_timeout", "", "", rule)
@@ -103,9 +106,7 @@ class NodeLink:
             try:
                 frame = request_frame(Request(number, question.method, pack(question)))
             except FrameError as error:
-                raise RpcError(
-                    NODE_BUSY, "Request too large", "limit_exceeded", "params", "", str(error)
-                ) from error
+                raise RpcError(NODE_BUSY, "Node busy", "limit_exceeded", "params", "", str(error)) from error
             frames = self._frames
             if frames is None:
                 raise _unavailable(self._path)

@@ -99,8 +99,8 @@ class Front:
         self.url = url
         self.http = http
 
-    async def post(self, body: bytes | str) -> httpx2.Response:
-        return await self.http.post(self.url, content=body)
+    async def post(self, body: bytes | str | AsyncIterator[bytes]) -> httpx2.Response:
+        return await self.http.post(self.url, content=body, headers={"content-type": "application/json"})
 
     async def call(self, method: str, params: Any = None, identity: Any = 1) -> dict[str, Any]:
         """The response object to one call."""
@@ -113,11 +113,20 @@ class Front:
 
 
 @asynccontextmanager
-async def gateway(node_socket: Path, *, raw_blocks: bool = True, **limits: Any) -> AsyncIterator[Front]:
+async def gateway(
+    node_socket: Path,
+    *,
+    raw_blocks: bool = True,
+    hosts: tuple[str, ...] = (),
+    origins: tuple[str, ...] = (),
+    **limits: Any,
+) -> AsyncIterator[Front]:
     """A gateway of the node at `node_socket`, on a port of its own, as auditors have one."""
     settings = GatewaySettings(
         listen=f"127.0.0.1:{free_port()}",
         socket=node_socket,
+        hosts=hosts,
+        origins=origins,
         raw_blocks=raw_blocks,
         limits=GatewayLimits(**limits),
     )
@@ -130,13 +139,13 @@ async def gateway(node_socket: Path, *, raw_blocks: bool = True, **limits: Any) 
 
 
 @asynccontextmanager
-async def network(node: ScriptedNode | None = None, **limits: Any) -> AsyncIterator[Front]:
+async def network(node: ScriptedNode | None = None, **settings: Any) -> AsyncIterator[Front]:
     """A gateway with a scripted node behind it, connected."""
     with tempfile.TemporaryDirectory(prefix="mohur-") as folder:
         path = Path(folder, "node.sock")
         async with trio.open_nursery() as nursery:
             await nursery.start((node or ScriptedNode()).serve, path)
-            async with gateway(path, **limits) as front:
+            async with gateway(path, **settings) as front:
                 await connected(front)
                 yield front
             nursery.cancel_scope.cancel()

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import trio
-from openrpc import RPCApp
 
 from config.settings import GatewayLimits
-from gateway.description import create_app
+from gateway.description import methods
 from gateway.jsonrpc import Dispatcher, Method
+from gateway.shares import Caller, Shares
+
+WHO = Caller("192.0.2.1")
 
 
 class Calculator:
@@ -17,7 +19,6 @@ class Calculator:
 
     def __init__(self) -> None:
         self.updates: list[Any] = []
-        app = RPCApp()
         methods = {}
         for name, names, function in (
             ("subtract", ("minuend", "subtrahend"), lambda given: given["minuend"] - given["subtrahend"]),
@@ -28,17 +29,15 @@ class Calculator:
             ("get_data", (), lambda given: ["hello", 5]),
             ("fail", (), lambda given: 1 // 0),
         ):
-            app.method(name=name)(_function(name, function))
-            methods[name] = Method(names, dict)
-        self.dispatcher = Dispatcher(app, methods, batch_max=10)
+            methods[name] = Method(names, dict, _performing(function))
+        self.dispatcher = Dispatcher(methods, {}, 10, Shares(8, 100), Shares(8, 100))
 
 
-def _function(name: str, function: Any) -> Any:
-    async def call(query: Any) -> Any:
+def _performing(function: Any) -> Any:
+    async def perform(query: Any, caller: Caller) -> Any:
         return function(query)
 
-    call.__name__ = name
-    return call
+    return perform
 
 
 def stripped(value: Any) -> Any:
@@ -51,7 +50,7 @@ def stripped(value: Any) -> Any:
 
 
 async def answer(body: str) -> Any:
-    reply = await Calculator().dispatcher.answer(body.encode())
+    reply = await Calculator().dispatcher.answer(body.encode(), WHO)
     return None if reply is None else stripped(json.loads(reply))
 
 
@@ -151,7 +150,7 @@ async def test_the_specifications_example_is_answered_word_for_word(
 async def test_a_notification_is_performed() -> None:
     calculator = Calculator()
 
-    await calculator.dispatcher.answer(b'{"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}')
+    await calculator.dispatcher.answer(b'{"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}', WHO)
 
     assert calculator.updates == [{"a": 7}]
 
@@ -204,7 +203,7 @@ async def test_what_is_not_json_is_a_parse_error(body: str) -> None:
 
 
 async def test_bytes_that_are_not_utf8_are_a_parse_error() -> None:
-    reply = await Calculator().dispatcher.answer(b'{"jsonrpc": "2.0", "method": "\xff\xfe", "id": 1}')
+    reply = await Calculator().dispatcher.answer(b'{"jsonrpc": "2.0", "method": "\xff\xfe", "id": 1}', WHO)
 
     assert reply is not None
     assert json.loads(reply)["error"]["code"] == -32700
@@ -220,7 +219,7 @@ async def test_a_batch_above_the_limit_is_refused_whole() -> None:
     calculator = Calculator()
     one = '{"jsonrpc": "2.0", "method": "notify_hello", "params": [7]}'
 
-    reply = await calculator.dispatcher.answer(f"[{','.join([one] * 11)}]".encode())
+    reply = await calculator.dispatcher.answer(f"[{','.join([one] * 11)}]".encode(), WHO)
 
     assert reply is not None
     assert json.loads(reply)["error"]["data"]["rule"] == "a batch holds 1 to 10 requests"
@@ -228,7 +227,7 @@ async def test_a_batch_above_the_limit_is_refused_whole() -> None:
 
 
 async def test_a_fault_of_ours_is_an_internal_error_that_tells_nothing() -> None:
-    reply = await Calculator().dispatcher.answer(b'{"jsonrpc": "2.0", "method": "fail", "id": 1}')
+    reply = await Calculator().dispatcher.answer(b'{"jsonrpc": "2.0", "method": "fail", "id": 1}', WHO)
 
     assert reply is not None
     error = json.loads(reply)["error"]
@@ -236,29 +235,25 @@ async def test_a_fault_of_ours_is_an_internal_error_that_tells_nothing() -> None
     assert "ZeroDivision" not in reply.decode()
 
 
-def test_raw_blocks_are_a_method_only_where_the_operator_says_so() -> None:
-    async def ask(query: Any) -> Any:
-        raise AssertionError("nothing is asked")
+async def _unasked(question: Any, caller: Caller) -> Any:
+    raise AssertionError("nothing is asked")
 
-    methods = [
-        create_app(ask, GatewayLimits(), "http://g", raw_blocks=raw)[1].keys() for raw in (False, True)
-    ]
-    assert methods[1] - methods[0] == {"chain_raw"}
+
+def test_raw_blocks_are_a_method_only_where_the_operator_says_so() -> None:
+    served = [methods(_unasked, GatewayLimits(), raw_blocks=raw).keys() for raw in (False, True)]
+    assert served[1] - served[0] == {"chain_raw"}
 
 
 def test_no_depth_of_nesting_raises() -> None:
-    async def ask(name: str, query: Any) -> Any:
-        raise AssertionError("no such call is valid")
-
-    app, methods = create_app(ask, GatewayLimits(), "http://127.0.0.1:1", raw_blocks=True)
-    dispatcher = Dispatcher(app, methods, batch_max=10)
+    served = methods(_unasked, GatewayLimits(), raw_blocks=True)
+    dispatcher = Dispatcher(served, {}, 10, Shares(8, 100), Shares(8, 100))
 
     async def main() -> None:
         for depth in range(900, 1_010):
             value = "[" * depth + "]" * depth
             call = f'{{"jsonrpc": "2.0", "method": "holding_get", "params": {{"holding": {value}}}, "id": 1}}'
             for body in (call, f"[{call}]"):
-                reply = json.loads(await dispatcher.answer(body.encode()) or b"")
+                reply = json.loads(await dispatcher.answer(body.encode(), WHO) or b"")
                 error = (reply[0] if isinstance(reply, list) else reply)["error"]
                 assert error["code"] in (-32602, -32700)
 

@@ -1,9 +1,11 @@
 """The gateway over real sockets: what it answers, what it survives, and what it does without its node."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,15 @@ import trio
 from msgspec.structs import replace
 
 from api.declare import Question
+from api.examples import example
 from api.fields import Shown
+from api.objects import to_object
 from api.reads import READS
 from api.reads.transactions import TransactionResult, TxSubmitReply
 from api.requests import Refusal
-from gateway import upstream
+from gateway import jsonrpc, upstream
+from gateway.description import document
+from gateway.limits import BATCH_UNDER_WAY_MAX
 from ledger.codes import Code
 from testing.front import (
     HEALTHY,
@@ -188,7 +194,7 @@ async def test_a_body_above_the_limit_is_refused_whether_declared_or_streamed() 
 
     async with network(body_bytes=2048) as front:
         declared = await front.post(b" " * 2049)
-        chunked = await front.http.post(front.url, content=streamed())
+        chunked = await front.post(streamed())
         fitting = await front.post(b" " * 2048)
 
     assert declared.status_code == chunked.status_code == 413
@@ -295,16 +301,121 @@ async def test_a_node_that_does_not_answer_is_not_waited_for_without_end(
 
 
 async def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
-    node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
+    node = ScriptedNode(lambda query: None if query.method == "parameter_get" else default_answer(query))
     async with network(node, requests=2, address_percent=100) as front, trio.open_nursery() as nursery:
         for _ in range(2):
-            nursery.start_soon(front.call, "tx_wait", {"tx_id": "00" * 32, "timeout_ms": 60_000})
-        await until_asked(node, "tx_wait", 2)
+            nursery.start_soon(front.call, "parameter_get", ["idle_ms"])
+        await until_asked(node, "parameter_get", 2)
         response = await front.post('{"jsonrpc": "2.0", "method": "chain_status", "id": 1}')
         nursery.cancel_scope.cancel()
 
-    assert response.status_code == 503
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.json()["error"]["data"]["name"] == "gateway_busy"
+
+
+async def test_those_who_wait_shut_out_nobody_who_asks_and_one_address_waits_its_share() -> None:
+    node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
+    wait = {"jsonrpc": "2.0", "method": "tx_wait", "params": {"tx_id": "00" * 32}, "id": 1}
+    async with network(node, requests=1, waits=8) as front, trio.open_nursery() as nursery:
+        nursery.start_soon(front.post, json.dumps([wait, wait]))
+        await until_asked(node, "tx_wait", 2)
+        alone = await front.post(json.dumps(wait))
+        together = await front.post(json.dumps([wait]))
+        asked = await front.call("parameter_get", ["idle_ms"])
+        nursery.cancel_scope.cancel()
+
+    assert alone.status_code == 429
+    assert together.json()[0]["error"]["data"]["name"] == "gateway_busy"
+    assert asked["result"]["value"] == 5
+
+
+async def test_the_answers_to_a_batch_have_bounded_bytes_and_what_is_left_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jsonrpc, "BATCH_BYTES_MAX", 1_000)
+    call = {"jsonrpc": "2.0", "method": "parameter_get", "params": ["idle_ms"]}
+    async with network() as front:
+        response = await front.post(json.dumps([call | {"id": number} for number in range(100)]))
+
+    given = [reply for reply in response.json() if "result" in reply]
+    refused = [reply for reply in response.json() if "error" in reply]
+    assert 5 < len(given) < 15
+    assert {reply["error"]["data"]["name"] for reply in refused} == {"too_large"}
+    assert [reply["id"] for reply in response.json()] == [*range(100)]
+
+
+async def test_no_further_call_of_a_batch_is_begun_when_its_time_is_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jsonrpc, "BATCH_S_MAX", -1.0)
+    node = ScriptedNode()
+    call = {"jsonrpc": "2.0", "method": "parameter_get", "params": ["idle_ms"], "id": 1}
+    async with network(node) as front:
+        response = await front.post(json.dumps([call, call]))
+
+    assert {reply["error"]["data"]["name"] for reply in response.json()} == {"too_large"}
+    assert "parameter_get" not in [query.method for query in node.asked]
+
+
+async def test_much_that_one_connection_asks_holds_up_no_other() -> None:
+    """The node answers nothing of the first: of its places that one has half, and of those it keeps none that
+    another connection of its address waits for."""
+    node = ScriptedNode(lambda query: None if query.method == "holding_get" else default_answer(query))
+    call = {"jsonrpc": "2.0", "method": "holding_get", "params": [1], "id": 1}
+    async with network(node, address_percent=100) as front, trio.open_nursery() as nursery:
+        nursery.start_soon(front.post, json.dumps([call] * 100))
+        await until_asked(node, "holding_get", BATCH_UNDER_WAY_MAX)
+        with trio.fail_after(5):
+            reply = await front.call("parameter_get", ["idle_ms"])
+        nursery.cancel_scope.cancel()
+
+    assert reply["result"]["value"] == 5
+
+
+FOREIGN: tuple[tuple[dict[str, str], int], ...] = (
+    ({"host": "evil.example"}, 403),
+    ({"host": "evil.example:8640"}, 403),
+    ({"host": "127.0.0.1.evil.example"}, 403),
+    ({"host": "gateway.example"}, 200),
+    ({"host": "GATEWAY.example:8640"}, 200),
+    ({"host": "localhost:1"}, 200),
+    ({"host": "[::1]:8640"}, 200),
+    ({"host": "[::1]"}, 200),
+    ({"origin": "https://evil.example"}, 403),
+    ({"origin": "null"}, 403),
+    ({"origin": "https://desk.example"}, 200),
+    ({"host": "localhost:1", "origin": "http://localhost:1"}, 200),
+    ({"content-type": "text/plain"}, 415),
+    ({"content-type": "application/x-www-form-urlencoded"}, 415),
+    ({"content-type": "application/json; charset=utf-8"}, 200),
+)
+
+
+@pytest.mark.parametrize(("headers", "expected"), FOREIGN)
+async def test_only_its_own_names_and_pages_and_json_are_answered(
+    headers: dict[str, str], expected: int
+) -> None:
+    node = ScriptedNode()
+    async with network(node, hosts=("gateway.example",), origins=("https://desk.example",)) as front:
+        asked = len(node.asked)
+        response = await front.http.post(
+            front.url,
+            content='{"jsonrpc": "2.0", "method": "parameter_get", "params": ["idle_ms"], "id": 1}',
+            headers={"content-type": "application/json"} | headers,
+        )
+        assert (response.status_code, len(node.asked) - asked) == (expected, int(expected == 200))
+        if expected == 200 and "origin" in headers:
+            assert response.headers["access-control-allow-origin"] == headers["origin"]
+
+
+async def test_what_an_error_repeats_of_a_request_is_short() -> None:
+    async with network() as front:
+        for params in ({"x" * 1_000_000: 1}, {"holding": "9" * 1_000_000}):
+            response = await front.post(
+                json.dumps({"jsonrpc": "2.0", "method": "holding_get", "params": params, "id": 1})
+            )
+            assert response.json()["error"]["code"] == -32602
+            assert len(response.content) < 1_000
 
 
 async def test_a_node_that_speaks_nonsense_is_hung_up_on_and_callers_are_told() -> None:
@@ -312,8 +423,9 @@ async def test_a_node_that_speaks_nonsense_is_hung_up_on_and_callers_are_told() 
         path = Path(folder, "node.sock")
 
         async def nonsense(stream: trio.SocketStream) -> None:
-            await stream.send_all(b"\xff" * 64)
-            await stream.receive_some()
+            with suppress(trio.BrokenResourceError):  # hung up on before it has read what it was asked
+                await stream.send_all(b"\xff" * 64)
+                await stream.receive_some()
 
         sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
         await sock.bind(str(path))
@@ -341,9 +453,43 @@ async def test_discovery_describes_every_method_that_the_gateway_has() -> None:
         "cursor",
         "limit",
     ]
-    assert all(
-        method["summary"] and method["result"]["schema"]["properties"] for method in described.values()
-    )
+    assert described["holding_list"]["params"][3]["schema"]["default"] == 100
+    assert described["chain_status"]["params"] == described["node_health"]["params"] == []
+    schemas = document["components"]["schemas"]
+    for method in described.values():
+        named = method["result"]["schema"]["$ref"].rpartition("/")[2]
+        assert method["summary"]
+        assert schemas[named]["properties"]
+        assert {error["$ref"].rpartition("/")[2] for error in method["errors"]} <= {
+            *document["components"]["errors"]
+        }
+
+
+async def test_every_example_of_the_description_is_asked_and_answered_as_it_says() -> None:
+    def answer(question: Question) -> Shown:
+        asked.append(question)
+        shown: Shown = example(READS[question.method].reply)
+        return shown
+
+    asked: list[Question] = []
+    async with network(ScriptedNode(answer)) as front:
+        document = (await front.call("rpc.discover"))["result"]
+        for method in document["methods"]:
+            for shown in method["examples"]:
+                asked.clear()
+                params = {parameter["name"]: parameter["value"] for parameter in shown["params"]}
+                by_name = await front.call(method["name"], params)
+                by_position = await front.call(method["name"], [*params.values()])
+                assert by_name["result"] == by_position["result"] == shown["result"]["value"], method["name"]
+                assert [to_object(question) for question in asked] == [params] * 2
+
+
+def test_the_description_is_made_of_the_reads_and_has_no_name_that_leads_nowhere() -> None:
+    text = json.dumps(document("http://g", raw_blocks=True))
+    described = json.loads(text)
+    for reference in re.findall(r'"#/components/([a-z]+)/([A-Za-z_0-9]+)"', text):
+        assert reference[1] in described["components"][reference[0]]
+    assert [method["name"] for method in described["methods"]] == [*READS]
 
 
 async def test_health_tells_whether_the_chain_advances() -> None:
