@@ -1,8 +1,10 @@
 """Logs: one JSON object per line where no person reads, whoever wrote the record."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +64,44 @@ def test_no_text_of_others_plays_with_the_terminal(form: str) -> None:
     shown = lines("info", form)[1]
     assert "forged" in shown
     assert not any(character in shown for character in ("\x1b[2J", "\x07", "\u202e"))
+
+
+def ended(stderr: int, code: str = CODE.format(level="info", form="json")) -> int:
+    return subprocess.run([sys.executable, "-c", code], stderr=stderr, check=False).returncode
+
+
+def test_a_full_disk_under_the_log_ends_no_process() -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert ended(full.fileno()) == 0
+
+
+def test_a_reader_of_the_log_that_is_gone_ends_no_process() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert ended(writer) == 0
+    finally:
+        os.close(writer)
+
+
+def test_lines_that_were_lost_are_counted_once_there_is_room(tmp_path: Path) -> None:
+    code = """
+import os, structlog
+from config.logs import configure_logging
+from config.settings import LogSettings
+configure_logging(LogSettings(format="json"))
+log = structlog.get_logger()
+kept = os.dup(2)
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+log.info("first")
+log.info("second")
+os.dup2(kept, 2)
+log.info("third")
+log.info("fourth")
+"""
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        assert ended(file.fileno(), code) == 0
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [record["event"] for record in records] == ["lines of log were lost", "third", "fourth"]
+    assert records[0]["lines"] == 2
