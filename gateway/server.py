@@ -20,7 +20,13 @@ from config.settings import GatewaySettings, split_address
 from gateway.description import document, methods
 from gateway.http1 import Allowance, HttpRequest, HttpResponse
 from gateway.jsonrpc import TOO_LARGE, Dispatcher, RpcError, encoded, failure_body, gateway_busy
-from gateway.limits import ANSWER_BYTES_MIN, ANSWERS_BYTES_MAX, BODIES_BYTES_MAX, UNDER_WAY_MAX
+from gateway.limits import (
+    ANSWER_BYTES_MIN,
+    ANSWERS_BYTES_MAX,
+    BODIES_BYTES_MAX,
+    HEALTH_S_MAX,
+    UNDER_WAY_MAX,
+)
 from gateway.metrics import Metrics
 from gateway.origins import Origins, is_json
 from gateway.shares import Caller, Full, Shares
@@ -109,7 +115,7 @@ class Gateway:
         return HttpResponse(200 if reply.advancing else 503, encoded(body))
 
     async def _node_health(self) -> NodeHealthReply:
-        reply = await self.link.ask(Reads.node_health.question(), OURSELVES)
+        reply = await self.link.ask(Reads.node_health.question(), OURSELVES, HEALTH_S_MAX)
         if not isinstance(reply, NodeHealthReply):
             raise TypeError(f"node_health was answered with {type(reply).__name__}")
         return reply

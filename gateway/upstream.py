@@ -81,10 +81,11 @@ class NodeLink:
             _log.warning("connection to node lost", socket=str(self._path))
             await trio.sleep(delay)
 
-    async def ask(self, question: Question, caller: Caller) -> Shown:
-        """The node's reply to `question`. Raises RpcError if it refuses, or if there is no answer."""
+    async def ask(self, question: Question, caller: Caller, within_s: float | None = None) -> Shown:
+        """The node's reply to `question`, which is no wait's if `within_s` is given. Raises RpcError if it
+        refuses, or if there is no answer in time."""
         read = READS[question.method]
-        timeout_s = ANSWER_S_MAX
+        timeout_s = ANSWER_S_MAX if within_s is None else within_s
         if read.waits:
             timeout_ms: int = getattr(question, "timeout_ms")  # noqa: B009
             timeout_s = timeout_ms / 1000 + WAIT_MARGIN_S

@@ -20,7 +20,7 @@ from api.objects import to_object
 from api.reads import READS
 from api.reads.transactions import TransactionResult, TxSubmitReply
 from api.requests import Refusal
-from gateway import jsonrpc, upstream
+from gateway import jsonrpc, server, upstream
 from gateway.description import document
 from gateway.limits import BATCH_UNDER_WAY_MAX
 from ledger.codes import Code
@@ -298,6 +298,19 @@ async def test_a_node_that_does_not_answer_is_not_waited_for_without_end(
         reply = await front.call("parameter_get", ["idle_ms"])
 
     assert (reply["error"]["code"], reply["error"]["data"]["name"]) == (-32003, "node_timeout")
+
+
+async def test_a_node_that_hangs_is_told_of_before_a_probe_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server.HEALTH_S_MAX <= 5.0
+    monkeypatch.setattr(server, "HEALTH_S_MAX", 0.1)
+    with trio.fail_after(10):
+        async with network(ScriptedNode(lambda query: None)) as front:
+            health = await front.http.get(f"{front.url}/health")
+            metrics = await front.http.get(f"{front.url}/metrics")
+
+    assert (health.status_code, health.json()["ok"], health.json()["connected"]) == (503, False, True)
+    assert health.json()["error"]["name"] == "node_timeout"
+    assert "mohur_gateway_node_connected 0.0" in metrics.text
 
 
 async def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
