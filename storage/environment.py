@@ -7,8 +7,9 @@ Readers live for one call too: an idle reader would keep LMDB from reusing pages
 """
 
 import errno
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import lmdb
 
 from primitives.hashing import CHECKSUM, HASH_BYTES, tagged_hash
 from storage.errors import StorageCorrupt, StorageError, StorageFull
-from storage.limits import READERS_MAX, TABLES_MAX
+from storage.limits import READERS_MAX, ROOM_BYTES_MIN, TABLES_MAX
 
 MAP_BYTES = 2**40  # reserved address space, never resized; the file grows only as it is filled
 
@@ -161,7 +162,7 @@ class Environment:
         self._faults = faults
         if readonly and not (path / "data.mdb").is_file():
             raise StorageError(f"{name}: nothing is stored in {path}")
-        with _translated(name):
+        with _translated(name, path):
             if not readonly:
                 path.mkdir(parents=True, exist_ok=True)
             self._lmdb = lmdb.open(
@@ -174,6 +175,7 @@ class Environment:
                 mode=0o600,
             )
             try:
+                _made_whole(path / "data.mdb", self._lmdb)
                 self._lmdb.reader_check()  # slots of readers that died
                 if not readonly:
                     # Created in one transaction: each alone would cost a sync of its own.
@@ -190,13 +192,13 @@ class Environment:
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """A view of the newest committed state, for one call."""
-        with _translated(self.name), self._lmdb.begin() as transaction:
+        with _translated(self.name, self.path), self._lmdb.begin() as transaction:
             yield Reader(self.name, transaction, self._handles)
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """One write transaction, durable when the block ends without an exception, else without trace."""
-        with _translated(self.name):
+        with _translated(self.name, self.path):
             self._reached("begin")
             with self._lmdb.begin(write=True) as transaction:
                 yield Writer(self.name, transaction, self._handles, self._faults)
@@ -212,8 +214,23 @@ class Environment:
             self._faults.reached(f"{self.name}: {point}")
 
 
+def _made_whole(file: Path, opened: lmdb.Environment) -> None:
+    """Give a file that was cut off its length again. LMDB reads it through memory, and what lies behind its
+    end would kill the process; zeros are found by what checks them. Nothing that is stored is changed, even
+    if another process writes at this moment."""
+    end = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
+    if file.stat().st_size >= end:
+        return
+    with suppress(OSError):  # not ours to write, or no room: read it as it is
+        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(descriptor, end - 1, 1)
+        finally:
+            os.close(descriptor)
+
+
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, path: Path) -> Iterator[None]:
     """Say LMDB's and the system's errors in our own words."""
     try:
         yield
@@ -230,11 +247,22 @@ def _translated(name: str) -> Iterator[None]:
     ) as error:
         raise StorageCorrupt(name, "the structure of its file", str(error)) from error
     except lmdb.Error as error:
+        if os.strerror(errno.EIO) in str(error) and _room(path) < ROOM_BYTES_MIN:
+            raise StorageFull(name, str(error)) from error  # LMDB's word for a write of which half found room
         raise StorageError(f"{name}: {error}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(name, str(error)) from error
         raise StorageError(f"{name}: {error}") from error
+
+
+def _room(path: Path) -> int:
+    """Bytes that are free for us on the disk of `path`."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return ROOM_BYTES_MIN
+    return disk.f_bavail * disk.f_frsize
 
 
 def _checksum(table: Table, key: bytes, value: bytes) -> bytes:

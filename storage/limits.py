@@ -7,6 +7,7 @@ PIECE_ROWS = 1024  # postings, or events, that are stored under one key
 # environment
 READERS_MAX = 254
 TABLES_MAX = 8
+ROOM_BYTES_MIN = 16 * 1024 * 1024  # free, below which an error of input and output is a full disk
 
 # index
 SEGMENT_ROWS = 262_144  # postings and events after which a segment is full

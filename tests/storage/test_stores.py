@@ -1,9 +1,15 @@
 """The four stores: what they keep, what they refuse, and how they name what is wrong with a disk."""
 
+import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
+import lmdb
 import pytest
 
 from ledger.events import EVENT_BYTES
@@ -16,7 +22,7 @@ from storage.errors import (
     StorageError,
     StorageFull,
 )
-from storage.limits import PIECE_ROWS
+from storage.limits import PIECE_ROWS, ROOM_BYTES_MIN
 from storage.signer import SignedState, SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -41,6 +47,67 @@ def flip(path: Path, needle: bytes, offset: int = 0) -> None:
         data[start + offset] ^= 1
         start = data.find(needle, start + 1)
     file.write_bytes(data)
+
+
+# --- files ---
+
+
+READ_TO_THE_END = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from storage.blocks import BlockStore
+from storage.errors import StorageCorrupt
+folder, readonly = Path(sys.argv[1]), sys.argv[2] == "readonly"
+file = folder / "data.mdb"
+whole = file.read_bytes()
+found = 0
+for size in range(8192, len(whole), 4096):
+    file.write_bytes(whole[:size])
+    try:
+        with closing(BlockStore(folder, readonly=readonly)) as store:
+            for height in range(1, store.height() + 1):
+                store.block(height), store.certificate(height), store.results(height)
+    except StorageCorrupt:
+        found += 1
+print(found, len(range(8192, len(whole), 4096)))
+"""
+
+
+@pytest.mark.parametrize("mode", ["readonly", "writable"])
+def test_a_file_that_was_cut_off_anywhere_is_named_and_kills_nobody(tmp_path: Path, mode: str) -> None:
+    store = BlockStore(tmp_path)
+    for height in range(1, 9):
+        store.append(height, b"block" * 2000, b"certificate")
+    store.close()
+    done = subprocess.run(
+        [sys.executable, "-c", READ_TO_THE_END, str(tmp_path), mode],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found, cuts = map(int, done.stdout.split())
+    assert cuts > 20
+    assert found >= cuts - 8  # the last pages may be free ones
+
+
+@pytest.mark.parametrize(("free", "error"), [(0, StorageFull), (ROOM_BYTES_MIN, StorageError)])
+def test_a_write_of_which_half_found_room_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, error: type[StorageError]
+) -> None:
+    class HalfWritten:
+        def reached(self, point: str) -> None:
+            if point == "blocks: commit":
+                raise lmdb.Error(f"mdb_txn_commit: {os.strerror(errno.EIO)}")
+
+    disk = SimpleNamespace(f_bavail=free, f_frsize=1)
+    store = BlockStore(tmp_path, faults=HalfWritten())
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    with pytest.raises(StorageError) as raised:
+        store.append(1, b"block", b"certificate")
+    assert type(raised.value) is error
+    store.close()
 
 
 # --- blocks -----------------------------------------------------------------------------------------------
