@@ -18,7 +18,6 @@ NODES_MAX = 128
 TITLE_CHARACTERS_MAX = 128
 CA_ROOT_BYTES_MAX = 8_192
 CA_ROOTS_MAX = 2  # of one institution, while they change
-ROOT_OVERLAP_MS_MIN = 3_600_000  # for which a root stays beside the one that takes its place
 POWER_MAX = 2**31 - 1
 TIME_MS_MAX = 2**32 * 1_000 - 1  # sequences and expiries hold seconds in 32 bits
 THRESHOLD_MIN = 2  # two pairs of eyes on every power

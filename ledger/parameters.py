@@ -109,6 +109,9 @@ class Parameters:
     upgrade_notice_blocks: int = _number(
         10_000, 4, 10_000_000, "blocks, at least, from the act that schedules a version to its first block"
     )
+    ca_root_overlap_s: int = _number(
+        3_600, 1, 30 * DAY_S, "for which a CA root stays beside the one that takes its place"
+    )
     # The ledger.
     agenda_block_cost: int = _number(
         4_096, 64, 1_000_000, "cost of due rows after which a block takes no more"

@@ -242,7 +242,7 @@ SENTENCES: tuple[Sentence, ...] = (
         Code.OUT_OF_RANGE,
         "ca_roots",
         1,
-        "one of the roots that it has must stay for {1} ms at least, because it has nodes",
+        "one of the roots that it has must stay for {1} s at least (ca_root_overlap_s): it has nodes",
     ),
     Sentence(Code.NOT_AUTHORISED, "chain", 0, "the clock moves only on a chain of class development"),
     Sentence(Code.OUT_OF_RANGE, "advance_ms", 0, f"time ends at {TIME_MS_MAX} ms"),

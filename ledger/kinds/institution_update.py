@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from ledger import parameters
 from ledger.codes import Code, Refused
 from ledger.cost import Cost, items
 from ledger.documents import NONE, CaRoot, Institution, NodeRole
@@ -23,7 +24,6 @@ from ledger.limits import (
     CA_ROOT_BYTES_MAX,
     CA_ROOTS_MAX,
     OFFICERS_MAX,
-    ROOT_OVERLAP_MS_MIN,
     THRESHOLD_MAX,
     THRESHOLD_MIN,
     TITLE_CHARACTERS_MAX,
@@ -126,9 +126,10 @@ def _check_roots(ctx: Context, payload: InstitutionUpdate) -> None:
         raise Refused(Code.OUT_OF_RANGE, "ca_roots", len(payload.ca_roots))
     present = {root.der for root in ctx.state.institutions[payload.institution].ca_roots}
     staying = [root.until_ms for root in payload.ca_roots if root.der in present]
-    lasting = any(not until or until >= ctx.time_ms + ROOT_OVERLAP_MS_MIN for until in staying)
+    overlap_s = parameters.number(ctx.state, "ca_root_overlap_s")
+    lasting = any(not until or until >= ctx.time_ms + overlap_s * 1_000 for until in staying)
     if not lasting and _has_nodes(ctx.state, payload.institution):
-        raise Refused(Code.OUT_OF_RANGE, "ca_roots", len(payload.ca_roots), ROOT_OVERLAP_MS_MIN)
+        raise Refused(Code.OUT_OF_RANGE, "ca_roots", len(payload.ca_roots), overlap_s)
 
 
 def _has_nodes(state: State, institution: int) -> bool:

@@ -411,7 +411,9 @@ class Walk(RuleBasedStateMachine):
         record = self.state.instruments[self.harbour.bill]
         if record.status is InstrumentStatus.REDEEMED:
             return
-        owed = max(1, maturity.redemption_due(self.state, record))
+        owed = maturity.redemption_due(self.state, record) - self.state.holdings[record.pool_cash].balance
+        if owed <= 0:
+            return
         self.debits += 1
         debit = self.debits.to_bytes(32, "big")
         self.act("cash_issue", "sbp1 sbp2", holding=record.treasury_cash, amount=owed, debit=debit)

@@ -83,7 +83,7 @@ def test_a_whole_bill_is_proven_from_genesis(finished: tuple[Path, Market]) -> N
     blocks = BlockStore(finished[0] / "blocks", readonly=True)
     assert report.height == blocks.height()
     blocks.close()
-    assert report.movements == 19
+    assert report.movements == 18
     assert report.refused == 1
     assert report.checkpoint_height == 13
     assert [(each.code, each.supply) for each in report.instruments] == [

@@ -53,9 +53,9 @@ async def until(condition: Any, seconds: float = 20) -> None:
             await trio.sleep(0.05)
 
 
-async def started(ram_path: Path, nursery: trio.Nursery) -> tuple[Cluster, Node]:
+async def started(ram_path: Path, nursery: trio.Nursery, **changes: int) -> tuple[Cluster, Node]:
     """Four nodes that know each other, and the first of them."""
-    cluster = Cluster(ram_path, nursery, new_genesis(**LAX))
+    cluster = Cluster(ram_path, nursery, new_genesis(**LAX, **changes))
     await cluster.start(*VALIDATORS)
     await cluster.reached(2)
     await until(lambda: all(len(each.node.peers.connected) == 3 for each in cluster.nodes.values()))
@@ -102,7 +102,7 @@ async def test_a_root_that_is_removed_ends_the_connections_under_it(
 async def test_a_root_whose_time_is_over_ends_the_connections_under_it(
     ram_path: Path, nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
-    cluster, mof = await started(ram_path, nursery)
+    cluster, mof = await started(ram_path, nursery, ca_root_overlap_s=10)
     until_ms = cluster.now_ms() + 30_000
     roots = ((b"root of secp", until_ms), (b"second root of secp", 0))
     await cluster.commit("mof-1", roots_of(cluster, "secp", *roots))
