@@ -68,8 +68,8 @@ def unknown(error: "ClientError", *, as_json: bool) -> NoReturn:
     fail(Exit.UNKNOWN, "unsettled", message, as_json=as_json, **carried(error))
 
 
-def wallet_of(client: "Client", keystore: Path, passphrase: bytes) -> "Wallet":
-    """The wallet of a keystore, with its signer and sequence as the ledger has them."""
+def wallet_of(client: "Client", keystore: Path, passphrase: bytes, chain: bytes) -> "Wallet":
+    """The wallet of a keystore for that chain, with its signer and sequence as the ledger has them."""
     from client.wallet import Wallet
 
-    return client.align(Wallet.from_keystore(keystore, passphrase, client.genesis_hash()))
+    return client.align(Wallet.from_keystore(keystore, passphrase, chain))

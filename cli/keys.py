@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import Exit, Json, fail, reported, show, table
+from cli.pinning import GenesisOf, chain_named
 
 if TYPE_CHECKING:
     from ledger.rows import Role
@@ -87,6 +88,22 @@ def certificate(
         show({"certificate": str(directory / "tls.crt"), "names": identity.uri}, as_json=as_json)
 
 
+@app.command("pin")
+def pin(
+    path: Annotated[list[Path], typer.Argument(help="Key files (.pem).")],
+    genesis: GenesisOf,
+    as_json: Json = False,
+) -> None:
+    """Let keys sign for one chain and no other from now on: the genesis hash is kept beside each."""
+    from config.keys import pin_chain
+
+    with reported(as_json=as_json):
+        chain = chain_named(genesis, as_json=as_json)
+        for each in path:
+            pin_chain(each, chain)
+    show({"genesis_hash": chain.hex(), "keys": [str(each) for each in path]}, as_json=as_json)
+
+
 @app.command("prove")
 def prove(
     path: Annotated[Path, typer.Argument(help="The key file (.pem) of the key that is to be enrolled.")],
@@ -100,7 +117,7 @@ def prove(
 ) -> None:
     """Sign a key's own enrolment, for the one purpose named. The ledger enrols no key without this proof."""
     from config.genesis_file import load_genesis
-    from config.keys import load_key, read_passphrase
+    from config.keys import load_key, read_passphrase, require_pin
     from ledger.enrolment import proof_input
     from ledger.genesis import genesis_hash
     from primitives.signatures import public_key_of, sign
@@ -108,6 +125,7 @@ def prove(
     role, about = _purpose(officer, node, vasp, owner, as_json)
     with reported(as_json=as_json):
         digest = genesis_hash(load_genesis(genesis))
+        require_pin(path, digest)
         private_key = load_key(path, read_passphrase(passphrase_file, os.environ))
         public_key = public_key_of(private_key)
         proof = sign(private_key, proof_input(digest, role, about, public_key))

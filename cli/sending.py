@@ -9,6 +9,7 @@ import typer
 
 from cli.calls import calling, carried, unknown, wallet_of
 from cli.output import Exit, fail, note, reported, told
+from cli.pinning import chain_signed_for
 
 if TYPE_CHECKING:
     from api.reads.proposals import ProposalReply
@@ -35,6 +36,8 @@ class Means:
     rpc: str
     keystores: tuple[Path, ...]
     passphrase_file: Path | None
+    genesis: str
+    pin: bool
     journal: Path | None
     no_wait: bool
     as_json: bool
@@ -53,16 +56,19 @@ def sign_and_send(means: Means, kind: str, payload: "Payload") -> None:
     journal = journal_of(means.journal)
     with reported(as_json=as_json), calling(means.rpc, as_json=as_json, journal=journal) as client:
         _require_settled(journal, as_json)
+        chain = chain_signed_for(
+            client, means.rpc, means.keystores, means.genesis, means.pin, as_json=as_json
+        )
         passphrase = read_passphrase(means.passphrase_file, os.environ)
-        wallets = [wallet_of(client, keystore, passphrase) for keystore in means.keystores]
+        wallets = [wallet_of(client, keystore, passphrase, chain) for keystore in means.keystores]
         signed = sign_together(wallets, kind, payload)
         try:
             if means.no_wait:
-                reply = client.hand_in(signed)
+                reply = client.hand_in(signed, wallets[0])
                 values = {"ok": True, "tx_id": reply.tx_id.hex(), "duplicate": reply.duplicate}
                 told(values | {"raw": signed.raw.hex()}, as_json=as_json)
                 return
-            result = client.send(signed)
+            result = client.send(signed, wallets[0])
         except TransactionRefused as refused:
             result = refused.result
         except KeyboardInterrupt:

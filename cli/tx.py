@@ -9,6 +9,7 @@ import typer
 
 from cli.calls import PassphraseFile, Rpc, calling
 from cli.output import Exit, Json, fail, note, show, table
+from cli.pinning import GenesisOf, Pin
 from cli.sending import JournalFile, Means, journal_of, resend_all, sign_and_send
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def send(
         typer.Option(help="A second officer's key file, for an act that both sign; repeatable."),
     ] = None,
     passphrase_file: PassphraseFile = None,
+    genesis: GenesisOf = "",
+    pin: Pin = False,
     journal: JournalFile = None,
     no_wait: NoWait = False,
     dry_run: Annotated[
@@ -97,7 +100,9 @@ def send(
         return
     _before_signing(outlook)
     keystores = (keystore, *(with_keystore or []))
-    sign_and_send(Means(rpc, keystores, passphrase_file, journal, no_wait, as_json), kind, checked)
+    sign_and_send(
+        Means(rpc, keystores, passphrase_file, genesis, pin, journal, no_wait, as_json), kind, checked
+    )
 
 
 @app.command("approve")
@@ -109,6 +114,8 @@ def approve(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    genesis: GenesisOf = "",
+    pin: Pin = False,
     journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -119,7 +126,7 @@ def approve(
     ledger has changed since it was proposed.
     """
     checked = _answer("approve", proposal, reason, act, yes, rpc, as_json)
-    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
     sign_and_send(means, "approve", checked)
 
 
@@ -132,6 +139,8 @@ def reject(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    genesis: GenesisOf = "",
+    pin: Pin = False,
     journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -141,7 +150,7 @@ def reject(
     Shows the act, asks, and signs what it showed.
     """
     checked = _answer("reject", proposal, reason, act, yes, rpc, as_json)
-    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
     sign_and_send(means, "reject", checked)
 
 
@@ -154,6 +163,8 @@ def withdraw(
     act: Act = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
+    genesis: GenesisOf = "",
+    pin: Pin = False,
     journal: JournalFile = None,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -163,7 +174,7 @@ def withdraw(
     Shows the act, asks, and signs what it showed.
     """
     checked = _answer("withdraw", proposal, reason, act, yes, rpc, as_json)
-    means = Means(rpc, (keystore,), passphrase_file, journal, no_wait, as_json)
+    means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
     sign_and_send(means, "withdraw", checked)
 
 

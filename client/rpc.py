@@ -112,6 +112,11 @@ class AsyncClient(Reads):
         """Give the wallet its signer index and its counter from the ledger, and the version by which it
         builds; after `unknown_version`, which an upgrade may bring, align again."""
         status = await self.chain_status()
+        if status.genesis_hash != wallet.genesis_hash:
+            raise ClientError(
+                f"{self.url} serves the chain with genesis {status.genesis_hash.hex()},"
+                f" and this wallet signs for {wallet.genesis_hash.hex()}"
+            )
         asked = wallet.ask(status.time_ms)  # an officer's window is told to his own key alone
         wallet.align(await self.signer_get(wallet.public_key, status.time_ms, asked))
         wallet.version = status.version
@@ -189,10 +194,10 @@ class AsyncClient(Reads):
         await self._not_sent(refused)
         raise refused
 
-    async def hand_in(self, signed: Signed) -> TxSubmitReply:
+    async def hand_in(self, signed: Signed, wallet: Wallet) -> TxSubmitReply:
         """Submit a transaction by way of the journal and do not wait; it stays open there until it is resent.
         Raises as `send` does."""
-        chain = await self.genesis_hash()
+        chain = wallet.genesis_hash
         await self._written_down(signed, chain)
         try:
             return await self.submit(signed.raw, chain)

@@ -17,7 +17,7 @@ from api.reads.accounts import SignerReply, window_sign_input
 from client import transactions
 from client.errors import ClientError, WindowFull
 from client.transactions import Signed
-from config.keys import load_key
+from config.keys import load_key, require_pin
 from ledger.enrolment import proof_input
 from ledger.limits import WINDOW
 from ledger.rows import Role
@@ -57,7 +57,9 @@ class Wallet:
 
     @classmethod
     def from_keystore(cls, path: Path, passphrase: bytes, genesis_hash: bytes, **options: Any) -> "Wallet":
-        """The wallet of an encrypted PKCS#8 keystore. Raises KeyFileError."""
+        """The wallet of an encrypted PKCS#8 keystore. Raises KeyFileError, also if it is pinned to another
+        chain."""
+        require_pin(path, genesis_hash)
         return cls(load_key(path, passphrase), genesis_hash, **options)
 
     @property

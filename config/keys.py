@@ -2,6 +2,7 @@
 
 Nodes, officers, VASPs and self-custody clients keep their keys in this one form. `NAME.pem` holds the private
 key, `NAME.pub` the public key as 64 hex digits: what is handed to others, readable without a passphrase.
+Where there is a `NAME.chain` it holds the genesis hash of the only chain that the key signs for.
 The encryption is PBES2 with AES-256, its PBKDF2 has OpenSSL's 2,048 rounds: draw the passphrase at random
 rather than think one up. Files re-encrypted by `openssl pkcs8 -topk8 -scrypt` are read all the same.
 """
@@ -16,10 +17,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from config.limits import KEY_FILE_BYTES_MAX, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN
+from primitives.hashing import HASH_BYTES
 from primitives.signatures import PUBLIC_KEY_BYTES, enrolment_fault, public_key_of
 
 PRIVATE_SUFFIX = ".pem"
 PUBLIC_SUFFIX = ".pub"
+CHAIN_SUFFIX = ".chain"
 FILE_MODE = 0o600
 PASSPHRASE_VARIABLE = "MOHUR_PASSPHRASE"
 
@@ -111,6 +114,41 @@ def parse_public_key(text: str, place: str) -> bytes:
 
 def public_path(path: Path) -> Path:
     return path.with_suffix(PUBLIC_SUFFIX)
+
+
+def load_pin(path: Path) -> bytes | None:
+    """The genesis hash of the one chain that the key in `path` signs for, from `NAME.chain` beside it; None
+    if it is pinned to none. Raises KeyFileError if the file is not one, or others may write to it."""
+    place = path.with_suffix(CHAIN_SUFFIX)
+    if not os.path.lexists(place):
+        return None
+    text = read_private(place)
+    try:
+        pinned = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:
+        pinned = b""
+    if len(pinned) != HASH_BYTES:
+        raise KeyFileError(f"{place}: is not a genesis hash: must be {2 * HASH_BYTES} hex digits")
+    return pinned
+
+
+def pin_chain(path: Path, genesis_hash: bytes) -> None:
+    """Let the key in `path` sign for that chain and no other from now on. Raises KeyFileError if there is no
+    such key, or it is pinned to another."""
+    if not path.is_file():
+        raise KeyFileError(f"{path}: there is no such key file")
+    require_pin(path, genesis_hash)
+    if load_pin(path) is None:
+        write_private(path.with_suffix(CHAIN_SUFFIX), genesis_hash.hex().encode() + b"\n")
+
+
+def require_pin(path: Path, genesis_hash: bytes) -> None:
+    """Raise KeyFileError if the key in `path` is pinned to another chain."""
+    pinned = load_pin(path)
+    if pinned is not None and pinned != genesis_hash:
+        raise KeyFileError(
+            f"{path}: signs for the chain with genesis {pinned.hex()} alone, not for {genesis_hash.hex()}"
+        )
 
 
 def read_passphrase(file: Path | None, environment: Mapping[str, str]) -> bytes:

@@ -5,6 +5,7 @@ keystores of all officers, and the file with the passphrase that opens them. Eac
 address of its own (127.x.y.z), so the ports of two networks never meet.
 """
 
+import itertools
 import json
 import os
 import secrets
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from config.genesis_file import genesis_to_toml, load_genesis
-from config.keys import new_key, read_passphrase, write_private
+from config.keys import new_key, pin_chain, read_passphrase, write_private
 from config.limits import SOCKET_PATH_BYTES_MAX
 from config.pki import Identity, Issued, create_authority, issue_node, save_certificate
 from config.settings import GatewaySettings, LogSettings, NodeSettings, PeerSettings, settings_to_toml
@@ -114,6 +115,7 @@ class Network:
         """A further key of this network, such as a VASP's: `D/keystores/NAME.pem`."""
         path = Path(self.directory) / "keystores" / f"{name}.pem"
         new_key(path, self.passphrase())
+        pin_chain(path, bytes.fromhex(self.genesis_hash))
         return path
 
 
@@ -156,6 +158,8 @@ def create_network(
     genesis_file = directory / "genesis.toml"
     genesis_file.write_text(genesis_to_toml(genesis), encoding="utf-8")
     genesis = load_genesis(genesis_file)  # raises ConfigError if the parameters are wrong
+    for path in itertools.chain.from_iterable(officers.values()):
+        pin_chain(path, genesis_hash(genesis))
     for node in nodes:
         _write_node(node, nodes, authorities[node.institution], passphrase, moment)
     network = Network(

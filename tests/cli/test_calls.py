@@ -29,12 +29,15 @@ from tests.client.test_thread import market_of
 from wire.blocks import decode_block
 
 PASSPHRASE = "a passphrase of a test"
+SIGNING = {("tx", name) for name in ("send", "approve", "reject", "withdraw")}
 APPROVAL = json.dumps({"proposal": 0, "act": "00" * 32, "reason": 0})
 
 
 async def mohur(front: Front, *arguments: str, answer: str = "") -> Result:
     """The command, in a thread of its own, its gateway and passphrase from the environment; `answer` is what
     a person types."""
+    if arguments[:2] in SIGNING:
+        arguments += ("--pin",)
     environment = {"MOHUR_RPC": front.url, "MOHUR_PASSPHRASE": PASSPHRASE, "COLUMNS": "200"}
     invoke = partial(CliRunner().invoke, app, arguments, env=environment, input=answer)
     return await trio.to_thread.run_sync(invoke)

@@ -17,6 +17,7 @@ from client.errors import Unreachable
 from client.journal import SentJournal
 from client.rpc import AsyncClient
 from client.transactions import Signed
+from client.wallet import Wallet
 from config.keys import save_key
 from testing.front import Front
 from testing.keys import key
@@ -127,7 +128,9 @@ def start(front: Front, node: OneNode, *command: str, **options: Any) -> "subpro
         "cli.main.main()"
     )
     environment = os.environ | {"MOHUR_RPC": front.url, "MOHUR_PASSPHRASE": PASSPHRASE}
-    return subprocess.Popen([sys.executable, "-c", code, *command], env=environment, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *command, "--pin"], env=environment, text=True, **options
+    )
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
@@ -167,7 +170,7 @@ async def test_what_is_done_is_done_though_its_proposal_cannot_be_shown(
 async def test_ctrl_c_after_signing_ends_with_the_bytes(
     keystore: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: Client, signed: Signed) -> None:
+    def interrupted(self: Client, signed: Signed, by: Wallet) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Client, "send", interrupted)
