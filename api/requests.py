@@ -2,7 +2,8 @@
 
 A frame is a 4-byte big-endian length and that many bytes of strict msgpack. A request carries a number that
 its connection does not use twice at a time; the response carries the same number, so that many requests are
-under way at once and a slow one holds up no other. Nothing here does I/O.
+under way at once and a slow one holds up no other. A wait may be withdrawn; it ends then without an answer.
+Nothing here does I/O.
 """
 
 from enum import IntEnum
@@ -15,6 +16,7 @@ from api.limits import REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX
 from primitives.codec import pack, unpack
 
 LENGTH_BYTES = 4
+WITHDRAW = "withdraw"  # in place of a read's name: nobody waits for the answer to that number any more
 
 Number = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 

@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 
 import trio
 
+from api.limits import PAGE_MAX
+from api.reads.chain import BlockTransaction
 from client.rpc import AsyncClient
 from client.transactions import Signed
 from devnet.processes import RunningNetwork
@@ -59,9 +61,9 @@ class Load:
             newest = (await client.chain_status()).height
             while height < newest:
                 height += 1
-                block = await client.chain_block(height)
+                transactions = await _transactions(client, height)
                 now = time.perf_counter()
-                for transaction in block.transactions:
+                for transaction in transactions:
                     sent = self._sent.pop(transaction.tx_id, None)
                     if sent is not None:
                         require(
@@ -72,3 +74,14 @@ class Load:
                         last = now
             require(time.perf_counter() - last < STALL_S, f"nothing was committed for {STALL_S} s")
             await trio.sleep(POLL_S)
+
+
+async def _transactions(client: AsyncClient, height: int) -> list[BlockTransaction]:
+    """All transactions of a block, page by page."""
+    found: list[BlockTransaction] = []
+    cursor: int | None = 0
+    while cursor is not None:
+        page = await client.chain_block(height, cursor, PAGE_MAX)
+        found += page.transactions
+        cursor = page.next_cursor
+    return found

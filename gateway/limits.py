@@ -32,5 +32,6 @@ LINGER_BYTES_MAX = 64 * 1024
 ANSWER_S_MAX = 30.0  # for anything but a wait, which names its own time
 HEALTH_S_MAX = 5.0  # for the node to say how it is: a probe or a scrape that waits longer has given up
 UNDER_WAY_MAX = 16  # questions at the node at once, as many as it works on; of one address half
+FRAMES_AHEAD_MAX = 64  # to the node, not yet written: the questions under way, and what is withdrawn
 RECONNECT_S_MIN = 0.05
 RECONNECT_S_MAX = 1.0

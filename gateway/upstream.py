@@ -16,6 +16,7 @@ from api.fields import Shown
 from api.limits import RESPONSE_BYTES_MAX
 from api.reads import READS
 from api.requests import (
+    WITHDRAW,
     BodyKind,
     FrameError,
     FrameReader,
@@ -26,7 +27,7 @@ from api.requests import (
     request_frame,
 )
 from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
-from gateway.limits import ANSWER_S_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX
+from gateway.limits import ANSWER_S_MAX, FRAMES_AHEAD_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX
 from gateway.shares import Caller
 from gateway.turns import Turns
 from primitives.codec import CodecError, pack, unpack
@@ -116,15 +117,25 @@ class NodeLink:
             except trio.BrokenResourceError:
                 raise _unavailable(self._path) from None
             await pending.answered.wait()
+        except trio.Cancelled:
+            if READS[question.method].waits:
+                self._withdraw(number)
+            raise
         finally:
             del self._pending[number]
         if pending.response is None:
             raise _unavailable(self._path)
         return pending.response
 
+    def _withdraw(self, number: int) -> None:
+        """Tell the node that nobody waits any more; if there is no room to, its wait ends by itself."""
+        if self._frames is not None:
+            with suppress(trio.WouldBlock, trio.BrokenResourceError):
+                self._frames.send_nowait(request_frame(Request(number, WITHDRAW, b"")))
+
     async def _serve(self, stream: trio.SocketStream) -> None:
         """Carry frames both ways until the connection ends, for whatever reason."""
-        send, receive = trio.open_memory_channel[bytes](0)
+        send, receive = trio.open_memory_channel[bytes](FRAMES_AHEAD_MAX)
         self._frames = send
         try:
             async with trio.open_nursery() as nursery:

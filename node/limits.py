@@ -44,6 +44,8 @@ LOCAL_CONNECTIONS_MAX = 16
 QUEUE_MAX = 64  # requests of one connection read but not yet begun
 LOCAL_WAITERS_MAX = 256  # tx_wait of one connection
 FRAMED_HERE_BYTES_MAX = 256 * 1024  # a larger answer is framed off the event loop
+GATEWAYS_PERCENT_MAX = 50  # of one core's time, for all that gateways read
+GATEWAYS_S_MAX = 1.0  # of such time that may be used ahead
 SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
 
 # mempool

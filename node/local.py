@@ -7,6 +7,7 @@ costs the node one bounded piece of work at a time. The worst it can do is to sl
 
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.refusals import Declined, said
 from api.requests import (
+    WITHDRAW,
     BodyKind,
     FrameError,
     FrameReader,
@@ -28,9 +30,17 @@ from api.requests import (
     decode_request,
     response_frame,
 )
-from api.sources import Services
+from api.sources import Services, View
 from ledger.codes import Code, Refused
-from node.limits import FRAMED_HERE_BYTES_MAX, LOCAL_CONNECTIONS_MAX, LOCAL_WAITERS_MAX, QUEUE_MAX, SEND_S_MAX
+from node.limits import (
+    FRAMED_HERE_BYTES_MAX,
+    GATEWAYS_PERCENT_MAX,
+    GATEWAYS_S_MAX,
+    LOCAL_CONNECTIONS_MAX,
+    LOCAL_WAITERS_MAX,
+    QUEUE_MAX,
+    SEND_S_MAX,
+)
 from node.running import reading
 from primitives.codec import CodecError, pack, unpack
 from storage.errors import StorageError
@@ -52,6 +62,7 @@ async def serve_local(
     """Serve the socket at `path` until cancelled; then it is gone. Raises OSError if it cannot be made."""
     listener = trio.SocketListener(await _listen(path))
     connections = 0
+    share = _Share()
 
     async def handle(stream: trio.SocketStream) -> None:
         nonlocal connections
@@ -61,7 +72,7 @@ async def serve_local(
             return
         connections += 1
         try:
-            await _Connection(stream, services).run()
+            await _Connection(stream, services, share).run()
         finally:
             connections -= 1
 
@@ -115,10 +126,11 @@ async def _answers(path: Path) -> bool:
 class _Connection:
     """One gateway's connection: a reader, a writer, and so many workers that neither can be flooded."""
 
-    def __init__(self, stream: trio.SocketStream, services: Services) -> None:
+    def __init__(self, stream: trio.SocketStream, services: Services, share: "_Share") -> None:
         self._stream = stream
         self._services = services
-        self._waiters = 0
+        self._share = share
+        self._waiters: dict[int, trio.CancelScope] = {}  # by the number of the request
         self._send, self._frames = trio.open_memory_channel[bytes](0)
         self._put, self._requests = trio.open_memory_channel[Request](QUEUE_MAX)
 
@@ -149,14 +161,17 @@ class _Connection:
                 return
             for request in requests:
                 read = READS.get(request.query)
-                if read is None or not read.waits:
+                if request.query == WITHDRAW:
+                    if request.number in self._waiters:
+                        self._waiters[request.number].cancel()
+                elif read is None or not read.waits:
                     await self._put.send(request)
-                elif self._waiters < LOCAL_WAITERS_MAX:
-                    self._waiters += 1
+                elif len(self._waiters) < LOCAL_WAITERS_MAX and request.number not in self._waiters:
+                    self._waiters[request.number] = trio.CancelScope()
                     nursery.start_soon(self._wait, request)
                 else:
                     rule = f"{LOCAL_WAITERS_MAX} callers of this gateway wait already: try again"
-                    refusal = Refusal(0, "node_busy", request.query, str(self._waiters), rule)
+                    refusal = Refusal(0, "node_busy", request.query, str(len(self._waiters)), rule)
                     await self._respond(Response(request.number, BodyKind.BUSY, pack(refusal)))
 
     async def _write(self, scope: trio.CancelScope) -> None:
@@ -170,14 +185,17 @@ class _Connection:
 
     async def _work(self) -> None:
         async for request in self._requests:
-            await self._respond(await answer(self._services, request))
-            await trio.lowlevel.checkpoint()
+            await self._share.turn()
+            await self._respond(await answer(self._services, request, self._share))
 
     async def _wait(self, request: Request) -> None:
         try:
-            await self._respond(await answer(self._services, request))
+            with self._waiters[request.number]:
+                response = await answer(self._services, request, self._share)
         finally:
-            self._waiters -= 1
+            withdrawn = self._waiters.pop(request.number).cancel_called
+        if not withdrawn:
+            await self._respond(response)
 
     async def _respond(self, response: Response) -> None:
         try:
@@ -191,7 +209,23 @@ class _Connection:
         await self._send.send(frame)
 
 
-async def answer(services: Services, request: Request) -> Response:
+class _Share:
+    """The part of a core's time that gateways' reads have, all of them together: who used it up waits."""
+
+    def __init__(self) -> None:
+        self._paid_until = 0.0
+
+    async def turn(self) -> None:
+        """Wait until the time used is no further ahead than it may be."""
+        await trio.sleep_until(self._paid_until - GATEWAYS_S_MAX)
+
+    def used(self, seconds: float) -> None:
+        """Count time that was worked; it is paid for by as much more as the share is smaller than a core."""
+        since = trio.current_time() - seconds
+        self._paid_until = max(self._paid_until, since) + seconds * 100 / GATEWAYS_PERCENT_MAX
+
+
+async def answer(services: Services, request: Request, share: _Share) -> Response:
     """The response to one request; a fault of ours is logged and refused, never raised."""
     try:
         read = READS.get(request.query)
@@ -201,7 +235,7 @@ async def answer(services: Services, request: Request) -> Response:
             question = unpack(request.body, read.query, REQUEST_BYTES_MAX)
         except CodecError as error:
             raise Declined(Code.MALFORMED, request.query, "", str(error)) from error
-        return Response(request.number, BodyKind.ANSWER, await _reply(services, read, question))
+        return Response(request.number, BodyKind.ANSWER, await _reply(services, read, question, share))
     except (Refused, Declined) as refused:
         refusal = Refusal(int(refused.code), refused.code.word, *said(refused))
     except StorageError as error:
@@ -210,11 +244,20 @@ async def answer(services: Services, request: Request) -> Response:
     return Response(request.number, BodyKind.REFUSED, pack(refusal))
 
 
-async def _reply(services: Services, read: Read[Any, Any], question: Question) -> bytes:
-    match read.place:
-        case Place.STATE:
-            return pack(read.answer(services.view(), question))
-        case Place.LOG:
-            return await reading(lambda view: pack(read.answer(view, question)), services.view())
-        case Place.NODE:
-            return pack(await read.answer(services, question))
+async def _reply(services: Services, read: Read[Any, Any], question: Question, share: _Share) -> bytes:
+    if read.place is Place.NODE:
+        return pack(await read.answer(services, question))
+    spent: list[float] = []
+
+    def work(view: View) -> bytes:
+        started = time.thread_time()
+        try:
+            return pack(read.answer(view, question))
+        finally:
+            spent.append(time.thread_time() - started)
+
+    view = services.view()
+    try:
+        return work(view) if read.place is Place.STATE else await reading(work, view)
+    finally:
+        share.used(sum(spent))

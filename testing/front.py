@@ -18,7 +18,7 @@ from api.outlook import SurvivalView
 from api.reads import READS
 from api.reads.institutions import ParameterReply
 from api.reads.running import NodeHealthReply
-from api.requests import BodyKind, FrameReader, Refusal, Response, decode_request, response_frame
+from api.requests import WITHDRAW, BodyKind, FrameReader, Refusal, Response, decode_request, response_frame
 from config.settings import GatewayLimits, GatewaySettings
 from gateway.server import serve_gateway
 from primitives.codec import pack, unpack
@@ -61,11 +61,13 @@ def default_answer(question: Question) -> Answer:
 
 
 class ScriptedNode:
-    """Answers each question with what `answer` returns; `asked` keeps the questions."""
+    """Answers each question with what `answer` returns; `asked` keeps the questions, `withdrawn` counts waits
+    that nobody waits for any more."""
 
     def __init__(self, answer: Callable[[Question], Answer] = default_answer) -> None:
         self.answer = answer
         self.asked: list[Question] = []
+        self.withdrawn = 0
 
     async def serve(self, path: Path, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
@@ -83,6 +85,9 @@ class ScriptedNode:
             while data := await stream.receive_some(65536):
                 for body in reader.feed(data):
                     request = decode_request(body)
+                    if request.query == WITHDRAW:
+                        self.withdrawn += 1
+                        continue
                     question = unpack(request.body, READS[request.query].query, REQUEST_BYTES_MAX)
                     self.asked.append(question)
                     reply = self.answer(question)

@@ -3,6 +3,7 @@
 from api.declare import read, read_log
 from api.fields import (
     BYTES_PAGE_DEFAULT,
+    PAGE_DEFAULT,
     Blob,
     BytesLimit,
     Decimal,
@@ -10,7 +11,9 @@ from api.fields import (
     Height,
     Index,
     Key,
+    Limit,
     Milliseconds,
+    Position,
     Shown,
 )
 from api.refusals import Declined
@@ -65,7 +68,8 @@ class BlockTransaction(Shown, frozen=True):
 
 class ChainBlockReply(Shown, frozen=True):
     """`block` is the height of the block; `state_root` and `results_root` are those after `executed_height`;
-    `proposer` is a position in that height's validator set."""
+    `proposer` is a position in that height's validator set. `transactions` is a page of the
+    `transaction_count` that the block holds, and `next_cursor` the position where the next one begins."""
 
     height: Height
     block: Height
@@ -84,7 +88,9 @@ class ChainBlockReply(Shown, frozen=True):
     next_validators_hash: Hash
     params_hash: Hash
     evidence_count: int
+    transaction_count: int
     transactions: tuple[BlockTransaction, ...]
+    next_cursor: Position | None
 
 
 class RawBlock(Shown, frozen=True):
@@ -137,14 +143,18 @@ class ChainReads:
         )
 
     @read_log
-    def chain_block(view: View, block: Height | None = None) -> ChainBlockReply:
-        """One block: its header, its transactions and what became of each. Without a height, the latest."""
+    def chain_block(
+        view: View, block: Height | None = None, cursor: Position = 0, limit: Limit = PAGE_DEFAULT
+    ) -> ChainBlockReply:
+        """One block: its header, a page of its transactions and what became of each. Without a height, the
+        latest."""
         log = view.archive.blocks
         number = view.height if block is None else block
         decoded = decode_block(_stored(log, number, view.height)[0])
         results = view.archive.results(number)
         listed = []
-        for raw, result in zip(decoded.transactions, results, strict=True):
+        end = min(cursor + limit, len(results))
+        for raw, result in zip(decoded.transactions[cursor:end], results[cursor:end], strict=True):
             identity, kind = id_and_kind(raw)
             code = Code(result.code)
             listed.append(BlockTransaction(tx_id=identity, kind=kind, code=int(code), name=code.word))
@@ -155,7 +165,9 @@ class ChainReads:
             block=number,
             block_id=decoded.header.hash(),
             evidence_count=len(decoded.evidence),
+            transaction_count=len(results),
             transactions=tuple(listed),
+            next_cursor=end if end < len(results) else None,
         )
 
     @read_log

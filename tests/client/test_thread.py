@@ -25,6 +25,7 @@ from ledger.agenda import Progress, What
 from ledger.documents import ProposalStatus, Stage, Target
 from ledger.genesis import genesis_hash
 from ledger.rows import Role
+from ledger.transactions import decode_transaction
 from primitives.hashing import ZERO_HASH
 from testing import version2
 from testing.keys import public
@@ -392,6 +393,29 @@ async def test_pages_of_a_list_join_to_the_whole() -> None:
                 cursor = page.next_cursor
             assert tuple(paged) == whole
             assert whole
+
+
+async def test_a_block_shows_its_transactions_by_page() -> None:
+    async with one_node() as (node, front), AsyncClient(front.url) as client:
+        market = market_of(node)
+        node.little.act("cash_issue", ("sbp",), market.money, 5_000, b"d" * 32)
+        vasp = await client.align(node.wallet("htx"))
+        moves = [
+            vasp.build("transfer", from_holding=market.money, to_holding=market.wallets[0], amount=amount)
+            for amount in (1, 2, 9_999)
+        ]
+        node.commit([decode_transaction(signed.raw) for signed in moves])
+        whole = await client.chain_block()
+        first = await client.chain_block(whole.block, 0, 2)
+        second = await client.chain_block(whole.block, 2, 2)
+        beyond = await client.chain_block(whole.block, 4, 2)
+
+    assert [item.tx_id for item in whole.transactions] == [signed.id for signed in moves]
+    assert [item.name for item in whole.transactions] == ["ok", "ok", "overdraft"]
+    assert first.transactions + second.transactions == whole.transactions
+    assert {page.transaction_count for page in (whole, first, second, beyond)} == {3}
+    assert (first.next_cursor, second.next_cursor, whole.next_cursor) == (2, None, None)
+    assert (beyond.transactions, beyond.next_cursor) == ((), None)
 
 
 async def test_what_is_not_there_is_not_found_by_name() -> None:

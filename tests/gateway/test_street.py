@@ -15,7 +15,7 @@ import trio
 from gateway import http1, street
 from gateway.shares import Full, Shares, counted_as
 from gateway.street import _affordable
-from testing.front import Front, ScriptedNode, default_answer, gateway, network, until_asked
+from testing.front import Front, ScriptedNode, default_answer, gateway, network, until, until_asked
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 METHOD = b"\x02\x01\xff\x86\x84\x41\x01a"  # HPACK: a method that is the byte 0xFF
@@ -250,13 +250,16 @@ async def test_nothing_is_answered_any_further_for_a_caller_who_left() -> None:
     node = ScriptedNode(lambda query: None if query.method == "tx_wait" else default_answer(query))
     wait = b'{"jsonrpc":"2.0","id":1,"method":"tx_wait","params":["%s"]}' % (b"00" * 32)
     sent = HEAD + b"Content-Length: %d\r\n\r\n" % len(wait) + wait
-    async with network(node, requests=1) as front:
-        async with opened(front) as stream:
-            await stream.send_all(sent)
-            await until_asked(node, "tx_wait")
-        with trio.fail_after(5):
-            while "error" in await front.call("parameter_get", ["idle_ms"]):
-                await trio.sleep(0.01)
+
+    async def is_withdrawn() -> bool:
+        return node.withdrawn == number
+
+    async with network(node, waits=1) as front:
+        for number in (1, 2):  # the second has the place of the first
+            async with opened(front) as stream:
+                await stream.send_all(sent)
+                await until_asked(node, "tx_wait", number)
+            await until(is_withdrawn)
 
 
 def test_an_address_takes_its_share_and_leaves_the_rest() -> None:

@@ -16,10 +16,20 @@ from api.limits import RESPONSE_BYTES_MAX
 from api.reads import Reads
 from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
 from api.refusals import Declined
-from api.requests import BodyKind, FrameReader, Refusal, Request, Response, decode_response, request_frame
+from api.requests import (
+    WITHDRAW,
+    BodyKind,
+    FrameReader,
+    Refusal,
+    Request,
+    Response,
+    decode_response,
+    request_frame,
+)
 from api.sources import Submission
 from ledger.codes import Code, Refused
 from node import local
+from node.limits import GATEWAYS_PERCENT_MAX, GATEWAYS_S_MAX, LOCAL_WAITERS_MAX
 from node.local import serve_local
 from node.view import View
 from primitives.codec import pack, unpack
@@ -268,3 +278,70 @@ async def test_a_large_answer_comes_whole_and_holds_up_no_small_one(monkeypatch:
 
     assert sorted(response.number for response in responses) == list(range(20))
     assert {unpack(r.body, NodeHealthReply, 10_000) for r in responses if r.number % 2} == {HEALTHY}
+
+
+async def test_a_wait_that_is_withdrawn_ends_and_is_not_answered() -> None:
+    services = Nothing()
+    async with served(services) as path, gateway_to(path) as gateway:
+        for number in range(LOCAL_WAITERS_MAX):
+            await gateway.send(number, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=60_000))
+        await gateway.stream.send_all(request_frame(Request(7, WITHDRAW, b"")))
+        await gateway.stream.send_all(request_frame(Request(2**32 - 1, WITHDRAW, b"")))  # of no such wait
+        await gateway.send(7, Reads.node_health.question())
+        first = await gateway.receive()
+        await gateway.send(8_000, Reads.tx_wait.question(tx_id=bytes(32), timeout_ms=1))
+        second = await gateway.receive()
+
+    assert (first.number, first.kind) == (7, BodyKind.ANSWER)
+    assert (second.number, second.kind) == (8_000, BodyKind.REFUSED)  # it had a place, and waited
+
+
+async def test_reads_beyond_their_share_of_the_nodes_time_wait(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    share = local._Share()
+    autojump_clock.jump(5.0)
+    started = trio.current_time()
+    share.used(5.0)
+    await share.turn()
+    first = trio.current_time() - started
+    share.used(0.1)
+    await share.turn()
+    second = trio.current_time() - started - first
+
+    assert first == pytest.approx(5.0 * 100 / GATEWAYS_PERCENT_MAX - 5.0 - GATEWAYS_S_MAX)
+    assert second == pytest.approx(0.1 * 100 / GATEWAYS_PERCENT_MAX)
+
+
+async def test_what_a_read_takes_is_counted_against_the_share_of_all_gateways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Counted(local._Share):
+        def used(self, seconds: float) -> None:
+            counted.append(seconds)
+
+        async def turn(self) -> None:
+            turns.append(1)
+            await trio.lowlevel.checkpoint()
+
+    counted: list[float] = []
+    turns: list[int] = []
+    monkeypatch.setattr(local, "_Share", Counted)
+    questions = (Reads.holding_get.question(holding=1), Reads.chain_raw.question(from_block=1))
+    async with served(Unreadable()) as path, gateway_to(path) as gateway:
+        for question in (*questions, Reads.node_health.question()):
+            await gateway.send(1, question)
+            await gateway.receive()
+
+    assert len(counted) == 2
+    assert len(turns) >= 3
+
+
+class Unreadable(Nothing):
+    """A node whose storage fails whatever is read of it."""
+
+    def view(self) -> View:
+        return View(self, self, None, bytes(32), "mof", "test")  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        raise StorageError(f"{name}: of a test")
