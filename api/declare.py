@@ -30,7 +30,7 @@ class Question(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     method: ClassVar[str] = ""
 
 
-class Place(Enum):
+class ReadFrom(Enum):
     """Where a read is answered."""
 
     STATE = auto()  # on the event loop: it is short
@@ -58,7 +58,7 @@ class Read(Generic[P, R]):
     As an attribute of a client it is a method of that client, with the parameters of the declared function.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], place: Place, *, waits: bool) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], source: ReadFrom, *, waits: bool) -> None:
         hints = get_type_hints(function, include_extras=True)
         _, *parameters = inspect.signature(function).parameters.values()
         fields = [
@@ -69,7 +69,7 @@ class Read(Generic[P, R]):
         ]
         self.name = name
         self.function = function
-        self.place = place
+        self.source = source
         self.waits = waits  # for as long as the query's `timeout_ms` says
         self.description = inspect.cleandoc(function.__doc__ or "")
         self.reply: type[R] = hints["return"]
@@ -107,12 +107,12 @@ class Read(Generic[P, R]):
 
 def read(function: Callable[Concatenate[View, P], R]) -> Read[P, R]:
     """Declare a read of the state, under the function's name. It raises Refused for what is not there."""
-    return Read(function.__name__, function, Place.STATE, waits=False)
+    return Read(function.__name__, function, ReadFrom.STATE, waits=False)
 
 
 def read_log(function: Callable[Concatenate[View, P], R]) -> Read[P, R]:
     """Declare a read of the block log, which reads and decodes whole blocks."""
-    return Read(function.__name__, function, Place.LOG, waits=False)
+    return Read(function.__name__, function, ReadFrom.LOG, waits=False)
 
 
 def ask(
@@ -121,6 +121,6 @@ def ask(
     """Declare what only a running node can answer, as the method `name`."""
 
     def declared(function: Callable[Concatenate[Services, P], Awaitable[R]]) -> Read[P, R]:
-        return Read(name, function, Place.NODE, waits=waits)
+        return Read(name, function, ReadFrom.NODE, waits=waits)
 
     return declared

@@ -22,7 +22,7 @@ Blob = Annotated[bytes, Meta(extra={"json": "base64"})]
 TransactionBytes = Annotated[
     bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX, extra={"json": "base64"})
 ]
-Payload = Annotated[bytes, Meta(max_length=PAYLOAD_BYTES_MAX, extra={"json": "base64"})]
+PayloadBytes = Annotated[bytes, Meta(max_length=PAYLOAD_BYTES_MAX, extra={"json": "base64"})]
 Decimal = Annotated[int, Meta(ge=0, extra={"json": "decimal"})]  # below 2**64, as msgpack integers are
 Index = Annotated[int, Meta(ge=0, le=2**32 - 2)]
 Cursor = Annotated[int, Meta(ge=0, le=2**32 - 1)]

@@ -22,8 +22,8 @@ from msgspec import Meta
 from api.limits import QUOTED_CHARACTERS_MAX
 
 M = TypeVar("M", bound=msgspec.Struct)
-Writer = Callable[[Any], Any]
-Reader = Callable[[Any, str], Any]
+ObjectWriter = Callable[[Any], Any]
+ObjectReader = Callable[[Any, str], Any]
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,19})", re.ASCII)
 VARIANT = "variant"
@@ -71,7 +71,7 @@ def from_object(value: object, kind: type[M]) -> M:
 
 
 @cache
-def _writer(kind: Any) -> Writer:
+def _writer(kind: Any) -> ObjectWriter:
     kind, metas = unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -94,7 +94,7 @@ def _writer(kind: Any) -> Writer:
     return lambda value: value
 
 
-def _union_writer(kind: Any) -> Writer:
+def _union_writer(kind: Any) -> ObjectWriter:
     members = [member for member in get_args(kind) if member is not NoneType]
     if len(members) == 1:
         only = _writer(members[0])
@@ -111,7 +111,7 @@ def _union_writer(kind: Any) -> Writer:
 
 
 @cache
-def _reader(kind: Any, surplus_refused: bool) -> Reader:
+def _reader(kind: Any, surplus_refused: bool) -> ObjectReader:
     kind, metas = unwrapped(kind)
     form = _form(metas)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -135,7 +135,7 @@ def _reader(kind: Any, surplus_refused: bool) -> Reader:
     raise TypeError(f"no JSON form for {kind}")
 
 
-def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> Reader:
+def _struct_reader(kind: type[msgspec.Struct], surplus_refused: bool) -> ObjectReader:
     fields = {name: _reader(hint, surplus_refused) for name, hint in hints(kind).items()}
     required = {field.name for field in msgspec.structs.fields(kind) if field.required}
 
@@ -166,7 +166,7 @@ def _without_variant(value: dict[str, Any], path: str, kind: type[msgspec.Struct
     return {name: item for name, item in value.items() if name != VARIANT}
 
 
-def _variants_reader(kinds: list[type[msgspec.Struct]], surplus_refused: bool) -> Reader:
+def _variants_reader(kinds: list[type[msgspec.Struct]], surplus_refused: bool) -> ObjectReader:
     readers = {kind.__name__.lower(): _reader(kind, surplus_refused) for kind in kinds}
 
     def read(value: Any, path: str) -> Any:
@@ -179,7 +179,7 @@ def _variants_reader(kinds: list[type[msgspec.Struct]], surplus_refused: bool) -
     return read
 
 
-def _enum_reader(kind: type[IntEnum]) -> Reader:
+def _enum_reader(kind: type[IntEnum]) -> ObjectReader:
     members = {member.name.lower(): member for member in kind}
     numbers = {member.value: member for member in kind}
 
@@ -196,10 +196,10 @@ def _enum_reader(kind: type[IntEnum]) -> Reader:
     return read
 
 
-def _union_reader(kind: Any, surplus_refused: bool) -> Reader:
+def _union_reader(kind: Any, surplus_refused: bool) -> ObjectReader:
     """A value is read by the first member whose JSON type it has: null, number, text, array or object; an
     object that is a variant by the member it names."""
-    readers: dict[type, Reader] = {}
+    readers: dict[type, ObjectReader] = {}
     variants = [member for member in get_args(kind) if isinstance(member, type) and _is_variant(member)]
     if variants:
         readers[dict] = _variants_reader(variants, surplus_refused)
@@ -220,7 +220,7 @@ def _union_reader(kind: Any, surplus_refused: bool) -> Reader:
     return read
 
 
-def _tuple_reader(item: Reader, metas: tuple[Meta, ...]) -> Reader:
+def _tuple_reader(item: ObjectReader, metas: tuple[Meta, ...]) -> ObjectReader:
     shortest, longest = _length_bounds(metas)
 
     def read(value: Any, path: str) -> tuple[Any, ...]:
@@ -233,7 +233,7 @@ def _tuple_reader(item: Reader, metas: tuple[Meta, ...]) -> Reader:
     return read
 
 
-def _bytes_reader(form: str, metas: tuple[Meta, ...], from_people: bool) -> Reader:
+def _bytes_reader(form: str, metas: tuple[Meta, ...], from_people: bool) -> ObjectReader:
     """A reply's base64 is base64; of parameters, which people type, text of hex digits alone is hex."""
     shortest, longest = _length_bounds(metas)
     may_be_hex = from_people or form != "base64"
@@ -260,7 +260,7 @@ def _bytes_reader(form: str, metas: tuple[Meta, ...], from_people: bool) -> Read
     return read
 
 
-def _decimal_reader(metas: tuple[Meta, ...]) -> Reader:
+def _decimal_reader(metas: tuple[Meta, ...]) -> ObjectReader:
     least, most = _value_bounds(metas)
 
     def read(value: Any, path: str) -> int:
@@ -271,7 +271,7 @@ def _decimal_reader(metas: tuple[Meta, ...]) -> Reader:
     return read
 
 
-def _integer_reader(metas: tuple[Meta, ...]) -> Reader:
+def _integer_reader(metas: tuple[Meta, ...]) -> ObjectReader:
     least, most = _value_bounds(metas)
 
     def read(value: Any, path: str) -> int:
@@ -282,7 +282,7 @@ def _integer_reader(metas: tuple[Meta, ...]) -> Reader:
     return read
 
 
-def _text_reader(metas: tuple[Meta, ...]) -> Reader:
+def _text_reader(metas: tuple[Meta, ...]) -> ObjectReader:
     shortest, longest = _length_bounds(metas)
 
     def read(value: Any, path: str) -> str:

@@ -42,7 +42,7 @@ class SetChange(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fie
 
 Hash32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Path = Annotated[tuple[Group, ...], Meta(max_length=MERKLE_DEPTH_MAX)]
-Changes = Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
+SetChanges = Annotated[tuple[SetChange, ...], Meta(max_length=CHANGES_MAX)]
 ItemBytes = Annotated[bytes, Meta(max_length=BLOCK_BYTES_CAP)]
 
 
@@ -53,7 +53,7 @@ class RecordProof(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     version: Count
     genesis_hash: Hash32
     record: Count
-    changes: Changes
+    changes: SetChanges
     certified: Certified
     state: StateProof
 
@@ -83,5 +83,5 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     top: Hash32
     entry: Included | None
     header: HeaderBytes
-    changes: Changes
+    changes: SetChanges
     certified: Certified

@@ -39,7 +39,7 @@ class Moving(NamedTuple):
     parts: tuple[Part, ...]
 
 
-class Index(Protocol):
+class Movements(Protocol):
     """Which postings move a holding, up to the height `last`; the postings after it are few."""
 
     last: int
@@ -87,7 +87,7 @@ class Archive(Protocol):
     def blocks(self) -> Log:
         """The log itself."""
 
-    def index(self) -> AbstractContextManager[Index]:
+    def index(self) -> AbstractContextManager[Movements]:
         """The index of movements as it stands. Raises Declined while a node still makes it."""
 
     def find(self, tx_id: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from api.limits import PARTS_KEPT_MAX, TAIL_HEIGHTS_MAX, TAIL_ROWS_MAX
 from api.refusals import Declined
-from api.sources import Index, Log, Part, View
+from api.sources import Log, Movements, Part, View
 from ledger.codes import Code
 from ledger.events import EVENT_BYTES
 from ledger.postings import POSTING, Form, Movement, StreamRows, forms_of, posting_rows
@@ -70,7 +70,7 @@ class Run(NamedTuple):
 class Ground:
     """What the walks of one page stand on: the log, the index, and the tail of those holdings."""
 
-    def __init__(self, view: View, index: Index, holdings: Columns) -> None:
+    def __init__(self, view: View, index: Movements, holdings: Columns) -> None:
         """Raises Declined while the node still makes its index."""
         self.head = view.height
         self.rows_read = 0

@@ -16,7 +16,7 @@ from node.replica import Replica
 from node.sealed import open_block
 from primitives.signatures import public_key_of, sign, verify
 from storage.blocks import BlockStore
-from storage.index import PostingIndex
+from storage.index import MovementIndex
 from storage.segments import Balances, make_segment
 
 VERIFICATIONS = 5_000
@@ -52,7 +52,7 @@ def postings_seconds(node_directory: Path, first: int) -> float:
         blocks.close()
     with tempfile.TemporaryDirectory(dir=node_directory) as folder:
         copy = BlockStore(Path(folder))
-        index = PostingIndex(Path(folder, "index"), b"")
+        index = MovementIndex(Path(folder, "index"), b"")
         waiting: list[StreamRows] = []
         balances, spent = Balances(), 0.0
         try:

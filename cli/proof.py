@@ -29,7 +29,7 @@ AnyTrust = Annotated[
 Witness = Annotated[
     list[str] | None, typer.Option(help="URL of another gateway that must know the same block.")
 ]
-Checkpoint = Annotated[Path | None, typer.Option(help="File to write, to verify --since from now on.")]
+CheckpointFile = Annotated[Path | None, typer.Option(help="File to write, to verify --since from now on.")]
 
 
 class Verified(Protocol):
@@ -72,7 +72,7 @@ def verify(
     trusting_days: TrustingDays = TRUSTING_DAYS,
     any_trust: AnyTrust = False,
     witness: Witness = None,
-    checkpoint: Checkpoint = None,
+    checkpoint: CheckpointFile = None,
     as_json: Json = False,
 ) -> None:
     """Verify a proof offline, against the genesis or a checkpoint of yours; show what it proves, as of when.

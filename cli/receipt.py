@@ -10,7 +10,7 @@ from cli.output import Json, show
 from cli.proof import (
     TRUSTING_DAYS,
     AnyTrust,
-    Checkpoint,
+    CheckpointFile,
     GenesisFile,
     LeastHeight,
     Since,
@@ -71,7 +71,7 @@ def verify(
     trusting_days: TrustingDays = TRUSTING_DAYS,
     any_trust: AnyTrust = False,
     witness: Witness = None,
-    checkpoint: Checkpoint = None,
+    checkpoint: CheckpointFile = None,
     as_json: Json = False,
 ) -> None:
     """Verify a receipt offline, against the genesis or a checkpoint of yours; show what became of what, when.

@@ -23,9 +23,9 @@ Keystore = Annotated[
     Path, typer.Option("--keystore", "-k", help="The signer's encrypted key file (NAME.pem).")
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until a block holds it.")]
-Proposal = Annotated[int, typer.Argument(help="The proposal's index.")]
+ProposalIndex = Annotated[int, typer.Argument(help="The proposal's index.")]
 Reason = Annotated[int, typer.Option(help="Reason code that stays beside the signature.")]
-Act = Annotated[
+ActHash = Annotated[
     str, typer.Option(help="Hash of the act as it was reviewed: without asking, sign that one and no other.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Sign whatever is shown, without asking.")]
@@ -107,11 +107,11 @@ def send(
 
 @app.command("approve")
 def approve(
-    proposal: Proposal,
+    proposal: ProposalIndex,
     rpc: Rpc,
     keystore: Keystore,
     reason: Reason = 0,
-    act: Act = "",
+    act: ActHash = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     genesis: GenesisOf = "",
@@ -132,11 +132,11 @@ def approve(
 
 @app.command("reject")
 def reject(
-    proposal: Proposal,
+    proposal: ProposalIndex,
     rpc: Rpc,
     keystore: Keystore,
     reason: Reason = 0,
-    act: Act = "",
+    act: ActHash = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     genesis: GenesisOf = "",
@@ -156,11 +156,11 @@ def reject(
 
 @app.command("withdraw")
 def withdraw(
-    proposal: Proposal,
+    proposal: ProposalIndex,
     rpc: Rpc,
     keystore: Keystore,
     reason: Reason = 0,
-    act: Act = "",
+    act: ActHash = "",
     yes: Yes = False,
     passphrase_file: PassphraseFile = None,
     genesis: GenesisOf = "",

@@ -109,7 +109,7 @@ class Decide:
 
 
 Output = Propose | Cast | Wait | Enter | Decide
-Result = tuple[RoundState, tuple[Output, ...]]
+StateAndOutputs = tuple[RoundState, tuple[Output, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class Transition:
     """A row of the table: the paper's lines, and what they do."""
 
     lines: str
-    act: Callable[[RoundState, Event], Result]
+    act: Callable[[RoundState, Event], StateAndOutputs]
 
 
-def apply(state: RoundState, event: Event) -> Result:
+def apply(state: RoundState, event: Event) -> StateAndOutputs:
     """The next state and what is to be done; an event that has no row, or whose round is not the one its
     row speaks of, changes nothing."""
     transition = TABLE.get((state.step, event.kind))
@@ -145,7 +145,7 @@ def _speaks_of(state: RoundState, event: Event) -> bool:
             return event.round == state.round
 
 
-def _start(state: RoundState, event: Event) -> Result:
+def _start(state: RoundState, event: Event) -> StateAndOutputs:
     """L11-L21. The proposer waits too (L20 lets only the others wait): its own block may never come."""
     after = replace(
         state,
@@ -159,14 +159,14 @@ def _start(state: RoundState, event: Event) -> Result:
     return after, (wait, Propose(state.valid_value, state.valid_round)) if event.proposer else (wait,)
 
 
-def _proposal(state: RoundState, event: Event) -> Result:
+def _proposal(state: RoundState, event: Event) -> StateAndOutputs:
     """L22-L27: prevote the value if it is acceptable and no lock stands against it."""
     free = state.locked_round == NO_POL or state.locked_value == event.value
     value = event.value if event.acceptable and free else None
     return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, value),)
 
 
-def _proposal_with_pol(state: RoundState, event: Event) -> Result:
+def _proposal_with_pol(state: RoundState, event: Event) -> StateAndOutputs:
     """L28-L33: a polka at or after our lock frees us from it."""
     if not 0 <= event.pol_round < state.round:
         return state, ()
@@ -175,14 +175,14 @@ def _proposal_with_pol(state: RoundState, event: Event) -> Result:
     return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, value),)
 
 
-def _prevotes_any(state: RoundState, event: Event) -> Result:
+def _prevotes_any(state: RoundState, event: Event) -> StateAndOutputs:
     """L34-L35."""
     if state.prevote_wait:
         return state, ()
     return replace(state, prevote_wait=True), (Wait(TimeoutStep.PREVOTE),)
 
 
-def _polka_in_prevote(state: RoundState, event: Event) -> Result:
+def _polka_in_prevote(state: RoundState, event: Event) -> StateAndOutputs:
     """L36-L43 in step prevote: lock and precommit."""
     after = replace(
         state,
@@ -196,14 +196,14 @@ def _polka_in_prevote(state: RoundState, event: Event) -> Result:
     return after, (Cast(VoteType.PRECOMMIT, event.value),)
 
 
-def _polka_in_precommit(state: RoundState, event: Event) -> Result:
+def _polka_in_precommit(state: RoundState, event: Event) -> StateAndOutputs:
     """L36 and L42-L43 in step precommit: too late to lock, in time to know the valid value."""
     if state.polka_seen:
         return state, ()
     return replace(state, polka_seen=True, valid_value=event.value, valid_round=state.round), ()
 
 
-def _earlier_polka(state: RoundState, event: Event) -> Result:
+def _earlier_polka(state: RoundState, event: Event) -> StateAndOutputs:
     """L42-L43 for a polka that arrives after its round, as re-sent certificates do.
 
     The paper counts on gossip to deliver it in time. The valid value only chooses what we propose, and
@@ -215,41 +215,41 @@ def _earlier_polka(state: RoundState, event: Event) -> Result:
     return replace(state, valid_value=event.value, valid_round=event.round), ()
 
 
-def _polka_nil(state: RoundState, event: Event) -> Result:
+def _polka_nil(state: RoundState, event: Event) -> StateAndOutputs:
     """L44-L46."""
     return replace(state, step=Step.PRECOMMIT), (Cast(VoteType.PRECOMMIT, None),)
 
 
-def _precommits_any(state: RoundState, event: Event) -> Result:
+def _precommits_any(state: RoundState, event: Event) -> StateAndOutputs:
     """L47-L48."""
     if state.precommit_wait:
         return state, ()
     return replace(state, precommit_wait=True), (Wait(TimeoutStep.PRECOMMIT),)
 
 
-def _commit(state: RoundState, event: Event) -> Result:
+def _commit(state: RoundState, event: Event) -> StateAndOutputs:
     """L49-L54. Starting the next height is the node's part: it executes the block first."""
     if event.value is None:
         raise EngineFault("a commit event without a value")
     return replace(state, step=Step.COMMIT), (Decide(event.round, event.value),)
 
 
-def _skip(state: RoundState, event: Event) -> Result:
+def _skip(state: RoundState, event: Event) -> StateAndOutputs:
     """L55-L56."""
     return state, (Enter(event.round),)
 
 
-def _timeout_propose(state: RoundState, event: Event) -> Result:
+def _timeout_propose(state: RoundState, event: Event) -> StateAndOutputs:
     """L57-L60."""
     return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, None),)
 
 
-def _timeout_prevote(state: RoundState, event: Event) -> Result:
+def _timeout_prevote(state: RoundState, event: Event) -> StateAndOutputs:
     """L61-L64."""
     return replace(state, step=Step.PRECOMMIT), (Cast(VoteType.PRECOMMIT, None),)
 
 
-def _timeout_precommit(state: RoundState, event: Event) -> Result:
+def _timeout_precommit(state: RoundState, event: Event) -> StateAndOutputs:
     """L65-L67."""
     return state, (Enter(state.round + 1),)
 

@@ -66,7 +66,7 @@ class DocumentWas(NamedTuple):
     old: Any
 
 
-Entry = FieldWas | ColumnWas | RowsWere | DocumentWas
+JournalEntry = FieldWas | ColumnWas | RowsWere | DocumentWas
 
 
 class Mark(NamedTuple):
@@ -82,7 +82,7 @@ class Journal:
     __slots__ = ("_cleared", "entries", "stream")
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[JournalEntry] = []
         self.stream = Stream()
         self._cleared = 0
 
@@ -90,7 +90,7 @@ class Journal:
         """A savepoint: all that is written from here on can be undone."""
         return Mark(self._cleared + len(self.entries), self.stream.mark())
 
-    def since(self, mark: Mark) -> list[Entry]:
+    def since(self, mark: Mark) -> list[JournalEntry]:
         """What was written since `mark`, in order. Raises InvariantError for a mark cleared away."""
         return self.entries[self._position(mark) :]
 

@@ -39,7 +39,7 @@ from node.view import Archive
 from primitives.signatures import self_test
 from storage.blocks import BlockStore
 from storage.errors import SignerUninitialised, StorageCorrupt, StorageError, StorageFull
-from storage.index import PostingIndex
+from storage.index import MovementIndex
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -124,7 +124,7 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             return await trio.to_thread.run_sync(call, *args, limiter=limiter)
 
         blocks = _opened(stack, BlockStore(settings.blocks_dir))
-        index = _opened(stack, PostingIndex(settings.index_dir, genesis_hash(genesis)))
+        index = _opened(stack, MovementIndex(settings.index_dir, genesis_hash(genesis)))
         states = _opened(stack, StateStore(settings.state_dir))
         wal = _opened(stack, WriteAheadLog(settings.wal_dir))
         passphrase = read_passphrase(settings.passphrase_file, os.environ)

@@ -20,7 +20,7 @@ from node.published import Published
 from node.running import RunSync
 from storage.blocks import BlockStore
 from storage.errors import StorageCorrupt
-from storage.index import PostingIndex
+from storage.index import MovementIndex
 from storage.segments import Balances, make_segment
 
 COUNTED_HEIGHTS = 64  # whose postings are counted back in one turn of a thread
@@ -44,7 +44,7 @@ class Indexer:
     """Makes the index of one node; `committed` is called on the event loop, the work is done beside it."""
 
     def __init__(
-        self, published: Published, blocks: BlockStore, index: PostingIndex, run_sync: RunSync
+        self, published: Published, blocks: BlockStore, index: MovementIndex, run_sync: RunSync
     ) -> None:
         self._blocks = blocks
         self._index = index

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 import trio
 
-from api.declare import Place, Question, Read
+from api.declare import ReadFrom, Question, Read
 from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.refusals import Declined, said
@@ -245,7 +245,7 @@ async def answer(services: Services, request: Request, share: _Share) -> Respons
 
 
 async def _reply(services: Services, read: Read[Any, Any], question: Question, share: _Share) -> bytes:
-    if read.place is Place.NODE:
+    if read.source is ReadFrom.NODE:
         return pack(await read.answer(services, question))
     spent: list[float] = []
 
@@ -258,6 +258,6 @@ async def _reply(services: Services, read: Read[Any, Any], question: Question, s
 
     view = services.view()
     try:
-        return work(view) if read.place is Place.STATE else await reading(work, view)
+        return work(view) if read.source is ReadFrom.STATE else await reading(work, view)
     finally:
         share.used(sum(spent))

@@ -33,7 +33,7 @@ from storage.errors import StorageError
 from storage.limits import RESULTS_BYTES_MAX
 from wire.blocks import decode_block
 
-Changes = tuple[tuple[int, tuple[Validator, ...]], ...]  # of the set: first height in force, set
+ValidatorChanges = tuple[tuple[int, tuple[Validator, ...]], ...]  # of the set: first height in force, set
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class StartedProof:
     genesis_hash: bytes
     record: int
     state: StateProof
-    changes: Changes
+    changes: ValidatorChanges
 
 
 def start_proof(replica: Replica, table: str, index: int) -> StartedProof:
@@ -111,7 +111,7 @@ async def prove(
 
 
 def make_receipt(
-    blocks: BlockStore, genesis_hash: bytes, changes: Changes, height: int, position: int
+    blocks: BlockStore, genesis_hash: bytes, changes: ValidatorChanges, height: int, position: int
 ) -> ReceiptReply:
     """The receipt of the transaction at `position` of the block of `height`, or that it has none there.
     Raises Declined if the node does not keep the block, the transaction is an act of officers, or the block
@@ -167,7 +167,7 @@ def place_of(tx_id: bytes, blocks: BlockStore) -> tuple[int, int]:
 async def receipt_at(
     place: tuple[int, int],
     blocks: BlockStore,
-    facts: Callable[[], Awaitable[tuple[bytes, Changes]]],
+    facts: Callable[[], Awaitable[tuple[bytes, ValidatorChanges]]],
     wait_height: Callable[[int, float], Awaitable[bool]],
 ) -> ReceiptReply:
     """What `make_receipt` says once the block after the place's own is there; `facts` are then the chain's
@@ -179,7 +179,7 @@ async def receipt_at(
     return await reading(make_receipt, blocks, genesis_hash, changes, height, position)
 
 
-def _changes(blocks: BlockStore, changes: Changes, last: int) -> tuple[SetChange, ...]:
+def _changes(blocks: BlockStore, changes: ValidatorChanges, last: int) -> tuple[SetChange, ...]:
     return tuple(
         SetChange(
             _certified(blocks, first - 1), tuple((member.public_key, member.power) for member in members)

@@ -5,7 +5,7 @@ so that tests run many nodes in one process under a mock clock, and `node.app` r
 """
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -35,7 +35,7 @@ from node.membership import Membership, Roots
 from node.mempool import Mempool
 from node.peers import Peer, Peers, Transport
 from node.ports import Commits, Committed
-from node.proofs import Changes, place_of, prove, receipt_at, start_proof
+from node.proofs import ValidatorChanges, place_of, prove, receipt_at, start_proof
 from node.published import Published
 from node.readiness import Readiness
 from node.running import RunSync, reading
@@ -69,7 +69,6 @@ QUEUED_SLICE = 256  # transactions queued between two turns of the event loop
 log = structlog.get_logger("node")
 
 T = TypeVar("T")
-Service = Callable[[], Awaitable[None]]
 
 
 class Node:
@@ -94,16 +93,14 @@ class Node:
         mempool_bytes: int,
         checkpoint_blocks: int,
         connections_max: int,
-        services: Sequence[Service] = (),
     ) -> None:
         """`roots` are each institution's roots (DER) under which its nodes' certificates may stand now;
-        `dials` are the nodes that we connect to; `services` run beside the node, as the local socket."""
+        `dials` are the nodes that we connect to."""
         self.name = name
         self._version = version
         self._chain = chain
         self._now_ms = now_ms
         self._run_sync = run_sync
-        self._services = tuple(services)
         self._checkpoint_blocks = checkpoint_blocks
         self._checkpoint_due = trio.Event()
         self._archive = archive
@@ -160,8 +157,6 @@ class Node:
             nursery.start_soon(self._take_in)
             nursery.start_soon(self._save_checkpoints)
             nursery.start_soon(self._indexer.run)
-            for service in self._services:
-                nursery.start_soon(service)
             task_status.started()
             self._note_contact()
             with trio.move_on_after(FIRST_CONTACT_S):
@@ -306,7 +301,7 @@ class Node:
         """The receipt of whatever stands, or does not, at a position of a block. Raises Declined."""
         return await receipt_at((block, position), self._archive.blocks, self._set_changes, self.wait_height)
 
-    async def _set_changes(self) -> tuple[bytes, Changes]:
+    async def _set_changes(self) -> tuple[bytes, ValidatorChanges]:
         changes = await self.driver.between_blocks(lambda chain: chain.replica.validator_changes())
         return self.published.genesis_hash, changes
 

@@ -15,7 +15,7 @@ from node.limits import DECODED_BLOCKS_MAX
 from node.ports import Committed
 from primitives.codec import convert, decode
 from storage.blocks import BlockStore
-from storage.index import IndexReader, PostingIndex
+from storage.index import IndexReader, MovementIndex
 from storage.limits import RESULTS_BYTES_MAX
 from wire.blocks import Header, decode_block
 
@@ -23,7 +23,7 @@ from wire.blocks import Header, decode_block
 class Archive:
     """The block log, with the last few blocks decoded: most questions about transactions are about them."""
 
-    def __init__(self, blocks: BlockStore, movements: PostingIndex) -> None:
+    def __init__(self, blocks: BlockStore, movements: MovementIndex) -> None:
         self.blocks = blocks
         self.movements = movements
         self._lock = Lock()

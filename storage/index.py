@@ -71,7 +71,7 @@ class Segment(NamedTuple):
     rows: int
 
 
-class PostingIndex:
+class MovementIndex:
     """The index environment. Each method is one transaction and may be called from a worker thread."""
 
     def __init__(

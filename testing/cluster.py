@@ -29,7 +29,7 @@ from primitives.signatures import public_key_of, sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
 from storage.errors import StorageError
-from storage.index import PostingIndex
+from storage.index import MovementIndex
 from storage.signer import SignerStore
 from storage.state import StateStore
 from storage.wal import WriteAheadLog
@@ -128,7 +128,7 @@ class Cluster:
         folder = self.folder / name
         new = not folder.exists()
         blocks = BlockStore(folder / "blocks", map_bytes=MAP_BYTES, faults=faults)
-        index = PostingIndex(folder / "index", self.genesis_hash, map_bytes=MAP_BYTES)
+        index = MovementIndex(folder / "index", self.genesis_hash, map_bytes=MAP_BYTES)
         states = StateStore(folder / "state", map_bytes=MAP_BYTES)
         wal = WriteAheadLog(folder / "wal", map_bytes=MAP_BYTES)
         signatures = SignerStore(folder / "signer", map_bytes=MAP_BYTES)

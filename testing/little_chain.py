@@ -21,7 +21,7 @@ from node.sealed import SealedBlock
 from primitives.signatures import sign
 from storage.blocks import BlockStore
 from storage.environment import Faults
-from storage.index import SHAPE, PostingIndex, Shape
+from storage.index import SHAPE, MovementIndex, Shape
 from storage.state import StateStore
 from testing.keys import key, public
 
@@ -92,7 +92,7 @@ class LittleChain:
     def open(self) -> None:
         self.blocks = BlockStore(self.folder / "blocks", faults=self.faults)
         try:
-            self.index = PostingIndex(self.folder / "index", genesis_hash(self.genesis), shape=self.shape)
+            self.index = MovementIndex(self.folder / "index", genesis_hash(self.genesis), shape=self.shape)
             self.states = StateStore(self.folder / "state", faults=self.faults)
             try:
                 self.chain = Chain.open(self.genesis, self.blocks, self.states)

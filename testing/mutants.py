@@ -13,7 +13,7 @@ from consensus.events import Broadcast, Persist
 from consensus.height import Height
 from consensus.messages import NO_POL, VoteType
 from consensus.proposals import Proposals
-from consensus.rounds import TABLE, Cast, Event, EventKind, Result, RoundState, Step, Transition
+from consensus.rounds import TABLE, Cast, Event, EventKind, RoundState, StateAndOutputs, Step, Transition
 from consensus.votes import VoteKeeper
 
 Put = Callable[[object, str, Any], None]
@@ -22,7 +22,9 @@ Put = Callable[[object, str, Any], None]
 # --- the round state machine ------------------------------------------------------------------------------
 
 
-def _row(put: Put, step: Step, kind: EventKind, act: Callable[[RoundState, Event], Result] | None) -> None:
+def _row(
+    put: Put, step: Step, kind: EventKind, act: Callable[[RoundState, Event], StateAndOutputs] | None
+) -> None:
     table = dict(rounds.TABLE)
     if act is None:
         del table[(step, kind)]
@@ -34,7 +36,7 @@ def _row(put: Put, step: Step, kind: EventKind, act: Callable[[RoundState, Event
 def no_lock_at_a_polka(put: Put) -> None:
     """L36-L43 precommit without L38-L39: nothing is locked."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         after = replace(state, step=Step.PRECOMMIT, polka_seen=True)
         after = replace(after, valid_value=event.value, valid_round=state.round)
         return after, (Cast(VoteType.PRECOMMIT, event.value),)
@@ -45,7 +47,7 @@ def no_lock_at_a_polka(put: Put) -> None:
 def lock_ignored_by_a_fresh_proposal(put: Put) -> None:
     """L22-L23 without the lock."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         value = event.value if event.acceptable else None
         return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, value),)
 
@@ -55,7 +57,7 @@ def lock_ignored_by_a_fresh_proposal(put: Put) -> None:
 def freed_by_any_polka(put: Put) -> None:
     """L28-L29 without `lockedRound <= validRound`."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         value = event.value if event.acceptable else None
         return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, value),)
 
@@ -65,7 +67,7 @@ def freed_by_any_polka(put: Put) -> None:
 def never_freed(put: Put) -> None:
     """L28-L29 without being freed by a later polka."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         free = state.locked_round == NO_POL or state.locked_value == event.value
         value = event.value if event.acceptable and free else None
         return replace(state, step=Step.PREVOTE), (Cast(VoteType.PREVOTE, value),)
@@ -76,7 +78,7 @@ def never_freed(put: Put) -> None:
 def timeout_prevote_precommits_the_valid_value(put: Put) -> None:
     """L61-L64 precommit what is locked instead of nil, though this round has no polka."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         return replace(state, step=Step.PRECOMMIT), (Cast(VoteType.PRECOMMIT, state.locked_value),)
 
     _row(put, Step.PREVOTE, EventKind.TIMEOUT_PREVOTE, act)
@@ -85,7 +87,7 @@ def timeout_prevote_precommits_the_valid_value(put: Put) -> None:
 def nil_polka_precommits_the_lock(put: Put) -> None:
     """L44-L46 precommit what is locked instead of nil."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         return replace(state, step=Step.PRECOMMIT), (Cast(VoteType.PRECOMMIT, state.locked_value),)
 
     _row(put, Step.PREVOTE, EventKind.POLKA_NIL, act)
@@ -94,7 +96,7 @@ def nil_polka_precommits_the_lock(put: Put) -> None:
 def nil_polka_releases_the_lock(put: Put) -> None:
     """As older protocols did: a nil polka frees from the lock, without a proof that others may follow."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         after = replace(state, step=Step.PRECOMMIT, locked_value=None, locked_round=NO_POL)
         return after, (Cast(VoteType.PRECOMMIT, None),)
 
@@ -106,7 +108,7 @@ def a_round_starts_without_the_lock(put: Put) -> None:
     """L11-L13 forget the lock with every round."""
     start = rounds.TABLE[(Step.PROPOSE, EventKind.START)].act
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         after, outputs = start(state, event)
         return replace(after, locked_value=None, locked_round=NO_POL), outputs
 
@@ -118,7 +120,7 @@ def a_round_starts_without_the_lock(put: Put) -> None:
 def late_polka_locks(put: Put) -> None:
     """L42-L43 in step precommit lock too, though nothing was precommitted."""
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         after = replace(state, polka_seen=True, locked_value=event.value, locked_round=state.round)
         return replace(after, valid_value=event.value, valid_round=state.round), ()
 
@@ -157,7 +159,7 @@ def proposes_afresh_over_the_valid_value(put: Put) -> None:
     """L16 always propose a new block."""
     start = rounds.TABLE[(Step.PROPOSE, EventKind.START)].act
 
-    def act(state: RoundState, event: Event) -> Result:
+    def act(state: RoundState, event: Event) -> StateAndOutputs:
         after, outputs = start(state, event)
         return after, tuple(
             rounds.Propose(None, NO_POL) if isinstance(o, rounds.Propose) else o for o in outputs

@@ -18,7 +18,7 @@ from ledger.window import check as check_window
 from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
-from node.proofs import Changes, place_of, prove, receipt_at, start_proof
+from node.proofs import ValidatorChanges, place_of, prove, receipt_at, start_proof
 from node.running import reading
 from node.view import Archive, View
 from node.waiting import Commitments
@@ -110,7 +110,7 @@ class OneNode:
     async def receipt_at(self, block: int, position: int) -> ReceiptReply:
         return await receipt_at((block, position), self.little.blocks, self._set_changes, self.wait_height)
 
-    async def _set_changes(self) -> tuple[bytes, Changes]:
+    async def _set_changes(self) -> tuple[bytes, ValidatorChanges]:
         return self.little.replica.genesis_hash, self.little.replica.validator_changes()
 
     def health(self) -> NodeHealthReply:

@@ -4,7 +4,18 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from api.declare import read
-from api.fields import PAGE_DEFAULT, Blob, Cursor, Height, Index, Limit, Milliseconds, Name, Payload, Shown
+from api.fields import (
+    PAGE_DEFAULT,
+    Blob,
+    Cursor,
+    Height,
+    Index,
+    Limit,
+    Milliseconds,
+    Name,
+    PayloadBytes,
+    Shown,
+)
 from api.limits import PAGE_BYTES_MAX
 from api.outlook import OutlookView, outlook
 from api.refusals import Declined
@@ -116,7 +127,7 @@ class ProposalReads:
         return ProposalListReply(height=view.height, items=tuple(items), next_cursor=next_cursor)
 
     @read
-    def act_preview(view: View, kind: Name, payload: Payload) -> ActPreviewReply:
+    def act_preview(view: View, kind: Name, payload: PayloadBytes) -> ActPreviewReply:
         """What an act would leave of the network if it took effect now: ask before you sign."""
         known = rules(view.state.version).by_name.get(kind)
         if known is None:

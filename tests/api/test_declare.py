@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.declare import Place, Question, Read, read, read_log
+from api.declare import Question, Read, ReadFrom, read, read_log
 from api.fields import Height, Index, Limit, Shown
 from api.objects import FieldFault, from_params, schema
 from api.reads import READS, Reads
@@ -49,7 +49,7 @@ class Caller(Toys):
 
 def test_the_parameters_are_the_query_with_their_bounds_and_defaults() -> None:
     declared = Toys.toy_get
-    assert (declared.name, declared.place, Toys.toy_log.place) == ("toy_get", Place.STATE, Place.LOG)
+    assert (declared.name, declared.source, Toys.toy_log.source) == ("toy_get", ReadFrom.STATE, ReadFrom.LOG)
     assert declared.description == "One toy.\n\nAnd more about it."
     assert schema(declared.query)["required"] == ["toy"]
     assert from_params({"toy": 3}, declared.query) == declared.question(3, limit=7)

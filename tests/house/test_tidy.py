@@ -389,6 +389,20 @@ def test_a_name_means_one_thing() -> None:
     assert {*SHARED_NAMES} - {*twice} == set()
 
 
+def test_no_alias_is_called_as_a_class_elsewhere() -> None:
+    """`Height` alone is both: the height under way, and its number where messages are declared."""
+    classes: dict[str, set[Path]] = {}
+    aliases: dict[str, set[Path]] = {}
+    for path in modules(*(layer for layer in LAYERS if layer not in ("testing", "bench"))):
+        for node in ast.parse(path.read_text()).body:
+            match node:
+                case ast.ClassDef(name=name):
+                    classes.setdefault(name, set()).add(path)
+                case ast.Assign(targets=[ast.Name(id=name)]) if re.match(r"[A-Z]\w*[a-z]", name):
+                    aliases.setdefault(name, set()).add(path)
+    assert {name for name in classes.keys() & aliases.keys() if aliases[name] - classes[name]} == {"Height"}
+
+
 def test_a_limit_has_one_value() -> None:
     values: dict[str, set[str]] = {}
     for path in modules(*LAYERS):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import node
-from api.declare import Place
+from api.declare import ReadFrom
 from api.reads import READS
 from api.reads.transactions import TransactionReads
 from api.refusals import Declined
@@ -108,7 +108,7 @@ def at_every_line(look: Callable[[], None]) -> Iterator[None]:
 
 
 def test_every_read_of_the_state_is_asked() -> None:
-    assert set(QUESTIONS) == {name for name, read in READS.items() if read.place is Place.STATE}
+    assert set(QUESTIONS) == {name for name, read in READS.items() if read.source is ReadFrom.STATE}
 
 
 def test_at_every_line_of_a_block_a_reader_sees_the_block_before(little: LittleChain) -> None:
