@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from api.declare import Place, Question, Read
+from api.declare import Question, Read, ReadFrom
 from api.examples import example
 from api.fields import Shown
 from api.objects import FieldFault, Named, fields, from_params, hints, schema, to_object
@@ -60,7 +60,7 @@ def document(url: str, *, raw_blocks: bool) -> dict[str, Any]:
 
 
 def _described(name: str, read: Read[Any, Any], named: Named) -> dict[str, Any]:
-    codes = [code for code in Code if code is not Code.OK] if read.place is Place.NODE else READING_CODES
+    codes = [code for code in Code if code is not Code.OK] if read.source is ReadFrom.NODE else READING_CODES
     words = [word for word, _ in ERRORS.values()] + [code.word for code in codes]
     return {
         "name": name,
