@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 import trio
 
-from api.declare import ReadFrom, Question, Read
+from api.declare import Question, Read, ReadFrom
 from api.limits import REQUEST_BYTES_MAX
 from api.reads import READS
 from api.refusals import Declined, said
