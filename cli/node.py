@@ -1,12 +1,16 @@
 """`mohur node`: prepare a validator's folder once, then run it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.calls import Rpc, calling
-from cli.output import Exit, Json, fail, reported, show
+from cli.output import Exit, Json, fail, reported, show, table
+
+if TYPE_CHECKING:
+    from config.pki import Identity
 
 app = typer.Typer(no_args_is_help=True, help="Prepare and run a node.")
 
@@ -32,7 +36,7 @@ def init(
     from config.errors import ConfigError
     from config.genesis_file import load_genesis
     from config.keys import load_key, read_passphrase
-    from config.pki import CertificateError, client_context, peer_identity
+    from config.pki import CertificateError, client_context
     from config.roots_file import load_roots
     from config.settings import load_node_settings
     from ledger.genesis import genesis_hash
@@ -52,7 +56,7 @@ def init(
             roots = {name: (*ders, *later.get(name, ())) for name, ders in roots.items()}
         ders = [der for held in roots.values() for der in held]
         client_context(settings.certificate, settings.certificate_key, passphrase, ders)
-        identity = peer_identity(_der(settings.certificate), roots)
+        identity = _identity(settings.certificate, roots)
         if (identity.chain, identity.institution, identity.node) != (
             genesis.chain,
             settings.institution,
@@ -103,8 +107,15 @@ def roots(
         }
         later = LaterRoots(listed.height, found)
         write_new(path, roots_to_toml(client.genesis_hash(), later).encode("utf-8"), 0o644)
-        prints = [root.sha256.hex() for each in listed.items for root in each.ca_roots if root.in_force]
-        show({"file": str(path), "height": listed.height, "sha256": prints}, as_json=as_json)
+        prints = {
+            each.name: [root.sha256.hex() for root in each.ca_roots if root.in_force] for each in listed.items
+        }
+        rows = [(name, sha256) for name, held in prints.items() for sha256 in held]
+        show(
+            {"file": str(path), "height": listed.height, "sha256": prints},
+            as_json=as_json,
+            text=lambda: table(("institution", "sha256"), rows, title=f"{path}, at height {listed.height}"),
+        )
 
 
 @app.command("run")
@@ -119,8 +130,17 @@ def run(config: Config = Path("node.toml")) -> None:
         raise typer.Exit(run_node(settings))
 
 
-def _der(certificate: Path) -> bytes:
+def _identity(certificate: Path, roots: Mapping[str, Sequence[bytes]]) -> "Identity":
+    """Whom a certificate names, and one of these roots has issued. Raises CertificateError, with the cure."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    return x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+    from config.pki import CertificateError, peer_identity
+
+    der = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+    try:
+        return peer_identity(der, roots)
+    except CertificateError as error:
+        cure = "write down the roots of today by mohur node roots and name that file in `roots`"
+        message = f"{certificate}: {error}; if institutions have changed their roots, {cure}"
+        raise CertificateError(message) from error

@@ -98,13 +98,18 @@ def _print(values: dict[str, Any]) -> None:
     more = "" if values.get("next_cursor") is None else f"; more with --cursor {values['next_cursor']}"
     title = f"{len(items)} at height {values['height']}{more}"
     columns = list(items[0]) if items else ["nothing"]
-    if len(columns) > COLUMNS_MAX:
+    if len(columns) > COLUMNS_MAX or any(_holds_objects(value) for item in items for value in item.values()):
         print(title)
         for item in items:
             print()
             table(("", ""), [(name, _words(value)) for name, value in item.items()], header=False)
         return
     table(columns, [[_cell(value) for value in item.values()] for item in items], title=title)
+
+
+def _holds_objects(value: Any) -> bool:
+    """Whether this is a list of objects, of which one cell would show no more than the first."""
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
 def _words(value: Any) -> str:

@@ -445,16 +445,16 @@ class TlsTransport:
         handshakes = 0
         sparing = Sparing()
 
-        def warn(tcp: trio.SocketStream, reason: str) -> None:
-            address = _address(tcp)
+        def warn(address: str, reason: str) -> None:
             times = sparing.due("connection refused", address.rpartition(":")[0])
             if times:
                 log.warning("connection refused", address=address, reason=reason, times=times)
 
         async def welcome(tcp: trio.SocketStream) -> None:
             nonlocal handshakes
+            address = _address(tcp)  # which nobody can tell once it is closed
             if handshakes >= HANDSHAKES_MAX:
-                warn(tcp, "too many handshakes")
+                warn(address, "too many handshakes")
                 await trio.aclose_forcefully(tcp)
                 return
             handshakes += 1
@@ -462,7 +462,7 @@ class TlsTransport:
                 with trio.fail_after(HELLO_S):
                     link = await self._authenticated(tcp, self._server, server_side=True)
             except (PeerError, trio.TooSlowError) as error:
-                warn(tcp, str(error) or type(error).__name__)
+                warn(address, str(error) or type(error).__name__)
                 return
             finally:
                 handshakes -= 1

@@ -20,11 +20,17 @@ class Readiness:
 
     def committed(self, commit: Committed) -> None:
         """Say once what is scheduled, and louder if this very node will stop there (node.ports.Commits)."""
-        scheduled = commit.published.scheduled
-        if scheduled is None or scheduled == self._told:
-            self._told = scheduled
-            return
+        scheduled, told = commit.published.scheduled, self._told
         self._told = scheduled
+        if scheduled == told:
+            return
+        if scheduled is None:
+            version, height = told or (0, 0)
+            if commit.published.version == version:
+                log.info("a version of the protocol is in force", version=version, from_height=height)
+            else:
+                log.info("the version that was scheduled is cancelled", version=version, from_height=height)
+            return
         version, height = scheduled
         if version > newest():
             log.error(

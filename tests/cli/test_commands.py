@@ -165,7 +165,9 @@ def test_a_node_whose_root_is_newer_than_the_genesis_is_prepared_with_a_file_of_
     settings = load_node_settings(network.node("mof").node_toml).model_copy(update=own)
     file = tmp_path / "node.toml"
     file.write_text(settings_to_toml(settings, "Under the genesis alone."))
-    assert "no root of 'mof' has issued it" in run("node", "init", "--config", file).stderr
+    refused = run("node", "init", "--config", file).stderr
+    assert "no root of 'mof' has issued it; if institutions have changed their roots" in refused
+    assert f"{tmp_path / 'tls.crt'}: " in refused
     settings = settings.model_copy(update={"roots": Path("roots.toml")})
     file.write_text(settings_to_toml(settings, "Under the roots of today."))
     result = run("node", "init", "--config", file)

@@ -30,6 +30,14 @@ def test_wide_items_of_a_list_are_printed_one_under_the_other(capsys: pytest.Cap
     assert any(REASON in line for line in lines)
 
 
+def test_objects_within_an_item_of_a_list_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+    roots = [{"sha256": digit * 64, "until_ms": until} for digit, until in (("a", 1795626648957), ("b", 0))]
+    _print({"height": 9, "items": [{"name": "sbp", "ca_roots": roots}], "next_cursor": None})
+    printed = capsys.readouterr().out
+    for shown in ("a" * 64, "until_ms 1795626648957", "b" * 64, "until_ms 0"):
+        assert shown in " ".join(printed.split())
+
+
 @pytest.mark.parametrize("as_list", [False, True])
 def test_no_text_of_the_ledger_plays_with_the_terminal(
     as_list: bool, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trio
 import trio.testing
 
@@ -468,12 +469,16 @@ async def test_what_speaks_no_tls_is_refused(tmp_path: Path, nursery: trio.Nurse
     port = await _free_port()
     mesh = _peers(_tls(tmp_path, "a-1", ("127.0.0.1", port), {}), "a-1", [], Recorder())
     await nursery.start(mesh.run)
-    stream = await trio.open_tcp_stream("127.0.0.1", port)
-    await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
-    async with stream:
-        with trio.fail_after(HELLO_S + 1):
-            while await stream.receive_some(1000):
-                pass
+    with structlog.testing.capture_logs() as lines:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+        async with stream:
+            host, own_port = stream.socket.getsockname()
+            with trio.fail_after(HELLO_S + 1):
+                while await stream.receive_some(1000):
+                    pass
+        await _until(lambda: [line["event"] for line in lines] == ["connection refused"])
+    assert lines[0]["address"] == f"{host}:{own_port}"
     assert mesh.connected == {}
     nursery.cancel_scope.cancel()
 

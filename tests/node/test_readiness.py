@@ -71,3 +71,16 @@ def test_a_node_that_will_stop_says_so_once_when_it_is_scheduled() -> None:
     with structlog.testing.capture_logs() as lines, version2.known():
         Readiness("mof").committed(commit)
     assert [line["log_level"] for line in lines] == ["info"]
+
+
+def test_it_is_said_that_a_version_is_in_force_or_was_cancelled() -> None:
+    for after, event in (
+        (PLAIN, "the version that was scheduled is cancelled"),
+        (replace(PLAIN, version=2), "a version of the protocol is in force"),
+    ):
+        readiness = Readiness("mof")
+        readiness.committed(replace(commit_of(), published=SCHEDULED))
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(2):
+                readiness.committed(replace(commit_of(), published=after))
+        assert [(line["event"], line["version"], line["from_height"]) for line in lines] == [(event, 2, 900)]
