@@ -15,3 +15,7 @@ TLS_CERTIFICATE_BYTES_MAX = 16 * 1024
 # settings
 PEERS_MAX = 256
 SOCKET_PATH_BYTES_MAX = 107  # sun_path holds 108 with its closing NUL
+
+# sparing
+SUBJECTS_MAX = 256  # things said at most once a minute that are remembered
+SUBJECTS_A_MINUTE_MAX = 16  # to which one and the same thing happens, that are spoken of

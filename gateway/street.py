@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 import trio
 
+from config.sparing import Sparing
 from gateway.http1 import Allowance, HttpResponse, Service, Visit, refusal_bytes
 from gateway.limits import (
     ACCEPT_PAUSE_S_MAX,
@@ -36,6 +37,7 @@ class Street:
         self._places = Shares(_affordable(connections), address_percent)
         self._visits: set[Visit] = set()
         self._farewells = 0
+        self._sparing = Sparing()
         self._number = 0
 
     async def serve(self, listener: trio.SocketListener, stop: Callable[[], Awaitable[None]]) -> None:
@@ -55,7 +57,8 @@ class Street:
                 stream = await listener.accept()
             except OSError as error:
                 # No descriptor is free, or the caller has gone already. One that ends makes room.
-                _log.warning("cannot accept a connection", error=str(error))
+                if times := self._sparing.due("cannot accept a connection", str(error.errno)):
+                    _log.warning("cannot accept a connection", error=str(error), times=times)
                 await trio.sleep(ACCEPT_PAUSE_S_MAX)
                 continue
             try:
@@ -67,6 +70,8 @@ class Street:
                 self._places.take(address)
             except Full as full:
                 self._service.refused("connections")
+                if times := self._sparing.due("connection refused", address):
+                    _log.warning("connection refused", address=address, reason=str(full), times=times)
                 self._see_off(stream, self._service.full("connections", full), visitors)
             else:
                 visitors.start_soon(self._visit, stream, address)
@@ -78,8 +83,9 @@ class Street:
         try:
             async with stream:
                 await visit.serve()
-        except Exception:
-            _log.exception("a connection failed", address=address)
+        except Exception as error:
+            if times := self._sparing.due("a connection failed", type(error).__name__):
+                _log.exception("a connection failed", address=address, times=times)
         finally:
             self._visits.discard(visit)
             self._places.give_back(address)

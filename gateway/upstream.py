@@ -26,6 +26,7 @@ from api.requests import (
     decode_response,
     request_frame,
 )
+from config.sparing import Sparing
 from gateway.jsonrpc import INTERNAL_ERROR, NODE_BUSY, NODE_TIMEOUT, NODE_UNAVAILABLE, RpcError
 from gateway.limits import ANSWER_S_MAX, FRAMES_AHEAD_MAX, RECONNECT_S_MAX, RECONNECT_S_MIN, UNDER_WAY_MAX
 from gateway.shares import Caller
@@ -57,6 +58,7 @@ class NodeLink:
         self._pending: dict[int, _Pending] = {}
         self._number = 0
         self._frames: trio.MemorySendChannel[bytes] | None = None
+        self._sparing = Sparing()
         self._turns = Turns(UNDER_WAY_MAX, each)
 
     @property
@@ -76,10 +78,12 @@ class NodeLink:
                 delay = min(delay * 2, RECONNECT_S_MAX)
                 continue
             delay = RECONNECT_S_MIN
-            _log.info("connected to node", socket=str(self._path))
+            if times := self._sparing.due("connected to node", ""):
+                _log.info("connected to node", socket=str(self._path), times=times)
             async with stream:
                 await self._serve(stream)
-            _log.warning("connection to node lost", socket=str(self._path))
+            if times := self._sparing.due("connection to node lost", ""):
+                _log.warning("connection to node lost", socket=str(self._path), times=times)
             await trio.sleep(delay)
 
     async def ask(self, question: Question, caller: Caller, within_s: float | None = None) -> Shown:
@@ -165,7 +169,8 @@ class NodeLink:
             except trio.BrokenResourceError:
                 return
             except (FrameError, CodecError) as error:
-                _log.error("node does not speak our protocol", error=str(error))
+                if times := self._sparing.due("node does not speak our protocol", ""):
+                    _log.error("node does not speak our protocol", error=str(error), times=times)
                 return
             if not data:
                 return

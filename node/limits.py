@@ -58,7 +58,6 @@ VERIFIED_MAX = 200_000
 PEERS_CONNECTIONS_MAX = 64
 STRANGERS_MAX = 64  # connections at once that have not said hello
 HANDSHAKES_MAX = 128  # connections at once that have not even shown a certificate
-SUBJECTS_MAX = 256  # things said at most once a minute that are remembered
 FAREWELL_BYTES_MAX = 64 * 1024  # read from a peer that was refused, while it hears why
 
 # view

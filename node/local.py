@@ -31,6 +31,7 @@ from api.requests import (
     response_frame,
 )
 from api.sources import Services, View
+from config.sparing import Sparing
 from ledger.codes import Code, Refused
 from node.limits import (
     FRAMED_HERE_BYTES_MAX,
@@ -63,16 +64,18 @@ async def serve_local(
     listener = trio.SocketListener(await _listen(path))
     connections = 0
     share = _Share()
+    sparing = Sparing()
 
     async def handle(stream: trio.SocketStream) -> None:
         nonlocal connections
         if connections >= connections_max:
-            _log.warning("gateway refused", connections=connections)
+            if times := sparing.due("gateway refused", ""):
+                _log.warning("gateway refused", connections=connections, times=times)
             await stream.aclose()
             return
         connections += 1
         try:
-            await _Connection(stream, services, share).run()
+            await _Connection(stream, services, share, sparing).run()
         finally:
             connections -= 1
 
@@ -126,10 +129,13 @@ async def _answers(path: Path) -> bool:
 class _Connection:
     """One gateway's connection: a reader, a writer, and so many workers that neither can be flooded."""
 
-    def __init__(self, stream: trio.SocketStream, services: Services, share: "_Share") -> None:
+    def __init__(
+        self, stream: trio.SocketStream, services: Services, share: "_Share", sparing: Sparing
+    ) -> None:
         self._stream = stream
         self._services = services
         self._share = share
+        self._sparing = sparing
         self._waiters: dict[int, trio.CancelScope] = {}  # by the number of the request
         self._send, self._frames = trio.open_memory_channel[bytes](0)
         self._put, self._requests = trio.open_memory_channel[Request](QUEUE_MAX)
@@ -155,7 +161,8 @@ class _Connection:
             except trio.BrokenResourceError:
                 return
             except (FrameError, CodecError) as error:
-                _log.warning("gateway does not speak our protocol", error=str(error))
+                if times := self._sparing.due("gateway does not speak our protocol", ""):
+                    _log.warning("gateway does not speak our protocol", error=str(error), times=times)
                 return
             if not data:
                 return
@@ -180,7 +187,8 @@ class _Connection:
                 with trio.fail_after(SEND_S_MAX):
                     await self._stream.send_all(frame)
         except (trio.BrokenResourceError, trio.TooSlowError) as error:
-            _log.warning("gateway does not read", error=type(error).__name__)
+            if times := self._sparing.due("gateway does not read", ""):
+                _log.warning("gateway does not read", error=type(error).__name__, times=times)
         scope.cancel()
 
     async def _work(self) -> None:

@@ -21,9 +21,9 @@ import structlog
 import trio
 
 from config.pki import CertificateError, identity_and_root, trust
+from config.sparing import Sparing
 from ledger.release import newest
 from node.limits import FAREWELL_BYTES_MAX, HANDSHAKES_MAX, PEERS_CONNECTIONS_MAX, STRANGERS_MAX
-from node.sparing import Sparing
 from wire.frames import Channel, FrameReceiver, FrameSender, PeerError
 from wire.limits import REASON_CHARACTERS_MAX
 from wire.messages import (

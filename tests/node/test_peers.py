@@ -11,6 +11,7 @@ import structlog.testing
 import trio
 import trio.testing
 
+from config.limits import SUBJECTS_A_MINUTE_MAX
 from config.pki import (
     Identity,
     client_context,
@@ -19,6 +20,7 @@ from config.pki import (
     save_certificate,
     server_context,
 )
+from config.sparing import AGAIN_S, Sparing
 from node.limits import HANDSHAKES_MAX
 from node.peers import (
     BACKOFF_REFUSED_LAST_S,
@@ -33,7 +35,6 @@ from node.peers import (
     TlsTransport,
     Transport,
 )
-from node.sparing import AGAIN_S, Sparing
 from testing.memory_network import MemoryNetwork, say
 from wire.frames import LIMITS, Channel, FrameReceiver, FrameSender
 from wire.messages import (
@@ -368,6 +369,17 @@ async def test_what_is_said_sparingly_is_said_once_a_minute_and_counted(
     assert sparing.due("refused", "c-1") == 1
     await trio.sleep(AGAIN_S)
     assert sparing.due("refused", "b-1") == 5
+
+
+async def test_of_what_happens_to_ever_new_ones_a_few_are_named_a_minute_and_the_rest_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    sparing = Sparing()
+    said = [sparing.due("refused", f"192.0.2.{number}") for number in range(200)]
+    assert (sum(said), said[0]) == (SUBJECTS_A_MINUTE_MAX, 1)
+    assert sparing.due("left", "192.0.2.1") == 1
+    await trio.sleep(AGAIN_S)
+    assert sparing.due("refused", "198.51.100.1") == 1 + 200 - SUBJECTS_A_MINUTE_MAX
 
 
 async def test_a_peer_that_does_not_read_costs_bounded_memory_and_is_dropped_when_its_votes_overflow() -> (
