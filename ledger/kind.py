@@ -5,7 +5,7 @@ nothing; `apply` runs after it, writes, and returns the indices of the records i
 are proposed and approved under the policy of their name; direct kinds take effect at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
@@ -150,11 +150,7 @@ class Context:
 
     def authorise(self, kind: Kind) -> None:
         """Refuse unless the signers have the roles that `kind` asks for."""
-        if len(self.signers) > 1 and not kind.signers.many:
-            raise Refused(Code.NOT_AUTHORISED, "signatures", len(self.signers), kind.number)
-        for index, signer in zip(self.tx.signers, self.signers, strict=True):
-            if signer.role not in kind.signers.roles:
-                raise Refused(Code.NOT_AUTHORISED, "signers", index, kind.number)
+        authorise(kind, self.tx.signers, [signer.role for signer in self.signers])
 
     def vasp(self) -> tuple[int, Vasp]:
         """The VASP whose settlement key signed. Raises Refused(not_authorised) if it was another key."""
@@ -181,3 +177,12 @@ class Context:
     def report_rows(self, codes: RowCodes) -> None:
         """Give each row of a batch its own result code; nothing is kept when all are OK."""
         self.row_codes = codes.astype("<u2").tobytes() if codes.any() else b""
+
+
+def authorise(kind: Kind, signers: Sequence[int], roles: Sequence[int]) -> None:
+    """Refuse unless the signers, who have these roles, are such as `kind` asks for."""
+    if len(signers) > 1 and not kind.signers.many:
+        raise Refused(Code.NOT_AUTHORISED, "signatures", len(signers), kind.number)
+    for index, role in zip(signers, roles, strict=True):
+        if role not in kind.signers.roles:
+            raise Refused(Code.NOT_AUTHORISED, "signers", index, kind.number)

@@ -52,6 +52,12 @@ SEND_S_MAX = 10.0  # a gateway that does not read for so long is hung up on
 MEMPOOL_TRANSACTIONS_MAX = 100_000
 MEMPOOL_BYTES_MAX = 64 * 1024 * 1024
 PER_SIGNER_MAX = 64  # as many as the replay window holds
+OWNER_BYTES_MAX = 256 * 1024  # of a client's own key that wait: one largest transaction
+SETTLEMENT_BYTES_MAX = 16 * 1024 * 1024  # of a VASP's settlement key: 64 of them
+OFFICER_BYTES_MAX = 1024 * 1024
+GROUP_PART = 4  # a VASP with all its clients has so great a part of the pool's bytes: a quarter
+AGED_BLOCKS = 256  # what has waited for so many blocks is the first to make room
+EVICTED_MAX = 64  # transactions that make room for one
 VERIFIED_MAX = 200_000
 
 # peers

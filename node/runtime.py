@@ -17,13 +17,14 @@ from api.reads.running import NodeHealthReply, PeerView, ProofReply, ReceiptRepl
 from api.refusals import Declined, said
 from api.sources import Sighting, Submission
 from ledger import window
-from ledger.admission import check_envelope
+from ledger.admission import check_envelope, check_signers
 from ledger.codes import Code, Refused
 from ledger.documents import NodeRole
 from ledger.release import newest
 from ledger.transactions import Transaction
 from node.attendance import Attendance
 from node.chain import Chain
+from node.door import check_payable, check_roles, share_of
 from node.driver import Driver
 from node.gossip import Gossip
 from node.health import HealthFacts, verdict
@@ -462,14 +463,19 @@ class Node:
     def _pool(self, count_max: int, bytes_max: int) -> Mempool:
         return Mempool(
             check=self._check,
+            share_of=lambda signer: share_of(self.published.state, signer),
             is_committed=lambda identity: self._archive.find(identity) is not None,
             still_open=self._still_open,
             count_max=count_max,
             bytes_max=bytes_max,
         )
 
-    def _check(self, transaction: Transaction, verified: bool) -> None:
+    def _check(self, transaction: Transaction, verified: bool, crowded: bool) -> None:
         shown = self.published
+        check_signers(shown.state, transaction)
+        check_roles(shown.state, transaction)
+        if crowded:
+            check_payable(shown.state, transaction)
         time_ms = max(self._now_ms(), shown.time_ms + 1)
         check_envelope(shown.state, transaction, shown.genesis_hash, time_ms, shown.rules, verified)
 

@@ -11,10 +11,11 @@ import trio
 from api.reads.running import NodeHealthReply, ProofReply, ReceiptReply
 from api.sources import Submission
 from client.wallet import Wallet
-from ledger.admission import check_envelope
+from ledger.admission import check_envelope, check_signers
 from ledger.genesis import Genesis
 from ledger.transactions import Transaction
 from ledger.window import check as check_window
+from node.door import check_payable, check_roles, share_of
 from node.local import serve_local
 from node.mempool import Mempool
 from node.ports import Commits, Committed
@@ -44,6 +45,7 @@ class OneNode:
         """Forget what waits, as a node that restarts does."""
         self.mempool = Mempool(
             check=self._check,
+            share_of=lambda signer: share_of(self.little.chain.published.state, signer),
             is_committed=lambda identity: self._archive.find(identity) is not None,
             still_open=self._still_open,
         )
@@ -116,8 +118,12 @@ class OneNode:
     def health(self) -> NodeHealthReply:
         return HEALTHY
 
-    def _check(self, transaction: Transaction, verified: bool) -> None:
+    def _check(self, transaction: Transaction, verified: bool, crowded: bool) -> None:
         shown = self.little.chain.published
+        check_signers(shown.state, transaction)
+        check_roles(shown.state, transaction)
+        if crowded:
+            check_payable(shown.state, transaction)
         check_envelope(
             shown.state, transaction, shown.genesis_hash, self.little.now_ms, shown.rules, verified
         )

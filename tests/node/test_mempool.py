@@ -9,7 +9,8 @@ from api.sources import Submission
 from ledger.codes import Code, Refused
 from ledger.kinds import BY_NAME
 from ledger.transactions import Transaction, assemble, decode_transaction, encode_body
-from node.limits import PER_SIGNER_MAX
+from node.door import Share
+from node.limits import AGED_BLOCKS, GROUP_PART, PER_SIGNER_MAX
 from node.mempool import ACTS_RESERVE, Mempool, VerifiedCache
 from testing.commits import commit_of
 
@@ -37,15 +38,19 @@ class World:
     closed: set[tuple[int, int]] = field(default_factory=set)
     refuse: bool = False
     verifications: int = 0
+    crowded: bool = False
+    shares: dict[int, Share] = field(default_factory=dict)
 
-    def check(self, transaction: Transaction, verified: bool) -> None:
+    def check(self, transaction: Transaction, verified: bool, crowded: bool) -> None:
         self.verifications += not verified
+        self.crowded = crowded
         if self.refuse:
             raise Refused(Code.BAD_SIGNATURE, "signatures", 0)
 
     def pool(self, **limits: int) -> Mempool:
         return Mempool(
             check=self.check,
+            share_of=lambda signer: self.shares.get(signer, Share(signer, 2**20)),
             is_committed=self.committed.__contains__,
             still_open=lambda signer, sequence: (signer, sequence) not in self.closed,
             **limits,
@@ -244,3 +249,89 @@ def test_what_a_key_signed_that_a_block_ended_is_forgotten_alone_or_with_others(
     assert _order(pool) == [(1, 1), (2, 1), (8, 1)]
     assert pool.ours() == [transfer(8, 1), act(1, 1), act(2, 1)]
     assert pool.bytes_held == len(transfer(8, 1)) + 2 * len(act(1, 1))
+
+
+# --- shares
+
+SIZE = len(transfer(5, 1))
+BATCH = BY_NAME["transfer_batch"]
+
+
+def batch(signer: int, sequence: int, rows: int) -> bytes:
+    body = encode_body(BATCH, [signer], sequence, 1000, BATCH.payload(bytes(16 * rows)))
+    return assemble(body, [SIGNATURE])
+
+
+def _refused(pool: Mempool, raw: bytes) -> str:
+    with pytest.raises(Declined) as refused:
+        pool.submit(raw, ours=True)
+    assert refused.value.code is Code.LIMIT_EXCEEDED
+    return str(refused.value)
+
+
+def test_a_signer_has_so_many_bytes_and_no_more() -> None:
+    world = World(shares={5: Share("a", 3 * SIZE)})
+    pool = world.pool()
+    for sequence in (1, 2, 3):
+        pool.submit(transfer(5, sequence), ours=True)
+    assert "of this signer wait at once" in _refused(pool, transfer(5, 4))
+    pool.committed(commit_of(1, [decode_transaction(transfer(5, 1)).id], [5], time_ms=0))
+    pool.submit(transfer(5, 4), ours=True)
+
+
+def test_a_vasp_with_all_its_clients_has_a_part_of_the_pool() -> None:
+    """A dozen keys of one VASP's clients leave the others their room."""
+    world = World(shares={signer: Share("vasp", 2**20) for signer in range(12)})
+    pool = world.pool(bytes_max=GROUP_PART * 10 * SIZE)
+    for signer in range(10):
+        pool.submit(transfer(signer, 1), ours=True)
+    assert "one VASP and its clients" in _refused(pool, transfer(10, 1))
+    assert pool.submit(act(11, 1), ours=True)[0] is Submission.ACCEPTED  # acts have room of their own
+    assert pool.submit(transfer(50, 1), ours=True)[0] is Submission.ACCEPTED
+
+
+def test_turns_count_bytes_and_are_of_vasps_before_they_are_of_signers() -> None:
+    world = World(shares={1: Share("a", 2**20), 2: Share("a", 2**20), 3: Share("b", 2**20)})
+    pool = world.pool()
+    for raw in (batch(1, 1, 100), batch(1, 2, 100), transfer(2, 1), *(transfer(3, n) for n in range(1, 31))):
+        pool.submit(raw, ours=True)
+    order = _order(pool)
+    large = len(batch(1, 1, 100))
+    between = order[order.index((1, 1)) + 1 : order.index((1, 2))]
+    assert sum(signer == 3 for signer, _ in between) >= large // SIZE
+    assert (2, 1) in between
+
+
+def test_in_a_full_pool_whoever_has_most_makes_room_and_its_newest_goes() -> None:
+    world = World(
+        shares={signer: Share("few" if signer > 90 else signer % 2, 2**20) for signer in range(100)}
+    )
+    pool = world.pool(count_max=10)
+    for sequence in range(1, 7):
+        pool.submit(transfer(1, sequence), ours=True)
+    for signer in (2, 4, 6, 8):
+        pool.submit(transfer(signer, 1), ours=True)
+    assert pool.submit(transfer(91, 1), ours=True)[0] is Submission.ACCEPTED
+    assert len(pool) == 10
+    assert sorted(_order(pool))[:5] == [(1, sequence) for sequence in range(1, 6)]
+    assert "pool is full" in _refused(pool, transfer(3, 1))  # of the group that has most
+    assert world.crowded
+
+
+def test_what_has_waited_for_long_makes_room_first() -> None:
+    pool = World().pool(count_max=4)
+    for signer in (1, 2, 3, 4):
+        pool.submit(transfer(signer, 1, valid_until=2**31), ours=True)
+    assert "pool is full" in _refused(pool, transfer(5, 1, valid_until=2**31))
+    for height in range(1, AGED_BLOCKS + 1):
+        pool.committed(commit_of(height, [], [], time_ms=0))
+    pool.submit(transfer(5, 1), ours=True)
+    assert sorted(_order(pool)) == [(2, 1), (3, 1), (4, 1), (5, 1)]
+
+
+def test_room_is_given_back_to_signers_and_groups() -> None:
+    pool = World().pool()
+    for signer in (1, 2):
+        pool.submit(transfer(signer, 1), ours=True)
+    pool.committed(commit_of(1, [decode_transaction(transfer(n, 1)).id for n in (1, 2)], [1, 2], time_ms=0))
+    assert (pool._sizes, pool._groups) == ({}, {})

@@ -31,6 +31,7 @@ from ledger.codes import Code, Refused
 from node.application import LedgerApplication
 from node.blockcache import BlockCache
 from node.chain import Chain
+from node.door import Share
 from node.examiner import Examiner
 from node.handover import HandOver
 from node.host import Host
@@ -185,7 +186,12 @@ class Hands:
         self.inputs = InputLog(self.wal, run_inline)
         self.timers = Timers()
         replica = little.replica
-        pool = Mempool(check=self._check, is_committed=lambda identity: False, still_open=lambda s, n: True)
+        pool = Mempool(
+            check=self._check,
+            share_of=lambda signer: Share(signer, 2**20),
+            is_committed=lambda identity: False,
+            still_open=lambda s, n: True,
+        )
         application = LedgerApplication(little.chain, pool)
         self.host = Host(
             engine=self.engine,
@@ -209,7 +215,7 @@ class Hands:
         )
         self.engine.step(HeightStarted(1, replica.validators, 0, timing_of(replica.parameters), True))
 
-    def _check(self, transaction: object, verified: bool) -> None:
+    def _check(self, transaction: object, verified: bool, crowded: bool) -> None:
         pass
 
     def broadcast(self, message: Message) -> None:
