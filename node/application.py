@@ -17,7 +17,7 @@ class LedgerApplication:
         self._chain = chain
         self._mempool = mempool
 
-    def build(self, now_ms: int, proposer: int) -> SealedBlock:
+    def build(self, now_ms: int, proposer: int, cost_max: int) -> SealedBlock:
         replica = self._chain.replica
         return replica.build_block(
             now_ms,
@@ -25,6 +25,7 @@ class LedgerApplication:
             replica.outstanding_evidence(),
             proposer,
             self._mempool.verified.__contains__,
+            cost_max,
         )
 
     def check(self, block: SealedBlock, given_up: Callable[[], bool]) -> str | None:

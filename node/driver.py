@@ -25,6 +25,7 @@ from node.host import Host
 from node.inbox import Heard, Inbox
 from node.inputlog import InputLog
 from node.mempool import Mempool
+from node.pace import Pace
 from node.ports import Application, Committed
 from node.running import RunSync
 from node.sealed import SealedBlock
@@ -101,10 +102,12 @@ class Driver:
         )
         self._inputs = InputLog(wal, run_sync)
         self._timers = Timers()
+        self._pace = Pace()
         self._host = Host(
             engine=self.engine,
             application=self._application,
             examiner=self._examiner,
+            pace=self._pace,
             replica=chain.replica,
             blocks=self._blocks,
             inputs=self._inputs,
@@ -282,6 +285,8 @@ class Driver:
         pending: deque[Input] = deque((first,))
         while pending and self._host.decided is None:
             said = pending.popleft()
+            if isinstance(said, ProposalReceived) and said.proposal.height == self.engine.height:
+                self._pace.heard(said.proposal.round)
             if self.engine.remembers(said):
                 self._inputs.note(said)
             for effect in self.engine.step(said):
@@ -315,6 +320,7 @@ class Driver:
         await self._examiner.stand_still()
         applied = await self._run_sync(self._application.execute, block, certificate)  # off the event loop
         self._timers.clear()
+        self._pace.decided(certificate.round, applied.work)
         self._verifier.clear()
         self._host.decided = None
         self._blocks.forget_to(height)

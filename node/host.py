@@ -34,6 +34,7 @@ from consensus.messages import Certificate, Proposal, Vote
 from node.blockcache import BlockCache
 from node.examiner import Examiner
 from node.inputlog import InputLog
+from node.pace import Pace
 from node.ports import Application, SigningFailed
 from node.replica import Replica, StateDivergence
 from node.running import RunSync
@@ -62,6 +63,7 @@ class Host:
         engine: Engine,
         application: Application,
         examiner: Examiner,
+        pace: Pace,
         replica: Replica,
         blocks: BlockCache,
         inputs: InputLog,
@@ -75,6 +77,7 @@ class Host:
         self._engine = engine
         self._application = application
         self._examiner = examiner
+        self._pace = pace
         self._replica = replica
         self._blocks = blocks
         self._inputs = inputs
@@ -163,7 +166,8 @@ class Host:
         position = self.position
         if position is None:
             return []
-        block = self._application.build(self._now_ms(), position)
+        cost_max = self._pace.limit(self._replica.parameters.block_cost, effect.round)
+        block = self._application.build(self._now_ms(), position, cost_max)
         state = self._engine.state
         self._blocks.put(block, (state.locked_value, state.valid_value))
         return [BlockBuilt(effect.height, effect.round, block.value)]

@@ -60,6 +60,10 @@ AGED_BLOCKS = 256  # what has waited for so many blocks is the first to make roo
 EVICTED_MAX = 64  # transactions that make room for one
 VERIFIED_MAX = 200_000
 
+# pace
+PACE_PART_MIN = 1 / 16  # of block_cost, which a block of ours may use however many rounds have failed
+PACE_HALVINGS_MAX = 4  # of what we propose, after rounds of one height that failed
+
 # peers
 PEERS_CONNECTIONS_MAX = 64
 STRANGERS_MAX = 64  # connections at once that have not said hello

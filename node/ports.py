@@ -44,8 +44,9 @@ class Application(Protocol):
     loop.
     """
 
-    def build(self, now_ms: int, proposer: int) -> SealedBlock:
-        """A valid next block, for the validator at position `proposer` to propose."""
+    def build(self, now_ms: int, proposer: int, cost_max: int) -> SealedBlock:
+        """A valid next block, for the validator at position `proposer` to propose, that costs no more than
+        `cost_max` if it holds more than one transaction."""
 
     def check(self, block: SealedBlock, given_up: Callable[[], bool]) -> str | None:
         """Why `block` is not valid as the next one, or None. It depends on the block and on what was executed

@@ -22,6 +22,7 @@ from ledger import parameters as parameter_table
 from ledger import schedule, versions
 from ledger.admission import BlockAdmission, check_signatures
 from ledger.codes import Refused
+from ledger.cost import cost_of
 from ledger.enrolment import retired_by, signer_of
 from ledger.execution import BlockFacts, Offence, Result, apply_block, outcome_root
 from ledger.genesis import Genesis, create_state, genesis_hash
@@ -219,9 +220,11 @@ class Replica:
         evidence: Iterable[Evidence],
         proposer_position: int,
         is_verified: Callable[[bytes], bool] = lambda full_hash: False,
+        cost_max: int | None = None,
     ) -> SealedBlock:
         """The block of the next height. Transactions are taken in the order given, while they fit; one that
-        would make the block invalid is left out."""
+        would make the block invalid is left out, and one with which it would cost more than `cost_max`,
+        unless it stands alone."""
         time_ms = max(now_ms, self.last_time_ms + 1)
         room = self.parameters.block_bytes - HEADER_BYTES_MAX
         proofs: dict[Offence, bytes] = {}
@@ -237,11 +240,15 @@ class Replica:
             room -= len(encoded) + ITEM_BYTES
         taken: list[Transaction] = []
         admission = BlockAdmission(self.state, time_ms, self.rules)
+        most = self.parameters.block_cost if cost_max is None else cost_max
+        cheapest = self.rules.limits.transaction_cost + self.rules.limits.signature_cost
         for transaction in transactions:
             if len(transaction.raw) + ITEM_BYTES > room:
                 continue
-            if admission.is_full:
+            if admission.is_full or (taken and admission.cost + cheapest > most):
                 break
+            if taken and admission.cost + cost_of(self.state, transaction, self.rules) > most:
+                continue
             try:
                 admission.check(transaction)
                 self._verify(transaction, is_verified)

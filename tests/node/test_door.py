@@ -1,4 +1,4 @@
-"""What a pool asks of the state beside the rules of blocks: roles, shares, and in a crowd whether one can pay."""
+"""What a pool asks of the state beside the rules of blocks: roles, shares, and in a crowd who can pay."""
 
 from pathlib import Path
 

@@ -325,7 +325,7 @@ def test_what_has_waited_for_long_makes_room_first() -> None:
     assert "pool is full" in _refused(pool, transfer(5, 1, valid_until=2**31))
     for height in range(1, AGED_BLOCKS + 1):
         pool.committed(commit_of(height, [], [], time_ms=0))
-    pool.submit(transfer(5, 1), ours=True)
+    pool.submit(transfer(5, 1, valid_until=2**31), ours=True)
     assert sorted(_order(pool)) == [(2, 1), (3, 1), (4, 1), (5, 1)]
 
 

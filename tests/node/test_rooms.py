@@ -39,6 +39,7 @@ from node.inbox import Heard, Inbox
 from node.inputlog import FORGET_EVERY, InputLog
 from node.limits import BLOCKS_OF_PEER_MAX, VOTES_OF_PEER_MAX
 from node.mempool import Mempool
+from node.pace import Pace
 from node.replica import StateDivergence
 from node.sealed import SealedBlock, open_block, seal
 from node.signer import KeyInMemory, Signer
@@ -196,6 +197,7 @@ class Hands:
         self.host = Host(
             engine=self.engine,
             application=application,
+            pace=Pace(),
             examiner=Examiner(
                 open=open_block,
                 check=application.check,
