@@ -72,6 +72,7 @@ FAREWELL_BYTES_MAX = 64 * 1024  # read from a peer that was refused, while it he
 
 # view
 DECODED_BLOCKS_MAX = 8
+DECODED_BYTES_MAX = 128 * 1024  # of the transactions of one of them
 
 # proofs
 PROOF_S_MAX = 10.0  # for the next block, which certifies the state that a proof shows

@@ -11,7 +11,7 @@ from api.sources import Sighting
 from ledger.codes import Code
 from ledger.execution import Result
 from ledger.state import StateView
-from node.limits import DECODED_BLOCKS_MAX
+from node.limits import DECODED_BLOCKS_MAX, DECODED_BYTES_MAX
 from node.ports import Committed
 from primitives.codec import convert, decode
 from storage.blocks import BlockStore
@@ -21,7 +21,7 @@ from wire.blocks import Header, decode_block
 
 
 class Archive:
-    """The block log, with the last few blocks decoded: most questions about transactions are about them."""
+    """The block log, with the last few blocks of ordinary size decoded: most questions about transactions are about them."""
 
     def __init__(self, blocks: BlockStore, movements: MovementIndex) -> None:
         self.blocks = blocks
@@ -65,6 +65,9 @@ class Archive:
         return decoded[0][position], decoded[1][position]
 
     def _keep(self, height: int, decoded: tuple[tuple[bytes, ...], tuple[Result, ...]]) -> None:
+        """Keep a block beside the others, unless it is large: then it is read again when it is asked for."""
+        if sum(map(len, decoded[0])) > DECODED_BYTES_MAX:
+            return
         with self._lock:
             self._decoded[height] = decoded
             if len(self._decoded) > DECODED_BLOCKS_MAX:
