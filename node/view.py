@@ -21,7 +21,7 @@ from wire.blocks import Header, decode_block
 
 
 class Archive:
-    """The block log, with the last few blocks of ordinary size decoded: most questions about transactions are about them."""
+    """The block log, with the last few blocks of ordinary size decoded: most questions are about them."""
 
     def __init__(self, blocks: BlockStore, movements: MovementIndex) -> None:
         self.blocks = blocks
