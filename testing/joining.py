@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.keys import new_key
-from config.pki import Identity, issue_node, load_authority, save_certificate
+from config.pki import Identity, create_authority, issue_node, load_authority, save_certificate
 from config.settings import (
     GatewaySettings,
     PeerSettings,
@@ -22,8 +22,12 @@ from devnet.network import CHAIN, Network, NodeFiles, save_network
 from storage.signer import SignerStore
 
 
-def add_node(network: Network, name: str, institution: str, *, validates: bool) -> tuple[Network, bytes]:
-    """The network with a node more, and the public key of the newcomer, b"" for one that only observes."""
+def add_node(
+    network: Network, name: str, institution: str, *, validates: bool, roots: Path | None = None
+) -> tuple[Network, bytes]:
+    """The network with a node more, and the public key of the newcomer, b"" for one that only observes.
+
+    `roots` is a file that `mohur node roots` wrote, for a chain on which institutions have changed theirs."""
     directory = Path(network.directory) / name
     last, passphrase = network.nodes[-1], network.passphrase()
     host, port = split_address(last.address)
@@ -37,10 +41,7 @@ def add_node(network: Network, name: str, institution: str, *, validates: bool) 
         socket=str(Path(last.socket).with_name(f"{name}.sock") if _apart(last) else directory / "node.sock"),
     )
     public_key = new_key(directory / "key.pem", passphrase) if validates else b""
-    folder = Path(network.directory) / "authorities"
-    authority = load_authority(folder / f"{institution}.crt", folder / f"{institution}.pem", passphrase)
-    certificate = issue_node(authority, Identity(CHAIN, institution, name), datetime.now(UTC))
-    save_certificate(certificate, directory / "tls.crt", directory / "tls.pem", passphrase)
+    issue_certificate(network, node)
     peers = tuple(
         PeerSettings(name=peer.name, institution=peer.institution, address=peer.address)
         for peer in network.nodes
@@ -57,6 +58,7 @@ def add_node(network: Network, name: str, institution: str, *, validates: bool) 
             "certificate_key": Path("tls.pem"),
             "key": Path("key.pem") if validates else None,
             "peers": peers,
+            "roots": roots,
         }
     )
     node.node_toml.write_text(settings_to_toml(settings, "A node that joins."), encoding="utf-8")
@@ -71,6 +73,33 @@ def add_node(network: Network, name: str, institution: str, *, validates: bool) 
     joined = replace(network, nodes=(*network.nodes, node))
     save_network(joined)
     return joined, public_key
+
+
+def new_authority(network: Network, institution: str) -> bytes:
+    """A new root (DER), under which this institution issues from now on; the ledger is to be told."""
+    passphrase = network.passphrase()
+    issued = create_authority(CHAIN, institution, datetime.now(UTC))
+    certificate, key = _authority(network, institution)
+    certificate.unlink()
+    key.unlink()
+    save_certificate(issued, certificate, key, passphrase)
+    return issued.der
+
+
+def issue_certificate(network: Network, node: NodeFiles) -> None:
+    """Give a node a certificate under its institution's root, in the place of the one that it may have."""
+    passphrase = network.passphrase()
+    authority = load_authority(*_authority(network, node.institution), passphrase)
+    issued = issue_node(authority, Identity(CHAIN, node.institution, node.name), datetime.now(UTC))
+    certificate, key = (Path(node.directory) / name for name in ("tls.crt", "tls.pem"))
+    certificate.unlink(missing_ok=True)
+    key.unlink(missing_ok=True)
+    save_certificate(issued, certificate, key, passphrase)
+
+
+def _authority(network: Network, institution: str) -> tuple[Path, Path]:
+    folder = Path(network.directory) / "authorities"
+    return folder / f"{institution}.crt", folder / f"{institution}.pem"
 
 
 def _apart(node: NodeFiles) -> bool:

@@ -6,6 +6,7 @@ version 1, those with `testing.version2` both.
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 import trio
 
+from api.reads.nodes import CaRootView
 from client.rpc import AsyncClient
 from client.verification import ProofRefused
 from client.wallet import Wallet
@@ -32,7 +34,7 @@ from ledger.rows import Role
 from node.app import ExitCode
 from storage.blocks import BlockStore
 from testing import version2
-from testing.joining import add_node
+from testing.joining import add_node, issue_certificate, new_authority
 from testing.verifying import verify_alone
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
@@ -42,6 +44,7 @@ LATE = "secp"
 NEWCOMER = "fmu"
 ROTATED = "sbp"
 VOTERS = ["mof", "sbp", "pvara"]
+OVERLAP_MS = 2 * 3_600_000
 AHEAD = 150  # blocks, from the act to the height: seconds under load
 PARAMETERS = {"idle_ms": 100, "upgrade_notice_blocks": 20}
 MARKET = CHAPTERS[:5]  # until clients hold cash and bills
@@ -55,9 +58,11 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
             story = Story(running, client, clients=CLIENTS_MIN)
             for _, play in MARKET:
                 await play(story)
-            await a_fifth_validator_is_admitted(story)
+            old_root, new_root = await an_institution_gets_a_second_root(story)
+            await a_validator_gets_another_key_and_certificate(story)
+            await the_old_root_is_retired(story, old_root, new_root)
+            await a_fifth_validator_is_admitted_under_a_later_root(story)
             await an_officer_joins_and_another_goes(story)
-            await a_validator_gets_another_key(story)
             holding = story.binance.custodial[0].cash_holding
             before = (await client.proof_get("holdings", holding)).proof
             await all_nodes_but_one_get_new_software(running)
@@ -74,19 +79,44 @@ async def test_a_living_network_upgrades_under_load(tmp_path: Path) -> None:
     audit_replays_across_it(directory, height)
 
 
-async def a_fifth_validator_is_admitted(story: Story) -> None:
-    """A node that no genesis names: its key signs its enrolment, it votes two blocks later."""
+async def an_institution_gets_a_second_root(story: Story) -> tuple[bytes, bytes]:
+    """Beside the one that it has: certificates under either are taken, and nobody restarts for it."""
+    (old,) = [root.der for root in (await _roots_of(story, ROTATED)) if root.in_force]
+    new = new_authority(story.running.network, ROTATED)
+    ends = (await story.client.chain_status()).ledger_time_ms + OVERLAP_MS
+    await _give_roots(story, ROTATED, (old, ends), (new, 0))
+    assert [root.in_force for root in await _roots_of(story, ROTATED)] == [True, True]
+    return old, new
+
+
+async def the_old_root_is_retired(story: Story, old: bytes, new: bytes) -> None:
+    """Its node has a certificate under the new one by now: nobody's connection ends."""
+    await _give_roots(story, ROTATED, (new, 0))
+    assert [root.der for root in await _roots_of(story, ROTATED)] == [new] != [old]
+    for name in story.running.names:
+        await _votes(story.running, name)
+        await _reaches_everyone(story.running, name)
+
+
+async def a_fifth_validator_is_admitted_under_a_later_root(story: Story) -> None:
+    """A node that no genesis names, nor the root of its certificate: it learns the roots from a gateway, its
+    key signs its enrolment, it votes two blocks later."""
     running = story.running
-    joined, public_key = add_node(running.network, NEWCOMER, "fmu", validates=True)
-    await story.actors.enact(
-        VOTERS, "node_update", **await _key_of(story, joined.node(NEWCOMER), "fmu", public_key)
-    )
+    await _give_roots(story, "fmu", (new_authority(running.network, "fmu"), 0))
+    roots = Path(running.network.directory) / "roots.toml"
+    await mohur(OLD, "node", "roots", roots, "--rpc", running.rpc_urls[0])
+    joined, public_key = add_node(running.network, NEWCOMER, "fmu", validates=True, roots=roots)
+    files = joined.node(NEWCOMER)
+    prepared = await mohur(OLD, "node", "init", "--config", files.node_toml)
+    assert prepared.returncode == 0, prepared.stderr
+    await story.actors.enact(VOTERS, "node_update", **await _key_of(story, files, "fmu", public_key))
     running.include(joined)
     running.start_node(NEWCOMER)
     running.start_gateway(NEWCOMER)
     await running.wait_ready(NEWCOMER)
     await _votes(running, NEWCOMER)
     assert len((await story.client.chain_status()).validators) == 5
+    await _reaches_everyone(running, NEWCOMER)
 
 
 async def an_officer_joins_and_another_goes(story: Story) -> None:
@@ -107,8 +137,9 @@ async def an_officer_joins_and_another_goes(story: Story) -> None:
     assert refused.code == Code.KEY_RETIRED
 
 
-async def a_validator_gets_another_key(story: Story) -> None:
-    """The old key votes no more; the operator puts the new one in its place and starts the node again."""
+async def a_validator_gets_another_key_and_certificate(story: Story) -> None:
+    """The old key votes no more; the operator puts the new one in its place, and a certificate under the new
+    root, and starts the node again."""
     running, files = story.running, story.running.network.node(ROTATED)
     directory = Path(files.directory)
     public_key = new_key(directory / "key-2.pem", running.network.passphrase())
@@ -119,6 +150,7 @@ async def a_validator_gets_another_key(story: Story) -> None:
     update = {"key": directory / "key-2.pem", "key_from_height": height}
     settings = load_node_settings(files.node_toml).model_copy(update=update)
     files.node_toml.write_text(settings_to_toml(settings, "With another key."), encoding="utf-8")
+    issue_certificate(running.network, files)
     running.start_node(ROTATED)
     await running.wait_ready(ROTATED)
     await _votes(running, ROTATED)
@@ -147,9 +179,31 @@ async def _index_of(story: Story, name: str) -> int:
     return found.institution
 
 
+async def _roots_of(story: Story, name: str) -> Sequence[CaRootView]:
+    (found,) = [each for each in (await story.client.ca_root_list()).items if each.name == name]
+    return found.ca_roots
+
+
+async def _give_roots(story: Story, name: str, *roots: tuple[bytes, int]) -> None:
+    """These are all the roots that the institution has from now on, each with its end."""
+    change = {"title": "", "threshold": 0, "remove": [], "add": []}
+    listed = [{"der": der, "until_ms": until_ms} for der, until_ms in roots]
+    institution = await _index_of(story, name)
+    await story.actors.enact(VOTERS, "institution_update", institution=institution, **change, ca_roots=listed)
+
+
 async def _votes(running: RunningNetwork, name: str) -> None:
     async with AsyncClient(running.network.node(name).rpc) as node:
         await until(node.node_health, lambda health: health.voting, f"{name} does not vote")
+
+
+async def _reaches_everyone(running: RunningNetwork, name: str) -> None:
+    async with AsyncClient(running.network.node(name).rpc) as node:
+        await until(
+            node.node_health,
+            lambda health: all(peer.connected for peer in health.peers),
+            f"{name} is not connected with everyone",
+        )
 
 
 async def all_nodes_but_one_get_new_software(running: RunningNetwork) -> None:
