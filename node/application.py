@@ -34,7 +34,7 @@ class LedgerApplication:
                 raise GivenUp
             return full_hash in self._mempool.verified
 
-        return self._chain.replica.check_block(block, None, is_verified, self._mempool.decoded)
+        return self._chain.replica.check_block(block, is_verified, self._mempool.decoded)
 
     def execute(self, block: SealedBlock, certificate: Certificate) -> AppliedBlock:
         return self._chain.apply(block, certificate)

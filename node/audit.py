@@ -125,7 +125,7 @@ def _audit_height(
     """Everything that one block says, against everything before it. Raises what `audit` catches."""
     replica.require_known()
     block = _block(blocks, height)
-    fault = replica.check_block(block, None, lambda full_hash: False)
+    fault = replica.check_block(block, lambda full_hash: False)
     if fault is not None:
         raise _Found(f"block: {fault}")
     report.signatures += _check_certificate(blocks, replica, block)

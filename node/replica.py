@@ -317,21 +317,18 @@ class Replica:
     def check_block(
         self,
         block: SealedBlock,
-        proposer_position: int | None,
         is_verified: Callable[[bytes], bool],
         known: Known = lambda raw: None,
     ) -> str | None:
         """Why `block` is not valid as the next one, or None (DESIGN 4, "Block validity").
 
-        `proposer_position` is the round's proposer, None when the block rests on an earlier round's polka and
-        may be another's. `is_verified` says of a transaction's full hash that its signatures are known good;
-        `known` gives a transaction whose bytes were decoded before.
+        Whether it came from the proposer that it names is no part of it (`node.verifier.timely_from`).
+        `is_verified` says of a transaction's full hash that its signatures are known good; `known` gives a
+        transaction whose bytes were decoded before.
         """
         fault = self.header_fault(block.header)
         if fault is not None:
             return fault
-        if proposer_position is not None and block.header.proposer != proposer_position:
-            return f"proposer is {block.header.proposer}, the round's is {proposer_position}"
         fault = self._size_fault(block)
         if fault is not None:
             return fault

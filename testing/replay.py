@@ -60,7 +60,7 @@ def replay(data: bytes) -> Replica:
     for height, raw in enumerate(recording.blocks, 1):
         try:
             block = open_block(raw)
-            fault = replica.check_block(block, None, lambda full_hash: False)
+            fault = replica.check_block(block, lambda full_hash: False)
             if fault is not None:
                 raise Differs(f"height {height}", fault)
             replica.execute(block)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from consensus.messages import Proposal
 from ledger import admission
 from ledger.codes import Code
 from ledger.cost import cost_of
@@ -16,6 +17,7 @@ from ledger.transactions import assemble, decode_transaction
 from node.chain import Chain, OtherChain, StateDivergence
 from node.limits import OUTSTANDING_MAX
 from node.sealed import SealedBlock, seal
+from node.verifier import timely_from
 from primitives.hashing import EVIDENCE_LIST, TX_LIST
 from primitives.merkle import list_root
 from storage.environment import Environment, Table
@@ -42,11 +44,11 @@ def little(tmp_path: Path) -> Iterator[LittleChain]:
     chain.close()
 
 
-def fault_of(little: LittleChain, block: SealedBlock | Block, proposer: int | None = 0) -> str | None:
+def fault_of(little: LittleChain, block: SealedBlock | Block) -> str | None:
     """Why a peer's block would not be taken."""
     if isinstance(block, Block):
         block = seal(block)
-    return roots_fault(block.block) or little.replica.check_block(block, proposer, nothing_known)
+    return roots_fault(block.block) or little.replica.check_block(block, nothing_known)
 
 
 def with_transactions(block: SealedBlock, *raws: bytes) -> Block:
@@ -97,8 +99,8 @@ def test_a_header_that_says_otherwise_in_any_field_is_not_valid(
     little: LittleChain, field: str, value: object
 ) -> None:
     block = little.build()
-    assert fault_of(little, block, None) is None
-    fault = fault_of(little, Block(replace(block.header, **{field: value}), (), ()), None)
+    assert fault_of(little, block) is None
+    fault = fault_of(little, Block(replace(block.header, **{field: value}), (), ()))
     assert fault is not None
     assert fault.startswith(field)
 
@@ -107,9 +109,12 @@ def test_every_field_of_the_header_has_its_case() -> None:
     assert {field for field, _ in CHANGED} == set(Header.__struct_fields__)
 
 
-def test_a_first_proposal_is_the_rounds_own_proposers(little: LittleChain) -> None:
+def test_a_fresh_block_comes_in_time_only_from_the_proposer_that_it_names(little: LittleChain) -> None:
     block = little.build()
-    assert fault_of(little, block, 1) == "proposer is 0, the round's is 1"
+    for proposer, timely in ((0, True), (1, False)):
+        proposal = Proposal(1, 0, block.value, -1, proposer)
+        parameters = little.replica.parameters
+        assert timely_from(block, proposal, block.header.time_ms, parameters) is timely
 
 
 def test_time_is_strictly_increasing_even_if_the_clock_stands(little: LittleChain) -> None:
@@ -135,7 +140,7 @@ def test_signatures_known_to_be_good_are_not_verified_again(little: LittleChain)
     good = little.registration("htx")
     bad = decode_transaction(assemble(good.body, (good.signatures[0], bytes(64))))
     block = with_transactions(little.build(), bad.raw)
-    assert little.replica.check_block(seal(block), 0, lambda full_hash: full_hash == bad.full_hash) is None
+    assert little.replica.check_block(seal(block), lambda full_hash: full_hash == bad.full_hash) is None
 
 
 def test_what_is_cheap_is_asked_of_all_before_any_signature_is_verified(

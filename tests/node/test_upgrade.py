@@ -82,7 +82,7 @@ def test_header_and_rules_are_those_of_the_height(tmp_path: Path) -> None:
         assert versions == [1, 2, 2]
         block = little.build().block
         wrong = seal(replace(block, header=replace(block.header, version=1)))
-        fault = little.replica.check_block(wrong, None, lambda full_hash: True)
+        fault = little.replica.check_block(wrong, lambda full_hash: True)
         assert fault == "version is 1, ours is 2"
         little.close()
 

@@ -55,11 +55,11 @@ def verdicts(replica: Replica, blocks: list[SealedBlock]) -> list[str | None]:
     said = []
     for block in blocks:
         fresh = open_block(block.raw)
-        cold = replica.check_block(fresh, None, lambda full_hash: False)
+        cold = replica.check_block(fresh, lambda full_hash: False)
         good = {raw: decode_transaction(raw) for raw in block.transactions if verifies(replica, raw)}
         hashes = {transaction.full_hash for transaction in good.values()}
-        warm = replica.check_block(open_block(block.raw), None, hashes.__contains__, good.get)
-        assert warm == cold == replica.check_block(fresh, None, hashes.__contains__, good.get)
+        warm = replica.check_block(open_block(block.raw), hashes.__contains__, good.get)
+        assert warm == cold == replica.check_block(fresh, hashes.__contains__, good.get)
         said.append(cold)
     return said
 
@@ -137,8 +137,8 @@ def test_what_a_replaced_key_signed_is_in_no_block_whoever_remembers_its_signatu
     def said(replica: Replica) -> list[str | None]:
         """Of a block with each, by one who remembers everything and by one who remembers nothing."""
         raws = [candidate(replica, little.now_ms, (), (raw,)).raw for raw in held]
-        warm = [replica.check_block(open_block(raw), None, hashes.__contains__, held.get) for raw in raws]
-        assert warm == [replica.check_block(open_block(raw), None, lambda full: False) for raw in raws]
+        warm = [replica.check_block(open_block(raw), hashes.__contains__, held.get) for raw in raws]
+        assert warm == [replica.check_block(open_block(raw), lambda full: False) for raw in raws]
         built = replica.build_block(little.now_ms, held.values(), (), 0, hashes.__contains__)
         assert [fault is None for fault in warm] == [raw in built.transactions for raw in held]
         return warm
