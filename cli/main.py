@@ -58,6 +58,12 @@ def main() -> None:
     except KeyboardInterrupt:
         note("mohur: interrupted")
         sys.exit(int(Exit.INTERRUPTED))
+    except MemoryError:
+        note("mohur: the system gives no more memory: a limit on address space (ulimit -v) must be off")
+        sys.exit(int(Exit.FAILED))
+    except OSError as error:
+        note(f"mohur: {error}")
+        sys.exit(int(Exit.FAILED))
 
 
 if __name__ == "__main__":

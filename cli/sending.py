@@ -71,8 +71,8 @@ def sign_and_send(means: Means, kind: str, payload: "Payload") -> None:
             result = client.send(signed, wallets[0])
         except TransactionRefused as refused:
             result = refused.result
-        except KeyboardInterrupt:
-            unknown(ClientError("interrupted").of(signed.raw, signed.id), as_json=as_json)
+        except (KeyboardInterrupt, MemoryError) as ended:
+            unknown(ClientError(type(ended).__name__).of(signed.raw, signed.id), as_json=as_json)
         proposal = _proposal_of(client, signed, payload, result)
     _tell(signed, result, proposal, as_json)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.strict_json import strict_json
 from cli.calls import PassphraseFile, Rpc, calling
 from cli.output import Exit, Json, fail, note, show, table
 from cli.pinning import GenesisOf, Pin
@@ -269,7 +270,10 @@ def _payload(text: str, as_json: bool) -> Any:
     from client.transactions import holding_rows, transfer_rows
 
     try:
-        value = json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
+        data = (
+            Path(text[1:]).read_bytes() if text.startswith("@") else text.encode("utf-8", "surrogateescape")
+        )
+        value = strict_json(data)
     except (OSError, ValueError) as error:
         fail(Exit.USAGE, "payload", f"--json-payload: {error}", as_json=as_json)
     rows = value.get("rows") if isinstance(value, dict) else None

@@ -19,6 +19,7 @@ from api.objects import FieldFault, from_object, to_object
 from api.reads import READS, Reads
 from api.reads.chain import ChainStatusReply
 from api.reads.transactions import SubmittedView, TransactionResult, TxSubmitReply
+from api.strict_json import strict_json
 from client.errors import (
     BadReply,
     CallRefused,
@@ -41,7 +42,13 @@ COMMIT_S = 30.0
 PASSING_CODES = frozenset({-32001, -32002, -32003, -32004})
 # Those after which a node may have what it was sent: fault of the server, node lost, node slow.
 OPEN_CODES = frozenset({-32603, -32001, -32003})
-NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+NOTHING_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Shown)
@@ -349,12 +356,12 @@ class AsyncClient(Reads):
             response = await self._http.post(
                 self.url, content=json.dumps(body).encode(), headers={"content-type": "application/json"}
             )
-        except httpx2.TransportError as error:
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
             unreachable = Unreachable(f"{self.url}: {type(error).__name__}: {error}")
             unreachable.unanswered = not isinstance(error, NOTHING_SENT)
             raise unreachable from error
         try:
-            return json.loads(response.content)
+            return strict_json(response.content)
         except ValueError as error:
             raise BadReply(
                 f"{self.url}: HTTP {response.status_code}, not JSON: {response.content[:80]!r}"

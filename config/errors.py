@@ -46,6 +46,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
+    if text.startswith("\ufeff"):
+        raise ConfigError([f"{path}: begins with a byte order mark: save it as plain UTF-8"])
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

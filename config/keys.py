@@ -3,10 +3,11 @@
 Nodes, officers, VASPs and self-custody clients keep their keys in this one form. `NAME.pem` holds the private
 key, `NAME.pub` the public key as 64 hex digits: what is handed to others, readable without a passphrase.
 Where there is a `NAME.chain` it holds the genesis hash of the only chain that the key signs for.
-The encryption is PBES2 with AES-256, its PBKDF2 has OpenSSL's 2,048 rounds: draw the passphrase at random
-rather than think one up. Files re-encrypted by `openssl pkcs8 -topk8 -scrypt` are read all the same.
+The encryption is PBES2 with AES-256 and scrypt (`config.encryption`). Files of earlier releases, with
+OpenSSL's 2,048 rounds of PBKDF2, are read all the same, as is what `openssl pkcs8 -topk8` writes.
 """
 
+import codecs
 import os
 import stat
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from config.encryption import encrypted_pem
 from config.limits import KEY_FILE_BYTES_MAX, PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN
 from primitives.hashing import HASH_BYTES
 from primitives.signatures import PUBLIC_KEY_BYTES, enrolment_fault, public_key_of
@@ -45,11 +47,9 @@ def save_key(path: Path, private_key: Ed25519PrivateKey, passphrase: bytes) -> N
     """
     if path.suffix != PRIVATE_SUFFIX:
         raise KeyFileError(f"{path}: the name of a key file must end in {PRIVATE_SUFFIX}")
-    text = private_key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(checked_passphrase(passphrase)),
-    )
+    if os.path.lexists(public_path(path)):
+        raise KeyFileError(f"{public_path(path)}: exists already: a key is never overwritten")
+    text = encrypted_pem(private_key, checked_passphrase(passphrase))
     write_private(path, text)
     write_new(public_path(path), public_key_of(private_key).hex().encode() + b"\n", 0o644)
 
@@ -157,7 +157,10 @@ def read_passphrase(file: Path | None, environment: Mapping[str, str]) -> bytes:
     Raises KeyFileError if there is neither, or the file is readable by others.
     """
     if file is not None:
-        return checked_passphrase(read_private(file).split(b"\n", 1)[0].rstrip(b"\r"), str(file))
+        first = read_private(file).split(b"\n", 1)[0].rstrip(b"\r")
+        if first.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise KeyFileError(f"{file}: begins with a byte order mark, which is no part of a passphrase")
+        return checked_passphrase(first, str(file))
     value = environment.get(PASSPHRASE_VARIABLE)
     if value is None:
         raise KeyFileError(

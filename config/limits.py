@@ -9,6 +9,11 @@ KEY_FILE_BYTES_MAX = 16 * 1024
 PASSPHRASE_BYTES_MIN = 12
 PASSPHRASE_BYTES_MAX = 1023  # OpenSSL's own limit for a PEM passphrase
 
+# encryption: scrypt takes 128 * cost * block bytes
+SCRYPT_COST = 16_384
+SCRYPT_BLOCK = 8
+SCRYPT_LANES = 1
+
 # pki
 TLS_CERTIFICATE_BYTES_MAX = 16 * 1024
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from config.encryption import encrypted_pem
 from config.keys import KeyFileError, checked_passphrase, load_private_pem, write_new, write_private
 from config.limits import TLS_CERTIFICATE_BYTES_MAX
 from ledger.identifiers import NAME
@@ -134,14 +135,7 @@ def issue_node(authority: Issued, identity: Identity, now: datetime) -> Issued:
 
 def save_certificate(issued: Issued, certificate: Path, key: Path, passphrase: bytes) -> None:
     """Write the certificate in PEM and its private key encrypted, mode 0600. Never overwrites."""
-    write_private(
-        key,
-        issued.private_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(checked_passphrase(passphrase)),
-        ),
-    )
+    write_private(key, encrypted_pem(issued.private_key, checked_passphrase(passphrase)))
     write_new(certificate, issued.pem.encode("ascii"), 0o644)
 
 

@@ -30,6 +30,7 @@ from tests.client.test_thread import market_of
 from wire.blocks import decode_block
 
 PASSPHRASE = "a passphrase of a test"
+TWICE = '{"from_holding": 0, "to_holding": 1, "amount": 1, "amount": 1000}'
 SIGNING = {("tx", name) for name in ("send", "approve", "reject", "withdraw")}
 APPROVAL = json.dumps({"proposal": 0, "act": "00" * 32, "reason": 0})
 
@@ -196,6 +197,10 @@ async def test_one_key_given_twice_is_a_wrong_command_line(
         (("tx", "send", "teleport", "-k", "KEYSTORE"), Exit.USAGE),
         (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", "{"), Exit.USAGE),
         (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", '{"amount": 0}'), Exit.USAGE),
+        (("tx", "send", "transfer", "-k", "KEYSTORE", "-p", TWICE), Exit.USAGE),
+        (("tx", "send", "cash_define", "-k", "KEYSTORE", "-p", '{"currency": "\\ud800"}'), Exit.USAGE),
+        (("query", "chain_status", "--rpc", "nonsense"), Exit.UNREACHABLE),
+        (("query", "chain_status", "--rpc", "http://[nonsense"), Exit.UNREACHABLE),
         (("tx", "send", "approve", "-k", "missing.pem", "-p", APPROVAL), Exit.CONFIG),
         (("tx", "get", "abc"), Exit.USAGE),
         (("tx", "get", "00" * 32), Exit.REFUSED),
@@ -214,6 +219,17 @@ async def test_every_way_to_fail_has_its_exit_code_and_says_why(
         result = await mohur(front, *(str(keystore) if one == "KEYSTORE" else one for one in arguments))
 
     assert (result.exit_code, result.stderr != "") == (code, True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+async def test_a_payload_as_other_systems_write_files_is_named(
+    encoding: str, keystore: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "payload.json"
+    file.write_bytes('{"amount": 1}'.encode(encoding))
+    async with one_node() as (_, front):
+        result = await mohur(front, "tx", "send", "transfer", "-k", str(keystore), "-p", f"@{file}")
+    assert (result.exit_code, "must be plain UTF-8" in result.stderr) == (Exit.USAGE, True)
 
 
 async def test_what_an_act_leaves_of_the_network_is_said_before_a_key_is_opened(keystore: Path) -> None:

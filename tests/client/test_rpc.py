@@ -100,6 +100,9 @@ async def test_retries_end_with_what_was_wrong_last(autojump_clock: trio.testing
     [
         b"<html>502 Bad Gateway</html>",
         b"[]",
+        b"[" * 100_000,
+        b'{"jsonrpc": "2.0", "id": 1, "id": 1, "result": {}}',
+        b'{"jsonrpc": "2.0", "id": 1, "result": {"name": "\\ud800"}}',
         b"null",
         b"",
         b'{"jsonrpc": "2.0", "id": 99, "result": {}}',

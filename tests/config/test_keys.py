@@ -1,5 +1,6 @@
 """Private keys on disk: encrypted, for their owner alone, and every refusal names the file and the rule."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from config.keys import (
     read_passphrase,
     save_key,
 )
+from config.limits import SCRYPT_BLOCK, SCRYPT_COST, SCRYPT_LANES
 from primitives.signatures import public_key_of, sign, verify
 
 PASSPHRASE = b"correct horse battery"
@@ -116,6 +118,48 @@ def test_a_scrypt_file_of_openssl_is_read(tmp_path: Path) -> None:
     assert load_key(path, PASSPHRASE).private_bytes_raw() == bytes(range(32))
 
 
+def test_a_key_is_kept_by_scrypt_at_the_stated_cost_and_openssl_opens_it(key_file: Path) -> None:
+    dump = openssl("asn1parse", "-in", str(key_file))
+    opened = openssl("pkey", "-in", str(key_file), "-passin", f"pass:{PASSPHRASE.decode()}", "-pubout")
+
+    assert ":scrypt" in dump
+    assert [f":{number:02X}\n" in dump for number in (SCRYPT_COST, SCRYPT_BLOCK, SCRYPT_LANES)] == [True] * 3
+    assert opened.startswith("-----BEGIN PUBLIC KEY-----")
+
+
+def openssl(*arguments: str) -> str:
+    return subprocess.run(("openssl", *arguments), capture_output=True, text=True, check=True).stdout
+
+
+def test_no_two_files_of_one_key_share_a_salt(tmp_path: Path) -> None:
+    private_key = Ed25519PrivateKey.generate()
+    for name in ("a", "b"):
+        save_key(tmp_path / f"{name}.pem", private_key, PASSPHRASE)
+    first, second = ((tmp_path / f"{name}.pem").read_text().splitlines() for name in ("a", "b"))
+    assert first[1:3] != second[1:3]
+
+
+def test_a_file_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.pem"
+    private_key = Ed25519PrivateKey.generate()
+    path.write_bytes(
+        private_key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(PASSPHRASE),
+        )
+    )
+    path.chmod(0o600)
+    assert public_key_of(load_key(path, PASSPHRASE)) == public_key_of(private_key)
+
+
+def test_a_public_half_that_is_there_already_leaves_no_private_one(tmp_path: Path) -> None:
+    (tmp_path / "a.pub").write_text("another's")
+    with pytest.raises(KeyFileError, match=r"a\.pub: exists already"):
+        new_key(tmp_path / "a.pem", PASSPHRASE)
+    assert not (tmp_path / "a.pem").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -135,6 +179,15 @@ def test_the_passphrase_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     path.write_bytes(PASSPHRASE + b"\nsecond line\n")
     path.chmod(0o600)
     assert read_passphrase(path, {}) == PASSPHRASE
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_passphrase_file_with_a_byte_order_mark_is_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "passphrase"
+    path.write_bytes((PASSPHRASE.decode() + "\r\n").encode(encoding))
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="byte order mark"):
+        read_passphrase(path, {})
 
 
 def test_a_passphrase_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -109,3 +109,10 @@ def test_an_address_that_is_none_is_refused(text: str) -> None:
 def test_addresses_are_taken_apart() -> None:
     assert split_address("node.example:26600") == ("node.example", 26600)
     assert split_address("[::1]:80") == ("::1", 80)
+
+
+def test_a_file_with_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text('listen = "127.0.0.1:1"\n', encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match="begins with a byte order mark"):
+        load_gateway_settings(path)
