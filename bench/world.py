@@ -75,7 +75,7 @@ class World:
 
     def anonymous_mb_max(self) -> float:
         """The largest anonymous memory of any validator's process, in megabytes."""
-        return max(_anonymous_kb(node.node_pid) for node in self.running.network.nodes) / 1_024
+        return max(_anonymous_kb(node.node_run.pid) for node in self.running.network.nodes) / 1_024
 
     async def _admit_owners(self, count: int) -> None:
         keys = [Ed25519PrivateKey.generate() for _ in range(count)]

@@ -66,6 +66,16 @@ class DevnetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """A process of a node: its number and the moment of its start (`devnet.proc`) until its supervisor has
+    seen its end; then the code with which it ended, if nobody had stopped it."""
+
+    pid: int | None = None
+    started: int | None = None
+    ended: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFiles:
     """One node of the network: its folder, its addresses, and its processes while they run."""
 
@@ -75,8 +85,18 @@ class NodeFiles:
     address: str
     rpc: str
     socket: str
-    node_pid: int | None = None
-    gateway_pid: int | None = None
+    node_run: Started = Started()
+    gateway_run: Started = Started()
+
+    @property
+    def runs(self) -> Mapping[str, Started]:
+        """By the kind of process, as their logs are called."""
+        return {"node": self.node_run, "gateway": self.gateway_run}
+
+    @property
+    def heal_request(self) -> Path:
+        """The file whose presence asks the network's supervisor to start what is dead of this node."""
+        return Path(self.directory) / "heal"
 
     @property
     def node_toml(self) -> Path:
@@ -212,19 +232,13 @@ def remove_network(directory: Path) -> None:
             entry.unlink()
 
 
-def with_pids(
-    network: Network, pid: int | None, pids: Mapping[str, tuple[int | None, int | None]]
-) -> Network:
+def with_runs(network: Network, pid: int | None, runs: Mapping[str, tuple[Started, Started]]) -> Network:
     """Returns `network` as it runs: the process that supervises it, and (node, gateway) processes by node."""
     return replace(
         network,
         pid=pid,
         nodes=tuple(
-            replace(
-                node,
-                node_pid=pids.get(node.name, (None, None))[0],
-                gateway_pid=pids.get(node.name, (None, None))[1],
-            )
+            replace(node, node_run=runs[node.name][0], gateway_run=runs[node.name][1])
             for node in network.nodes
         ),
     )
@@ -234,10 +248,15 @@ def _network(values: dict[str, Any]) -> Network:
     return Network(
         **{
             **values,
-            "nodes": tuple(NodeFiles(**node) for node in values["nodes"]),
+            "nodes": tuple(_node(node) for node in values["nodes"]),
             "officers": {name: tuple(paths) for name, paths in values["officers"].items()},
         }
     )
+
+
+def _node(values: dict[str, Any]) -> NodeFiles:
+    runs = {name: Started(**values[name]) for name in ("node_run", "gateway_run")}
+    return NodeFiles(**{**values, **runs})
 
 
 def _genesis_of(

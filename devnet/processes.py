@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -25,12 +26,14 @@ from devnet.network import (
     DevnetError,
     Network,
     NodeFiles,
+    Started,
     create_network,
     load_network,
     remove_network,
     save_network,
-    with_pids,
+    with_runs,
 )
+from devnet.proc import see
 from ledger.parameters import Value
 
 PROGRAM = "cli.main"
@@ -40,6 +43,17 @@ POLL_S = 0.05
 LOG_LINES_SHOWN = 15
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process of the network that ended though nobody stopped it, and the end of its log."""
+
+    kind: str
+    node: str
+    pid: int
+    exit_code: int
+    words: str
 
 
 class Child:
@@ -61,6 +75,8 @@ class Child:
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops its children
             )
         self._pidfd = os.pidfd_open(self._process.pid)
+        seen = see(self._process.pid)
+        self.started = None if seen is None else seen.started
 
     @property
     def pid(self) -> int:
@@ -83,8 +99,9 @@ class Child:
         return self._process.wait()
 
     async def stop(self) -> int:
-        """SIGTERM, and SIGKILL if that is not enough; the exit code."""
+        """SIGTERM, also to one that is paused, and SIGKILL if that is not enough; the exit code."""
         self.send(signal.SIGTERM)
+        self.send(signal.SIGCONT)
         with trio.move_on_after(STOP_S):
             return await self.wait()
         self.send(signal.SIGKILL)
@@ -111,6 +128,7 @@ class RunningNetwork:
         self._network = network
         self._nodes: dict[str, Child] = {}
         self._gateways: dict[str, Child] = {}
+        self._ended: dict[tuple[str, str], int] = {}  # by kind and node
 
     @property
     def network(self) -> Network:
@@ -204,15 +222,27 @@ class RunningNetwork:
         log = self._running(self._nodes, name).last_lines()
         raise DevnetError(f"{name}: not ready after {seconds:g} s: {answer}\n{log}")
 
-    async def wait_for_end(self) -> str:
-        """Wait until a process ends that nobody stopped, and say which."""
-        while True:
-            for children in (self._nodes, self._gateways):
-                for name in list(children):
-                    child = children[name]
-                    if child.exit_code is not None:
-                        return f"{child.name} ended with {child.exit_code}:\n{child.last_lines()}"
-            await trio.sleep(POLL_S * 4)
+    def take_dead(self) -> tuple[Death, ...]:
+        """What ended that nobody stopped, since this was asked last; it can be started again."""
+        deaths = []
+        for kind, children in (("node", self._nodes), ("gateway", self._gateways)):
+            for name, child in list(children.items()):
+                code = child.exit_code
+                if code is not None:
+                    deaths.append(Death(kind, name, child.pid, code, child.last_lines()))
+                    self._ended[kind, name] = code
+                    del children[name]
+                    child.end_now()
+        if deaths:
+            self._record(supervisor=os.getpid())
+        return tuple(deaths)
+
+    def start_missing(self, name: str) -> None:
+        """Start what does not run of a node and its gateway."""
+        if name not in self._nodes:
+            self.start_node(name)
+        if name not in self._gateways:
+            self.start_gateway(name)
 
     def end_now(self) -> None:
         """Leave no process behind."""
@@ -230,6 +260,7 @@ class RunningNetwork:
         log = Path(node.directory) / f"{kind}.log"
         command = [sys.executable, "-P", "-m", program, kind, "run", "--config", str(settings)]
         children[node.name] = Child(f"{kind} {node.name}", command, log)
+        self._ended.pop((kind, node.name), None)
         self._record(supervisor=os.getpid())
 
     async def _end(
@@ -244,15 +275,18 @@ class RunningNetwork:
             self._record(supervisor=os.getpid())
 
     def _record(self, supervisor: int | None) -> None:
-        pids = {
-            name: (
-                self._nodes[name].pid if name in self._nodes else None,
-                self._gateways[name].pid if name in self._gateways else None,
-            )
+        runs = {
+            name: (self._run("node", self._nodes, name), self._run("gateway", self._gateways, name))
             for name in self.names
         }
-        self._network = with_pids(self._network, supervisor, pids)
+        self._network = with_runs(self._network, supervisor, runs)
         save_network(self._network)
+
+    def _run(self, kind: str, children: Mapping[str, Child], name: str) -> Started:
+        child = children.get(name)
+        if child is None:
+            return Started(ended=self._ended.get((kind, name)))
+        return Started(child.pid, child.started)
 
     def _running(self, children: Mapping[str, Child], name: str) -> Child:
         self._network.node(name)

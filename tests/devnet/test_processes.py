@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from devnet.network import DevnetError, create_network
+from devnet.network import DevnetError, Started, create_network, load_network
+from devnet.proc import see
 from devnet.processes import Child, RunningNetwork, claimed, open_network, supervisor_of
 
 pytestmark = pytest.mark.processes
@@ -52,6 +53,12 @@ def gone(pid: int) -> bool:
 async def test_a_child_is_stopped_by_sigterm(sleeper: Child) -> None:
     assert sleeper.exit_code is None
     assert await sleeper.stop() == -signal.SIGTERM
+
+
+async def test_a_child_that_is_paused_is_stopped_by_sigterm_too(sleeper: Child) -> None:
+    sleeper.send(signal.SIGSTOP)
+    with trio.fail_after(5):
+        assert await sleeper.stop() == -signal.SIGTERM
 
 
 async def test_a_child_that_ignores_sigterm_is_killed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +137,17 @@ async def test_a_node_that_ends_by_itself_is_reported_with_its_last_words(
         running.start_node("mof")
         with pytest.raises(DevnetError, match=r"node mof ended with 3:(?s:.)*did you mean 'listen'"):
             await running.wait_ready("mof")
-        with trio.fail_after(5):
-            assert (await running.wait_for_end()).startswith("node mof ended with 3")
+        (death,) = running.take_dead()
+        assert (death.kind, death.node, death.exit_code) == ("node", "mof", 3)
+        assert "did you mean 'listen'" in death.words
+        assert load_network(Path(network.directory)).node("mof").node_run == Started(ended=3)
+        assert running.take_dead() == ()
+        running.start_missing("mof")
+        started = load_network(Path(network.directory)).node("mof")
+        seen = see(running.node_pid("mof"))
+        assert seen is not None
+        assert started.node_run == Started(running.node_pid("mof"), seen.started)
+        assert started.gateway_run.pid == running.gateway_pid("mof")
     finally:
         running.end_now()
 
@@ -140,11 +156,11 @@ async def test_process_ids_are_in_devnet_json_while_they_run(tmp_path: Path) -> 
     running = RunningNetwork(create_network(tmp_path / "net"))
     try:
         running.start_gateway("mof")
-        assert running.network.node("mof").gateway_pid == running.gateway_pid("mof")
+        assert running.network.node("mof").gateway_run.pid == running.gateway_pid("mof")
         assert running.network.pid == os.getpid()
         with trio.fail_after(20):
             await running.kill_gateway("mof")
-        assert running.network.node("mof").gateway_pid is None
+        assert running.network.node("mof").gateway_run == Started()
         with pytest.raises(DevnetError, match="mof: is not running"):
             await running.stop_gateway("mof")
     finally:

@@ -1,5 +1,6 @@
 """A whole network of real processes: up, shaken, asked, and down without a trace."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from typer.testing import CliRunner
 
+from cli.main import app
+from devnet.network import load_network
 from devnet.processes import running_network, stop_supervisor, supervisor_of
 
 pytestmark = pytest.mark.processes
@@ -69,3 +73,65 @@ def test_devnet_up_goes_on_where_it_was_and_goes_down_when_asked(tmp_path: Path)
             finally:
                 if up.poll() is None:
                     os.kill(up.pid, signal.SIGKILL)
+
+
+def devnet(verb: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["devnet", verb, *arguments, "--json"])
+    assert result.exit_code == exit_code, result.stdout
+    values: dict[str, Any] = json.loads(result.stdout)
+    return values
+
+
+def test_devnet_up_survives_what_is_done_to_its_nodes_and_says_so(tmp_path: Path) -> None:
+    directory = tmp_path / "net"
+    here = ("--dir", str(directory))
+    command = [sys.executable, "-m", "cli.main", "devnet", "up", "--json", *here]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert '"ok": true' in process.stdout.readline()
+            pid = load_network(directory).node("sbp").node_run.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            assert process.stderr.readline() == (
+                f"node sbp (process {pid}) ended with -9 (SIGKILL); "
+                "3 of 4 nodes run with 30 of 40 of the power: the network still decides. "
+                f"Start it again: mohur devnet heal sbp --dir {directory} "
+                f"(its log: {directory}/sbp/node.log)\n"
+            )
+            assert (
+                "is dead (it ended with -9" in devnet("kill", "sbp", *here, exit_code=1)["error"]["message"]
+            )
+            paused = devnet("pause", "pvara", *here)["pid"]
+            assert states(devnet("status", *here, exit_code=1)) == ["runs", "dead", "paused", "runs"]
+            assert devnet("kill", "pvara", *here)["pid"] == paused
+            assert (
+                "2 of 4 nodes run with 20 of 40 of the power: the network decides nothing until more run"
+                in (process.stderr.readline())
+            )
+            assert devnet("heal", "sbp", *here)["done"] == ["node started again"]
+            assert devnet("heal", "pvara", *here)["done"] == ["node started again"]
+            advances(directory)
+            devnet("pause", "secp", *here)
+            assert devnet("heal", "secp", *here)["done"] == ["node goes on"]
+            devnet("pause", "secp", *here)  # a paused node goes down with the others
+            assert stop_supervisor(directory, 30)
+            assert process.wait(10) == 0
+            assert "does not run" in devnet("heal", "sbp", *here, exit_code=1)["error"]["message"]
+        finally:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+
+
+def states(status: dict[str, Any]) -> list[str]:
+    return [node["node"] for node in status["nodes"]]
+
+
+def advances(directory: Path) -> None:
+    async def ask() -> None:
+        rpc = load_network(directory).node("sbp").rpc
+        first = await until(rpc, lambda node: bool(node["advancing"]))
+        await until(rpc, lambda node: node["height"] > first["height"])
+
+    trio.run(ask)

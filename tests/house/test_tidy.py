@@ -307,6 +307,8 @@ READ_ELSEWHERE = {
     "devnet/processes.py: stop_gateway": "the same",
     "devnet/processes.py: kill_gateway": "the same",
     "devnet/processes.py: signal_node": "the same",
+    "devnet/processes.py: node_pid": "the same",
+    "devnet/processes.py: gateway_pid": "the same",
     "devnet/processes.py: include": "a node joins a running network as tests ask",
     "wire/frames.py: waiting_bytes": "a bound can be seen from outside",
     "wire/frames.py: held_bytes": "the same",
