@@ -1,4 +1,4 @@
-"""Private keys as encrypted PKCS#8, by scrypt: each guess at a passphrase costs 16 MiB and 50 ms or more.
+"""Private keys as encrypted PKCS#8, by scrypt: each guess at a passphrase costs 16 MiB and 30 ms or more.
 
 `cryptography` reads this form and writes only PBKDF2 with 2,048 rounds, so it is put together here: PBES2
 (RFC 8018) with scrypt (RFC 7914, section 7) and AES-256-CBC. The cost is OpenSSL's own default, the highest
