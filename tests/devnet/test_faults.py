@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -125,9 +125,10 @@ def test_a_dead_node_a_strangers_process_and_a_wrong_name_are_told_apart(tmp_pat
 
 
 @pytest.mark.parametrize("act", [faults.kill, faults.pause, faults.heal])
-def test_nothing_is_done_to_a_network_that_is_down(tmp_path: Path, act: object) -> None:
-    assert callable(act)
-    described(tmp_path, node_run=run_of_this())
+def test_nothing_is_done_to_a_network_that_is_down(
+    tmp_path: Path, process: subprocess.Popen[bytes], act: Callable[[Path, str], object]
+) -> None:
+    described(tmp_path, node_run=run_of(process))
     with pytest.raises(DevnetError, match=r"the network does not run: `mohur devnet up --dir .*` starts it"):
         act(tmp_path, "sbp")
 

@@ -148,6 +148,9 @@ async def test_a_node_that_ends_by_itself_is_reported_with_its_last_words(
         assert seen is not None
         assert started.node_run == Started(running.node_pid("mof"), seen.started)
         assert started.gateway_run.pid == running.gateway_pid("mof")
+        with trio.fail_after(20):
+            await running.kill_node("mof")
+        assert running.network.node("mof").node_run == Started()  # ended on purpose, it has not died
     finally:
         running.end_now()
 
