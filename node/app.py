@@ -4,6 +4,7 @@ Exit codes are stable (docs/operating.md): 0 stopped as asked; 3 a file of the o
 the node stopped by itself and its last line of log says why and what to do.
 """
 
+import ctypes
 import fcntl
 import json
 import os
@@ -52,6 +53,9 @@ log = structlog.get_logger("node")
 T = TypeVar("T")
 
 
+MALLOPT_ARENAS = -8  # M_ARENA_MAX of <malloc.h>
+
+
 class ExitCode(IntEnum):
     """How a node's process ends."""
 
@@ -77,6 +81,7 @@ class _Stopped(Exception):
 
 def run_node(settings: NodeSettings) -> int:
     """Run a node until SIGTERM or SIGINT; its exit code."""
+    allocate_from_one_heap()
     configure_logging(settings.log, node=settings.name)
     try:
         with ExitStack() as stack:
@@ -175,6 +180,15 @@ async def _run(settings: NodeSettings, stack: ExitStack) -> None:
             await run_sync(chain.checkpoint)
         if upgrade is not None:
             raise upgrade
+
+
+def allocate_from_one_heap() -> bool:
+    """Whether the C library was told to give all threads one heap: glibc's mallopt(3), M_ARENA_MAX.
+
+    A heap for each worker thread keeps what blocks of a moment ago needed: 15 to 25 MB of a validator.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have no such thing, and no need
+    return mallopt is not None and mallopt(MALLOPT_ARENAS, 1) == 1
 
 
 def _lock(folder: Path, stack: ExitStack) -> None:
