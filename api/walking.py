@@ -14,7 +14,7 @@ import numpy.typing as npt
 from api.limits import PARTS_KEPT_MAX, TAIL_HEIGHTS_MAX, TAIL_ROWS_MAX
 from api.refusals import Declined
 from api.sources import Log, Movements, Part, View
-from ledger.codes import Code
+from ledger.codes import Code, InvariantError
 from ledger.events import EVENT_BYTES
 from ledger.postings import POSTING, Form, Movement, StreamRows, forms_of, posting_rows
 from ledger.rows import NO_ROW
@@ -102,9 +102,14 @@ class Ground:
         return known + self._taken.get(holding, [])
 
     def runs(self, holding: int, height: int) -> Iterator[Run]:
-        """Its movements in the stretches of the index from that of `height` on, then those of the tail."""
+        """Its movements in the stretches of the index from that of `height` on, then those of the tail.
+
+        Each begins with what the one before it ended with. Raises InvariantError if the index says otherwise.
+        """
+        carried: tuple[int, int] | None = None
         for moving in self._index.moving(holding, height):
             balance, locked = moving.balance, moving.locked
+            _check_carried(holding, moving.last, carried, (balance, locked))
             for part in moving.parts:
                 rows = self._part(part, moving.last)
                 sides = (rows.rows["from"] == holding) | (rows.rows["to"] == holding)
@@ -113,12 +118,15 @@ class Ground:
                 changes = _changes(found.rows, holding)
                 balance += int(changes[0].sum())
                 locked += int(changes[1].sum())
+            carried = balance, locked
         start, end = np.searchsorted(self._owners, (holding, holding + 1)).tolist()
         if start < end:
             found = self._tail.chosen(self._which[start:end])
             balances, locks = _changes(found.rows, holding)
             balance, locked = self.now(holding)
-            yield Run(balance - int(balances.sum()), locked - int(locks.sum()), found)
+            balance, locked = balance - int(balances.sum()), locked - int(locks.sum())
+            _check_carried(holding, self.head, carried, (balance, locked))
+            yield Run(balance, locked, found)
 
     def _part(self, part: Part, last: int) -> Placed:
         rows = self._parts.get(part)
@@ -169,6 +177,16 @@ class Ground:
             f"this node still makes its index of movements, which is at block {self._index.last}: try again"
         )
         return Declined(Code.LIMIT_EXCEEDED, "block", self.head, rule)
+
+
+def _check_carried(
+    holding: int, height: int, carried: tuple[int, int] | None, begun: tuple[int, int]
+) -> None:
+    if carried is not None and carried != begun:
+        raise InvariantError(
+            f"index of movements: holding {holding} had {carried} by its movements, and {begun} before those up"
+            f" to height {height}: stop the node, delete its folder `index`, and start it"
+        )
 
 
 class Walk:

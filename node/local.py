@@ -32,7 +32,7 @@ from api.requests import (
 )
 from api.sources import Services, View
 from config.sparing import Sparing
-from ledger.codes import Code, Refused
+from ledger.codes import Code, InvariantError, Refused
 from node.limits import (
     FRAMED_HERE_BYTES_MAX,
     GATEWAYS_PERCENT_MAX,
@@ -246,7 +246,7 @@ async def answer(services: Services, request: Request, share: _Share) -> Respons
         return Response(request.number, BodyKind.ANSWER, await _reply(services, read, question, share))
     except (Refused, Declined) as refused:
         refusal = Refusal(int(refused.code), refused.code.word, *said(refused))
-    except StorageError as error:
+    except (StorageError, InvariantError) as error:
         _log.error("query failed", query=request.query, error=str(error))
         refusal = Refusal(0, "storage_failed", "query", request.query, "the node cannot read its storage")
     return Response(request.number, BodyKind.REFUSED, pack(refusal))

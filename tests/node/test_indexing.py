@@ -20,13 +20,15 @@ from api import walking
 from api.reads import statements
 from api.reads.statements import Direction, StatementReads, StatementReply
 from api.refusals import Declined
+from api.sources import Moving
+from ledger.codes import InvariantError
 from ledger.postings import Form, Movement, posting_rows
 from ledger.rows import NO_ROW
 from node.indexing import Indexer
 from node.ports import Committed
 from node.view import Archive, View
 from storage.errors import StorageFull
-from storage.index import INDEX_TABLES, PRESENCE, Shape
+from storage.index import INDEX_TABLES, PRESENCE, IndexReader, Shape
 from testing.cluster import run_inline
 from testing.little_chain import LittleChain, Market, live, open_market, rows_of
 
@@ -351,6 +353,24 @@ def test_a_statement_is_refused_while_the_index_is_far_behind(
                 with pytest.raises(Declined, match="still makes its index"):
                     list(pages(living.view(), holding=template.market.money))
         assert next(pages(living.view(), holding=template.market.money)).items
+
+
+def test_a_statement_that_its_own_movements_contradict_is_never_told(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index that is wrong, and reads well, would else put a wrong balance over right movements."""
+    moving = IndexReader.moving
+
+    def wrong(self: IndexReader, holding: int, height: int) -> Iterator[Moving]:
+        for number, stretch in enumerate(moving(self, holding, height)):
+            yield stretch._replace(balance=stretch.balance + number)
+
+    with template.copied(SMALL) as living:
+        everything = {"vasp": 0, "limit": 1000}
+        assert sum(len(page.items) for page in pages(living.view(), **everything))
+        monkeypatch.setattr(IndexReader, "moving", wrong)
+        with pytest.raises(InvariantError, match="index of movements"):
+            list(pages(living.view(), **everything))
 
 
 def test_a_view_older_than_the_index_is_told_as_it_was(template: Template) -> None:

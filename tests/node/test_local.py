@@ -27,7 +27,7 @@ from api.requests import (
     request_frame,
 )
 from api.sources import Submission
-from ledger.codes import Code, Refused
+from ledger.codes import Code, InvariantError, Refused
 from node import local
 from node.limits import GATEWAYS_PERCENT_MAX, GATEWAYS_S_MAX, LOCAL_WAITERS_MAX
 from node.local import serve_local
@@ -232,12 +232,19 @@ async def test_a_gateway_that_is_killed_leaves_nothing_behind_and_others_are_ser
         assert (await good.receive()).kind is BodyKind.ANSWER
 
 
-async def test_a_fault_of_the_storage_is_said_without_its_details() -> None:
+@pytest.mark.parametrize("fault", [StorageError, InvariantError])
+async def test_a_fault_of_ours_is_said_without_its_details_and_ends_no_connection(
+    fault: type[Exception],
+) -> None:
     services = Nothing()
-    services.fault = StorageError("blocks: /secret/path: is broken")
+    services.fault = fault("blocks: /secret/path: is broken")
     async with served(services) as path, gateway_to(path) as gateway:
         await gateway.send(1, Reads.holding_get.question(holding=1))
         refusal = unpack((await gateway.receive()).body, Refusal, 1000)
+
+        services.fault = None
+        await gateway.send(2, Reads.node_health.question())
+        assert (await gateway.receive()).kind is BodyKind.ANSWER
 
     assert (refusal.name, "secret" in str(refusal)) == ("storage_failed", False)
 
