@@ -184,8 +184,8 @@ def _check_carried(
 ) -> None:
     if carried is not None and carried != begun:
         raise InvariantError(
-            f"index of movements: holding {holding} had {carried} by its movements, and {begun} before those up"
-            f" to height {height}: stop the node, delete its folder `index`, and start it"
+            f"index of movements: holding {holding} had {carried} by its movements, and {begun} before those"
+            f" up to height {height}: stop the node, delete its folder `index`, and start it"
         )
 
 

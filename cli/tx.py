@@ -126,9 +126,8 @@ def approve(
     Shows the act, asks, and signs what it showed. Ends with 1 if the policy was met and the act failed: the
     ledger has changed since it was proposed.
     """
-    checked = _answer("approve", proposal, reason, act, yes, rpc, as_json)
     means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
-    sign_and_send(means, "approve", checked)
+    _answer(means, "approve", proposal, reason, act, yes)
 
 
 @app.command("reject")
@@ -150,9 +149,8 @@ def reject(
 
     Shows the act, asks, and signs what it showed.
     """
-    checked = _answer("reject", proposal, reason, act, yes, rpc, as_json)
     means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
-    sign_and_send(means, "reject", checked)
+    _answer(means, "reject", proposal, reason, act, yes)
 
 
 @app.command("withdraw")
@@ -174,9 +172,8 @@ def withdraw(
 
     Shows the act, asks, and signs what it showed.
     """
-    checked = _answer("withdraw", proposal, reason, act, yes, rpc, as_json)
     means = Means(rpc, (keystore,), passphrase_file, genesis, pin, journal, no_wait, as_json)
-    sign_and_send(means, "withdraw", checked)
+    _answer(means, "withdraw", proposal, reason, act, yes)
 
 
 @app.command("resend")
@@ -222,21 +219,21 @@ def wait(
     show(to_object(reply), as_json=as_json)
 
 
-def _answer(kind: str, proposal: int, reason: int, act: str, yes: bool, rpc: str, as_json: bool) -> "Payload":
-    """The answer to a proposal, which names the act that is shown here; nobody has been asked for a key."""
+def _answer(means: Means, kind: str, proposal: int, reason: int, act: str, yes: bool) -> None:
+    """Answer a proposal: show its act, ask, and only then open the key and sign the very act shown."""
     from client.transactions import act_of, meant, payload
 
-    with calling(rpc, as_json=as_json) as client:
+    with calling(means.rpc, as_json=means.as_json) as client:
         read = client.proposal_get(proposal)
         named = meant(read)
         _show_act(read, act_of(read), named["act"])
         checked = payload(kind, **named, reason=reason)
     if act and act != named["act"].hex():
         message = f"--act: {act}: proposal {proposal} is of another act, {named['act'].hex()}"
-        fail(Exit.FAILED, "other_act", message, as_json=as_json)
+        fail(Exit.FAILED, "other_act", message, as_json=means.as_json)
     if not act and not yes:
         typer.confirm(f"{kind} this?", abort=True, err=True)
-    return checked
+    sign_and_send(means, kind, checked)
 
 
 def _show_act(proposal: "ProposalReply", act: "Payload", named: bytes) -> None:

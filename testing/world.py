@@ -1,5 +1,6 @@
 """A small ledger built straight into its tables, for tests that need accounts and balances and no history."""
 
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -139,3 +140,30 @@ def transaction(
     return decode_transaction(
         assemble(body, [sign(key(signers[index]), message) for index in sorted(signers)])
     )
+
+
+def add_clients(
+    state: State, accounts: Iterable[Mapping[str, Any]], holdings: Iterable[Mapping[str, Any]]
+) -> None:
+    """Add what a plain model says there is: accounts with vasp, type, until, jurisdiction, class, frozen and
+    closed; holdings with account, instrument, balance, locked and frozen."""
+    for account in accounts:
+        add_account(
+            state,
+            account["vasp"],
+            rows.AccountType(account["type"]),
+            owner=99 if account["type"] == rows.AccountType.SELF_CUSTODY else 0,
+            kyc_until=account["until"],
+            jurisdiction=account["jurisdiction"],
+            investor_class=account["class"],
+            flags=account["frozen"] * rows.FROZEN + account["closed"] * rows.CLOSED,
+        )
+    for holding in holdings:
+        add_holding(
+            state,
+            holding["account"],
+            holding["instrument"],
+            holding["balance"],
+            holding["locked"],
+            holding["frozen"] * rows.FROZEN,
+        )

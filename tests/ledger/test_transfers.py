@@ -405,26 +405,7 @@ def build(model: Model) -> State:
             jurisdictions=paper["jurisdictions"],
             classes=paper["classes"],
         )
-    for account in model.accounts:
-        world.add_account(
-            state,
-            account["vasp"],
-            AccountType(account["type"]),
-            owner=99 if account["type"] == 1 else 0,
-            kyc_until=account["until"],
-            jurisdiction=account["jurisdiction"],
-            investor_class=account["class"],
-            flags=account["frozen"] * rows.FROZEN + account["closed"] * rows.CLOSED,
-        )
-    for holding in model.holdings:
-        world.add_holding(
-            state,
-            holding["account"],
-            holding["instrument"],
-            holding["balance"],
-            holding["locked"],
-            holding["frozen"] * rows.FROZEN,
-        )
+    world.add_clients(state, model.accounts, model.holdings)
     return state
 
 
